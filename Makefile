@@ -1,0 +1,58 @@
+# demo, test and check each make the environment when it is missing, so each is a first command.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.complete
+DEMO   ?= demo
+
+.PHONY: demo test check format bench bench-store bench-panel torture clean help
+
+help:
+	@echo "make demo    real bars, the whole job: rank, probe, select, route, plan, train ($(DEMO)/)"
+	@echo "make test    the whole test suite"
+	@echo "make check   format, lint, types, import contracts, budgets"
+	@echo "make bench   ratios against the raw libraries, measured in one run"
+	@echo "make torture the fault campaigns at full length"
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: Trainwright needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) -V 2>&1)"; \
+	  echo "  fix  make demo PYTHON=python3.12   (any newer interpreter that is installed)"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "error: this Python cannot make virtual environments: the package python3-venv is missing"; \
+	  echo "  fix  sudo apt-get install python3-venv   then the same command again"; exit 2; }
+	@echo "making $(VENV) from constraints.txt (once; torch is the large part)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,postgres,dev]'
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/trainwright demo --dir $(DEMO)
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/architecture
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: bench-store bench-panel
+
+bench-store: $(STAMP)
+	@$(BIN)/python -m benchmarks.store
+
+bench-panel: $(STAMP)
+	@$(BIN)/python -m benchmarks.panel
+
+torture: $(STAMP)
+	@TRAINWRIGHT_TORTURE=1 $(BIN)/python -m pytest tests/faults tests/simulation tests/contract
+
+clean:
+	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache
