@@ -1,0 +1,1 @@
+"""The command line: a tree of commands, each loaded only when it is called."""

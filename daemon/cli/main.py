@@ -1,0 +1,135 @@
+"""The door of the command line: the tree of commands, the exit codes and the last word on errors.
+
+A command is imported when it is called and not before, so that ``status`` does not pay for pandas.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import click
+
+from daemon.cli import failures
+from daemon.cli.screen import tell
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module:attribute, one line of help)
+    "demo": ("daemon.cli.showing:demo", "real bars, the whole job, a table of models: start here"),
+    "label": ("daemon.cli.labelling:label", "raw bars -> features and targets, without look-ahead"),
+    "run": ("daemon.cli.planning:run", "rank targets, select features, write the plan, train it"),
+    "train": ("daemon.cli.training:train", "train from a plan"),
+    "plan": ("daemon.cli.plans:plan", "make | show | validate a training plan"),
+    "submit": ("daemon.cli.hosting:submit", "hand a plan directory to the daemon"),
+    "daemon": ("daemon.cli.hosting:daemon", "the training host; what systemd starts"),
+    "status": ("daemon.cli.reading:status", "what is done, running, waiting, lost and resumed"),
+    "jobs": ("daemon.cli.reading:jobs", "the fits, one line each"),
+    "job": ("daemon.cli.reading:job", "one fit with all its attempts"),
+    "why": ("daemon.cli.reasoning:why", "why a fit waits or failed; why a target was dropped or kept"),
+    "logs": ("daemon.cli.tailing:logs", "the log of an attempt"),
+    "events": ("daemon.cli.tailing:events", "the event log itself"),
+    "families": ("daemon.cli.catalogue:families", "the 20 model families"),
+    "models": ("daemon.cli.models:models", "ls | show | predict"),
+    "db": ("daemon.cli.database:db", "upgrade | verify | rebuild | info"),
+    "doctor": ("daemon.cli.checking:doctor", "check this machine, each finding with its fix"),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported by name when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        """The names of all commands in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return one command; None when there is no such command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "-C", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Act as if started in DIR."
+)
+@click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="trainwright", prog_name="trainwright")
+@click.pass_context
+def cli(ctx: click.Context, folder: Path | None, *, verbose: bool) -> None:
+    """Rank targets, catch leaks, plan, and train many models on panels of financial time series.
+
+    \b
+    First time:   trainwright demo
+    Exit codes:   0 all well, 1 a fit failed, 2 usage, 3 plan or data rejected, 4 not found,
+                  5 daemon not reachable, 75 try again later, 130 interrupted
+    """
+    ctx.obj = {"verbose": verbose}
+    if folder is not None:
+        os.chdir(folder)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with the code of the contract."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    verbose = "-v" in words or "--verbose" in words
+    sys.excepthook = _last_word
+    try:
+        code = cli.main(args=words, prog_name="trainwright", standalone_mode=False)
+    except click.exceptions.Abort:
+        tell("interrupted; what was acknowledged is kept")
+        sys.exit(130)
+    except click.ClickException as error:
+        failures.show_usage(error)
+        sys.exit(2)
+    except failures.expected() as error:
+        failures.show(error)
+        if verbose:
+            traceback.print_exception(error)
+        sys.exit(failures.exit_code(error))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _last_word(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A defect of ours: say so in few words and keep the whole traceback in a file."""
+    if issubclass(kind, KeyboardInterrupt):
+        tell("interrupted; what was acknowledged is kept")
+        os._exit(130)
+    kept = failures.keep_traceback(traceback.format_exception(kind, error, trace))
+    tell(f"error: Trainwright itself failed ({kind.__name__}: {error})")
+    tell(f"  where {kept}")
+    tell("  kept  everything that was acknowledged; the command may be repeated")
+    tell("  next  trainwright doctor")
+    if "-v" in sys.argv or "--verbose" in sys.argv:
+        traceback.print_exception(kind, error, trace)
+
+
+def run_main() -> None:
+    """``python -m planner``: the full pipeline with the flags of ``trainwright run``."""
+    main(["run", *sys.argv[1:]])
+
+
+def train_main() -> None:
+    """``python -m executors``: training with the flags of ``trainwright train``."""
+    main(["train", *sys.argv[1:]])
+
+
+def daemon_main() -> None:
+    """``python -m daemon``: the training host."""
+    main(["daemon", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()

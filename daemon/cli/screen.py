@@ -1,0 +1,119 @@
+"""What a person sees: aligned tables, plain words where the terminal cannot draw, errors of at most six lines.
+
+Machine output goes to stdout; progress, messages and errors go to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import click
+
+PLAIN = {"±": "+/-", "→": "->", "…": "...", "·": "-", "−": "-", "≥": ">=", "≤": "<=", "×": "x", "σ": "sigma", "█": "#", "░": "-"}
+ERROR_LINES_MAX = 6
+
+
+def speakable(text: str, stream: TextIO) -> str:
+    """The text in characters that the stream can carry; control characters of foreign text are shown, not obeyed."""
+    clean = "".join(char if char.isprintable() or char in "\n\t" else repr(char)[1:-1] for char in text)
+    if (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "") == "utf8":
+        return clean
+    for sign, words in PLAIN.items():
+        clean = clean.replace(sign, words)
+    return clean.encode("ascii", "backslashreplace").decode("ascii")
+
+
+def say(text: str = "") -> None:
+    """Print one line of the answer to stdout."""
+    click.echo(speakable(text, sys.stdout))
+
+
+def tell(text: str) -> None:
+    """Print one line of progress or a message to stderr."""
+    click.echo(speakable(text, sys.stderr), err=True)
+
+
+def emit(document: Mapping[str, Any]) -> None:
+    """Print a versioned JSON document to stdout."""
+    click.echo(json.dumps({"v": 1, **document}, ensure_ascii=True, indent=2, default=_plain))
+
+
+def emit_line(document: Mapping[str, Any]) -> None:
+    """Print one line of an NDJSON stream to stdout."""
+    click.echo(json.dumps(document, ensure_ascii=True, default=_plain))
+
+
+def _plain(value: object) -> object:
+    """JSON for what the standard encoder does not know.
+
+    Raises:
+        TypeError: the value has no plain form.
+    """
+    if isinstance(value, datetime):
+        return iso(value)
+    if hasattr(value, "item"):
+        return value.item()
+    if isinstance(value, Mapping):
+        return dict(value)
+    message = f"{type(value).__name__} has no JSON form"
+    raise TypeError(message)
+
+
+def iso(at: datetime | None) -> str | None:
+    """A time as ISO 8601 in UTC with a Z."""
+    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> str:
+    """Columns aligned under their headers, two blanks apart; columns named in ``right`` are set flush right."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max([len(header), *(len(row[place]) for row in cells)]) for place, header in enumerate(headers)]
+    flush = {place for place, header in enumerate(headers) if header in set(right)}
+    lines = [_aligned(headers, widths, flush)]
+    lines.extend(_aligned(row, widths, flush) for row in cells)
+    return "\n".join(lines)
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int], flush: set[int]) -> str:
+    parts = [
+        cell.rjust(width) if place in flush else cell.ljust(width)
+        for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(parts).rstrip()
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return str(value)
+
+
+def bar(done: int, total: int, *, width: int = 30) -> str:
+    """A progress bar of fixed width, such as ``[######----]``."""
+    filled = width if total == 0 else round(width * done / total)
+    return "[" + "#" * filled + "-" * (width - filled) + "]"
+
+
+def span(seconds: float) -> str:
+    """A duration as people say it: ``0.4s``, ``37s``, ``4m 10s``, ``2h 05m``."""
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    if seconds < 60:
+        return f"{seconds:.0f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m {rest:02d}s"
+    return f"{minutes // 60}h {minutes % 60:02d}m"
+
+
+def error_text(sentence: str, details: Mapping[str, str | None]) -> str:
+    """An error as at most six lines: the sentence, then the named details that are not empty."""
+    lines = [f"error: {sentence}"]
+    lines.extend(f"  {name:<5} {value}" for name, value in details.items() if value)
+    return "\n".join(lines[:ERROR_LINES_MAX])
