@@ -1,0 +1,279 @@
+"""One fit in a child process of its own: start it, listen to it, stop it, say how it ended.
+
+A child runs in its own session and process group, talks over a pipe of JSON lines, writes what its libraries
+print to a log, and dies with its parent. Nothing here imports a training library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from executors.contract import (
+    Checkpointed,
+    Failed,
+    FitSpec,
+    Outcome,
+    Report,
+    Started,
+    Stopped,
+    Succeeded,
+    decode,
+)
+from executors.errors import BadReport
+
+REPORT_FD = "TRAINWRIGHT_REPORT_FD"
+LIFELINE_FD = "TRAINWRIGHT_LIFELINE_FD"
+PARENT_PID = "TRAINWRIGHT_PARENT_PID"
+DEATH_SIGNAL = "TRAINWRIGHT_DEATH_SIGNAL"
+
+_LOG_TAIL_BYTES = 4000
+_LOG_TAIL_LINES = 3
+_READ_BYTES = 65536
+
+
+def start(spec: FitSpec, *, log_path: Path, spec_path: Path) -> Child:
+    """Start the child that does `spec` and return at once.
+
+    Args:
+        spec: what to do.
+        log_path: receives the child's standard output and error, appended.
+        spec_path: where the spec is written for the child to read.
+
+    Raises:
+        OSError: a file cannot be written or no process can be had.
+    """
+    for path in (log_path, spec_path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    spec_path.write_text(spec.to_json(), encoding="utf-8")
+    report_read, report_write = os.pipe()
+    lifeline_read, lifeline_write = os.pipe()
+    environment = child_environment(spec, os.environ)
+    environment[REPORT_FD] = str(report_write)
+    environment[LIFELINE_FD] = str(lifeline_read)
+    try:
+        with log_path.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "executors.child", str(spec_path)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                pass_fds=(report_write, lifeline_read),
+                start_new_session=True,
+            )
+    except OSError:
+        os.close(report_read)
+        os.close(lifeline_write)
+        raise
+    finally:
+        os.close(report_write)
+        os.close(lifeline_read)
+    os.set_blocking(report_read, False)
+    return Child(spec, process, report_fd=report_read, lifeline_fd=lifeline_write, log_path=log_path)
+
+
+def child_environment(spec: FitSpec, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the child's environment: threads, determinism and device fixed before any library loads."""
+    threads = str(spec.threads)
+    environment = dict(inherited)
+    environment.pop("TRAINWRIGHT_DATABASE_URL", None)  # a password a fit has no use for
+    environment |= {
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads cost a shared machine several times the work
+        "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONFAULTHANDLER": "1",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": _visible_devices(spec, inherited.get("CUDA_VISIBLE_DEVICES")),
+        PARENT_PID: str(os.getpid()),
+    }
+    # The kernel sends the death signal when the *thread* that forked ends, so it is used from the main
+    # thread only; the lifeline pipe does the same from any thread.
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    environment[DEATH_SIGNAL] = "1" if in_main_thread else "0"
+    return environment
+
+
+class Child:
+    """A running (or ended) fit. Not thread safe: one thread asks at a time."""
+
+    def __init__(
+        self,
+        spec: FitSpec,
+        process: subprocess.Popen[bytes],
+        *,
+        report_fd: int,
+        lifeline_fd: int,
+        log_path: Path,
+    ) -> None:
+        self.spec = spec
+        self.pid = process.pid
+        self.log_path = log_path
+        self._process = process
+        self._report_fd: int | None = report_fd
+        self._lifeline_fd: int | None = lifeline_fd
+        self._unread = b""
+        self._saved_step = 0
+        self._ended_by_us = False
+        self._last: Outcome | None = None
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable once a report is there or the child has ended; -1 once closed."""
+        return -1 if self._report_fd is None else self._report_fd
+
+    @property
+    def returncode(self) -> int | None:
+        """Return code of the ended child (negative: the signal), None while it lives.
+
+        Seeing the end also ends whatever the child left behind in its process group.
+        """
+        if self._process.returncode is None and _has_ended(self.pid):
+            self._signal_group(signal.SIGKILL)
+            self._process.wait()
+        return self._process.returncode
+
+    def reports(self) -> list[Report]:
+        """Return the reports that came since the last call, oldest first, without waiting.
+
+        A line cut off by the child's death is no report and is left out.
+        """
+        *lines, self._unread = (self._unread + self._read_all()).split(b"\n")
+        reports: list[Report] = []
+        for line in lines:
+            with contextlib.suppress(BadReport):
+                reports.append(decode(line))
+        for report in reports:
+            self._remember(report)
+        return reports
+
+    def outcome(self) -> Outcome | None:
+        """Return how the fit ended, None while the child lives.
+
+        A child that ended without a last word gets one: Stopped if SIGTERM ended it, else Failed with the
+        signal named and the end of its log as the place.
+        """
+        code = self.returncode
+        if code is None:
+            return None
+        self.reports()
+        self.close()
+        if self._last is None:
+            self._last = self._outcome_of_silence(code)
+        return self._last
+
+    def stop(self) -> None:
+        """Ask the child to save its state and stop; it ends with Stopped, or finishes if it was nearly done."""
+        if self.returncode is None:
+            os.kill(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the child and its whole process group now; its checkpoints stay."""
+        if self.returncode is None:
+            self._ended_by_us = True
+            self._signal_group(signal.SIGKILL)
+
+    def wait(self, timeout_seconds: float | None = None) -> bool:
+        """Wait until the child has ended, reading nothing; return whether it has."""
+        if self.returncode is None:
+            descriptor = os.pidfd_open(self.pid)
+            try:
+                _wait_readable(descriptor, timeout_seconds)
+            finally:
+                os.close(descriptor)
+        return self.returncode is not None
+
+    def close(self) -> None:
+        """Close the pipes. A child that still lives dies of it, as it would with its parent."""
+        for descriptor in (self._report_fd, self._lifeline_fd):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._report_fd = self._lifeline_fd = None
+
+    def _read_all(self) -> bytes:
+        pieces: list[bytes] = []
+        while self._report_fd is not None:
+            try:
+                piece = os.read(self._report_fd, _READ_BYTES)
+            except BlockingIOError:
+                break
+            if not piece:
+                break
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def _remember(self, report: Report) -> None:
+        match report:
+            case Started(resumed_from_step=step) if step is not None:
+                self._saved_step = step
+            case Checkpointed(step=step):
+                self._saved_step = step
+            case Succeeded() | Failed() | Stopped():
+                self._last = report
+
+    def _outcome_of_silence(self, code: int) -> Outcome:
+        if code == -signal.SIGTERM:
+            return Stopped(step=self._saved_step)
+        if self._ended_by_us:
+            cause, sentence = "internal", "the fit was ended by the process that started it"
+        elif code == -signal.SIGKILL:
+            cause = "out_of_memory"
+            sentence = "the fit was killed from outside (SIGKILL), most likely because memory ran out"
+        elif code < 0:
+            cause, sentence = "internal", f"the fit's process crashed with {_signal_name(-code)}"
+        else:
+            cause, sentence = "internal", f"the fit's process ended with exit code {code} and no last word"
+        return Failed(cause=cause, sentence=sentence, where=self._log_tail(), retryable=True)
+
+    def _log_tail(self) -> str:
+        try:
+            with self.log_path.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
+                text = log.read().decode(errors="replace")
+        except OSError:
+            return f"log {self.log_path}"
+        lines = [line for line in text.splitlines() if line.strip()]
+        return f"log {self.log_path}: " + " | ".join(lines[-_LOG_TAIL_LINES:])
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        # Called only while the leader is not reaped, so the group's number cannot have passed to others.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+
+def _visible_devices(spec: FitSpec, inherited: str | None) -> str:
+    """Return the one GPU the child may see, counted among those its parent may see; none for the CPU."""
+    if spec.device_requested == "cpu":
+        return ""
+    index = spec.device_requested.removeprefix("cuda:")
+    if inherited is None:
+        return index
+    names = [name for name in inherited.split(",") if name]
+    return names[int(index)] if index.isdigit() and int(index) < len(names) else ""
+
+
+def _has_ended(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _wait_readable(descriptor: int, timeout_seconds: float | None) -> None:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    poll.poll(None if timeout_seconds is None else timeout_seconds * 1000)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
