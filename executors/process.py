@@ -129,7 +129,7 @@ class Child:
         self._last: Outcome | None = None
 
     def fileno(self) -> int:
-        """Return the descriptor that is readable once a report is there or the child has ended; -1 once closed."""
+        """Return the descriptor that is readable once there is a report or an end; -1 when closed."""
         return -1 if self._report_fd is None else self._report_fd
 
     @property
@@ -173,7 +173,7 @@ class Child:
         return self._last
 
     def stop(self) -> None:
-        """Ask the child to save its state and stop; it ends with Stopped, or finishes if it was nearly done."""
+        """Ask the child to save its state and stop; it ends with Stopped, or finishes if nearly done."""
         if self.returncode is None:
             os.kill(self.pid, signal.SIGTERM)
 
