@@ -1,1 +1,42 @@
-"""Placeholder."""
+"""What shall be done: target ranking, leak probes, feature selection, routes and the training plan.
+
+The face is lazy: importing the package loads nothing; each name loads its own module.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from planner.config import PlannerConfig, planner_config
+    from planner.errors import PlannerError
+    from planner.pipeline import make_plan
+    from planner.request import PlanningResult, PlanRequest, Progress
+
+_HOME = {
+    "PlanRequest": "planner.request",
+    "PlannerConfig": "planner.config",
+    "PlannerError": "planner.errors",
+    "PlanningResult": "planner.request",
+    "Progress": "planner.request",
+    "make_plan": "planner.pipeline",
+    "planner_config": "planner.config",
+}
+
+__all__ = [
+    "PlanRequest",
+    "PlannerConfig",
+    "PlannerError",
+    "PlanningResult",
+    "Progress",
+    "make_plan",
+    "planner_config",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load the module that holds a public name, once."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'planner' has no attribute {name!r}")
+    value: object = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value

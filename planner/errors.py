@@ -1,0 +1,38 @@
+"""What can be wrong with a planning request, and what to do about it."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name most like `name`, or None when nothing is alike."""
+    matches = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+class PlannerError(Exception):
+    """Base of every error of this package: what is wrong, where, and what to do."""
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.fix = fix
+        place = f" ({where})" if where else ""
+        remedy = f"; {fix}" if fix else ""
+        super().__init__(f"{what}{place}{remedy}")
+
+
+class ConfigInvalid(PlannerError):
+    """A setting is unknown, of the wrong type, or out of its range."""
+
+
+class RequestInvalid(PlannerError):
+    """The request names a target or feature that is not there, or asks for nothing."""
+
+
+class PlanUnreadable(PlannerError):
+    """A routing plan, candidate table or training plan cannot be read."""
+
+
+class ArtifactUnwritable(PlannerError):
+    """A file of the results tree cannot be written."""
