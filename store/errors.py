@@ -1,0 +1,106 @@
+"""Every error of the store, each saying what happened, where, and what to do."""
+
+from __future__ import annotations
+
+
+class StoreError(Exception):
+    """Base of every error raised by the store; its text is one or two sentences for a person."""
+
+
+class PlanRejected(StoreError):
+    """A plan document cannot be accepted.
+
+    Attributes:
+        source: file or name the document came from.
+        place: where in the document, such as ``jobs[3].target``; empty when it is the whole document.
+        sentence: what is wrong.
+        fix: what to do about it.
+    """
+
+    def __init__(self, *, source: str, place: str, sentence: str, fix: str) -> None:
+        self.source, self.place, self.sentence, self.fix = source, place, sentence, fix
+        where = f" at {place}" if place else ""
+        super().__init__(f"plan {source} rejected{where}: {sentence}. {fix}.")
+
+
+class ConcurrentAppend(StoreError):
+    """Somebody else appended to the stream first; read it again and decide again."""
+
+    def __init__(self, *, stream: str, expected: int, found: int) -> None:
+        self.stream, self.expected, self.found = stream, expected, found
+        super().__init__(
+            f"stream {stream} is at version {found}, not at {expected} as expected: "
+            "another writer was first. Read the stream again and decide again."
+        )
+
+
+class EventIdReused(StoreError):
+    """An event id is already in the log for another event."""
+
+    def __init__(self, *, event_id: bytes, seq: int) -> None:
+        self.event_id, self.seq = event_id, seq
+        super().__init__(
+            f"event id {event_id.hex()} already belongs to event {seq}, which is another event. "
+            "Make a fresh id for every new event and reuse it only to retry the same one."
+        )
+
+
+class LeaseLost(StoreError):
+    """A late word from a lease that has ended: nothing was written."""
+
+    def __init__(self, *, fit: str, fence: int, current: int, state: str) -> None:
+        self.fit, self.fence, self.current, self.state = fit, fence, current, state
+        super().__init__(
+            f"lease {fence} of fit {fit} has ended (the fit is {state}, its last lease is {current}): "
+            "the word was refused. Stop the process that held the lease."
+        )
+
+
+class SchemaBehind(StoreError):
+    """The database is not at the schema this version needs."""
+
+    def __init__(self, *, url: str, found: str | None, wanted: str) -> None:
+        self.url, self.found, self.wanted = url, found, wanted
+        state = f"at schema {found}" if found else "without the tables of Trainwright"
+        super().__init__(f"{url} is {state}; this version needs {wanted}. Run: trainwright db upgrade")
+
+
+class NotFound(StoreError):
+    """No such plan, job, fit or target; the nearest one is named."""
+
+    def __init__(self, *, noun: str, name: str, nearest: str | None = None) -> None:
+        self.noun, self.name, self.nearest = noun, name, nearest
+        hint = f" Did you mean {nearest}?" if nearest else ""
+        super().__init__(f"no {noun} {name!r} in the event log.{hint}")
+
+
+class DatabaseUnsafe(StoreError):
+    """The database would not keep its promises here, so it was not opened."""
+
+    def __init__(self, *, url: str, sentence: str, fix: str) -> None:
+        self.url, self.sentence, self.fix = url, sentence, fix
+        super().__init__(f"{url} was not opened: {sentence}. {fix}.")
+
+
+class DatabaseUnavailable(StoreError):
+    """The database did not answer; nothing is known to be written, and the same call may be tried again."""
+
+    def __init__(self, *, url: str, cause: str) -> None:
+        self.url, self.cause = url, cause
+        super().__init__(f"{url} did not answer: {cause}. Try again; a word retried with its event id is safe.")
+
+
+class WrongState(StoreError):
+    """The fit cannot be retried or cancelled in the state it is in."""
+
+    def __init__(self, *, fit: str, state: str, wanted: str) -> None:
+        self.fit, self.state, self.wanted = fit, state, wanted
+        super().__init__(f"fit {fit} is {state}: this needs a fit that is {wanted}. Nothing was changed.")
+
+
+class LogDamaged(StoreError):
+    """The event log does not hold what it must; nothing was changed."""
+
+    def __init__(self, *, seq: int, sentence: str) -> None:
+        self.seq, self.sentence = seq, sentence
+        super().__init__(f"event {seq}: {sentence}. Run: trainwright db verify; then restore a backup.")

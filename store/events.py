@@ -1,0 +1,352 @@
+"""The facts: every event of the log, a frozen record in the past tense.
+
+An event holds only what its stream does not already say: the plan, job, fit and attempt it is about are
+columns of the log. The fence of a lease is the stream version of its `FitClaimed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedFit:
+    """One fit inside `JobPlanned`: its id, family, stage and place in the plan."""
+
+    fit: str
+    family: str
+    stage: str
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanAccepted:
+    """A plan was accepted; `header` is its document without the jobs, which follow as `JobPlanned`."""
+
+    kind: ClassVar[str] = "PlanAccepted"
+    schema_version: ClassVar[int] = 1
+    plan: str
+    sha256: str
+    name: str
+    source: str
+    jobs: int
+    fits: int
+    panel_key: str | None
+    stage_barrier: str
+    data: Mapping[str, Any]
+    training: Mapping[str, Any]
+    header: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPlanned:
+    """A job and its fits came into being with their plan; `record` is the job as the document has it."""
+
+    kind: ClassVar[str] = "JobPlanned"
+    schema_version: ClassVar[int] = 1
+    job: str
+    ordinal: int
+    target: str
+    symbol: str | None
+    route: str
+    training_type: str
+    priority: int
+    reason: str
+    record: Mapping[str, Any]
+    fits: tuple[PlannedFit, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRefused:
+    """A plan was rejected: what is wrong, where, and what to do about it."""
+
+    kind: ClassVar[str] = "PlanRejected"
+    schema_version: ClassVar[int] = 1
+    name: str
+    source: str
+    place: str
+    sentence: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanCompleted:
+    """The last fit of a plan became final; the counts are of fits."""
+
+    kind: ClassVar[str] = "PlanCompleted"
+    schema_version: ClassVar[int] = 1
+    succeeded: int
+    failed: int
+    unavailable: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitUnavailable:
+    """A fit cannot run on this installation; the reason names what is missing."""
+
+    kind: ClassVar[str] = "FitUnavailable"
+    schema_version: ClassVar[int] = 1
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitClaimed:
+    """A lease on a fit was given; its fence is the stream version of this event."""
+
+    kind: ClassVar[str] = "FitClaimed"
+    schema_version: ClassVar[int] = 1
+    worker: str
+    attempt: int
+    lease_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitStarted:
+    """The training process runs, on this device, from this checkpoint if any."""
+
+    kind: ClassVar[str] = "FitStarted"
+    schema_version: ClassVar[int] = 1
+    pid: int
+    device_requested: str
+    device_used: str
+    device_reason: str = ""
+    resumed_from_step: int | None = None
+    resumed_from_attempt: int | None = None
+    rows_train: int = 0
+    rows_valid: int = 0
+    rows_test: int = 0
+    log: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitProgressed:
+    """The training got this far."""
+
+    kind: ClassVar[str] = "FitProgressed"
+    schema_version: ClassVar[int] = 1
+    step: int
+    steps_total: int
+    train_loss: float | None = None
+    valid_loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSaved:
+    """A checkpoint is durable on disk; the next attempt can resume from it."""
+
+    kind: ClassVar[str] = "CheckpointSaved"
+    schema_version: ClassVar[int] = 1
+    step: int
+    path: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitSucceeded:
+    """The bundle is durable on disk; the fit is final."""
+
+    kind: ClassVar[str] = "FitSucceeded"
+    schema_version: ClassVar[int] = 1
+    bundle: str
+    sha256: str
+    metrics: Mapping[str, Any]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitFailed:
+    """An attempt failed; with `retry` the fit is ready again at `retry_at`, else it is final."""
+
+    kind: ClassVar[str] = "FitFailed"
+    schema_version: ClassVar[int] = 1
+    cause: str
+    sentence: str
+    where: str = ""
+    retry: bool = False
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitReleased:
+    """A clean stop gave the fit back; it is ready at once and nothing counts against it."""
+
+    kind: ClassVar[str] = "FitReleased"
+    schema_version: ClassVar[int] = 1
+    cause: str
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseExpired:
+    """A lease ended without a last word; the work since the last checkpoint is lost."""
+
+    kind: ClassVar[str] = "LeaseExpired"
+    schema_version: ClassVar[int] = 1
+    worker: str
+    cause: str
+    last_seen_at: datetime | None
+    last_checkpoint_step: int | None
+    lost_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitRetried:
+    """A person asked for a final fit to be tried again; its counts of failures start anew."""
+
+    kind: ClassVar[str] = "FitRetried"
+    schema_version: ClassVar[int] = 1
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitCancelled:
+    """A person cancelled a fit; a lease on it has ended."""
+
+    kind: ClassVar[str] = "FitCancelled"
+    schema_version: ClassVar[int] = 1
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonStarted:
+    """A daemon began work on a host; `previous_stop` is how the one before it ended."""
+
+    kind: ClassVar[str] = "DaemonStarted"
+    schema_version: ClassVar[int] = 1
+    worker: str
+    host: str
+    version: str
+    boot_id: str
+    pid: int = 0
+    previous_stop: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonStopped:
+    """A daemon ended on purpose."""
+
+    kind: ClassVar[str] = "DaemonStopped"
+    schema_version: ClassVar[int] = 1
+    worker: str
+    host: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanningStarted:
+    """A planning began over this data."""
+
+    kind: ClassVar[str] = "PlanningStarted"
+    schema_version: ClassVar[int] = 1
+    data_dir: str
+    symbols: tuple[str, ...] = ()
+    panel_key: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetRanked:
+    """A target was scored in one view; kept or dropped with the reason in numbers."""
+
+    kind: ClassVar[str] = "TargetRanked"
+    schema_version: ClassVar[int] = 1
+    target: str
+    view: str
+    symbol: str | None
+    score: float | None
+    standard_error: float | None
+    p: float | None
+    q: float | None
+    kept: bool
+    reason: str
+    metric: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeakFound:
+    """A feature was judged SUSPECT or BLOCKED for a target by a probe, with its evidence."""
+
+    kind: ClassVar[str] = "LeakFound"
+    schema_version: ClassVar[int] = 1
+    target: str
+    feature: str
+    verdict: str
+    probe: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturesSelected:
+    """The features of a target (of one symbol, or of all) were chosen."""
+
+    kind: ClassVar[str] = "FeaturesSelected"
+    schema_version: ClassVar[int] = 1
+    target: str
+    symbol: str | None
+    features: tuple[str, ...]
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteChosen:
+    """A route was chosen for a target (of one symbol, or of all), with the reason in numbers."""
+
+    kind: ClassVar[str] = "RouteChosen"
+    schema_version: ClassVar[int] = 1
+    target: str
+    symbol: str | None
+    route: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanningFinished:
+    """A planning ended; `path` is the plan directory it wrote."""
+
+    kind: ClassVar[str] = "PlanningFinished"
+    schema_version: ClassVar[int] = 1
+    plan: str | None
+    jobs: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownEvent:
+    """An event of a kind or shape this version does not know: readable, and without effect."""
+
+    kind: ClassVar[str] = "UnknownEvent"
+    schema_version: ClassVar[int] = 0
+    named: str
+    version: int
+    data: Mapping[str, Any]
+
+
+PlanEvent = PlanAccepted | JobPlanned | PlanRefused | PlanCompleted
+FitEvent = (
+    FitUnavailable
+    | FitClaimed
+    | FitStarted
+    | FitProgressed
+    | CheckpointSaved
+    | FitSucceeded
+    | FitFailed
+    | FitReleased
+    | LeaseExpired
+    | FitRetried
+    | FitCancelled
+)
+HostEvent = DaemonStarted | DaemonStopped
+PlanningEvent = PlanningStarted | TargetRanked | LeakFound | FeaturesSelected | RouteChosen | PlanningFinished
+Event = PlanEvent | FitEvent | HostEvent | PlanningEvent | UnknownEvent
+
+EVENT_TYPES: tuple[type[Event], ...] = (
+    PlanAccepted, JobPlanned, PlanRefused, PlanCompleted,
+    FitUnavailable, FitClaimed, FitStarted, FitProgressed, CheckpointSaved, FitSucceeded, FitFailed, FitReleased,
+    LeaseExpired, FitRetried, FitCancelled,
+    DaemonStarted, DaemonStopped,
+    PlanningStarted, TargetRanked, LeakFound, FeaturesSelected, RouteChosen, PlanningFinished,
+)

@@ -1,0 +1,48 @@
+"""Identities: time-ordered event ids and content-derived ids of fits."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+
+
+def new_event_id() -> bytes:
+    """Return a fresh 16-byte UUIDv7 (RFC 9562 section 5.7); make it before the first try, reuse it to retry."""
+    milliseconds = time.time_ns() // 1_000_000
+    noise = secrets.randbits(74)
+    value = milliseconds << 80 | 0x7 << 76 | (noise >> 62) << 64 | 0b10 << 62 | noise & (1 << 62) - 1
+    return value.to_bytes(16, "big")
+
+
+def new_planning_id() -> str:
+    """Return ``n_`` + 16 hex of a time-ordered id for one planning."""
+    return "n_" + secrets.token_hex(8)
+
+
+def fit_id_of(plan_id: str, job_id: str, family: str) -> str:
+    """Return ``f_`` + 16 hex of sha256 over plan, job and family: the same fit has the same id everywhere."""
+    return "f_" + hashlib.sha256("\0".join((plan_id, job_id, family)).encode()).hexdigest()[:16]
+
+
+def plan_stream(plan_id: str) -> str:
+    """Return the name of a plan's stream."""
+    return f"plan-{plan_id}"
+
+
+def fit_stream(fit_id: str) -> str:
+    """Return the name of a fit's stream."""
+    return f"fit-{fit_id}"
+
+
+def host_stream(host: str) -> str:
+    """Return the name of a host's stream."""
+    return f"host-{host}"
+
+
+def planning_stream(planning_id: str) -> str:
+    """Return the name of a planning's stream."""
+    return f"planning-{planning_id}"
+
+
+INBOX_STREAM = "inbox"

@@ -1,0 +1,76 @@
+"""The nouns of a plan: fits, jobs, and the plan that owns them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+STAGES = ("cpu", "gpu")
+STAGE_BARRIERS = ("plan", "job")
+TRAINING_TYPES = ("cross_sectional", "symbol_specific", "blocked")
+ROUTE_BLOCKED = "ROUTE_BLOCKED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyEntry:
+    """What the store must know about a model family: its name, its stage, and why it cannot run (or None)."""
+
+    name: str
+    stage: str
+    unavailable: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """One family trained for one job; `ordinal` is its place in the plan, counted from 0."""
+
+    id: str
+    job_id: str
+    family: str
+    stage: str
+    ordinal: int
+    unavailable: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One (target, symbol or all, training type) of a plan; `record` is the job as the document has it."""
+
+    id: str
+    ordinal: int
+    target: str
+    symbol: str | None
+    route: str
+    training_type: str
+    priority: int
+    reason: str
+    features: tuple[str, ...] | None
+    metadata: Mapping[str, Any]
+    fits: tuple[Fit, ...]
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """An immutable plan; `id` and `sha256` are the hash of its canonical content.
+
+    Attributes:
+        document: the completed document, jobs included.
+        data: where the rows are: data_dir, symbols, panel_key, panel_path.
+        training: the training settings, those of the document over those of the caller.
+    """
+
+    id: str
+    document: Mapping[str, Any]
+    jobs: tuple[Job, ...]
+    panel_key: str | None
+    stage_barrier: str
+    data: Mapping[str, Any]
+    training: Mapping[str, Any]
+    sha256: str
+
+    @property
+    def fits(self) -> tuple[Fit, ...]:
+        """All fits of all jobs in plan order."""
+        return tuple(fit for job in self.jobs for fit in job.fits)

@@ -1,0 +1,284 @@
+"""The face of the plan store: one method, one transaction, events and projections together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from store import acceptance, hosts, leases, rebuilding
+from store.database import Database, connect
+from store.errors import PlanRejected, WrongState
+from store.events import (
+    CheckpointSaved,
+    DaemonStarted,
+    DaemonStopped,
+    FitCancelled,
+    FitFailed,
+    FitProgressed,
+    FitReleased,
+    FitRetried,
+    FitStarted,
+    FitSucceeded,
+    PlanningEvent,
+    PlanRefused,
+)
+from store.ids import INBOX_STREAM, planning_stream
+from store.leases import RetryPolicy
+from store.moments import microseconds_of
+from store.plan import Plan
+from store.reading import Reader
+from store.records import Accepted, Claim, EventRow, Info, PreviousStop, Rescue, Verification
+from store.schema import require_schema, upgrade
+from store.state import FINAL_STATES
+from store.turn import Draft, Turn
+from store.verification import database_info, verify
+
+__all__ = ["PlanStore", "RetryPolicy", "open_store"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An attempt's failure as its process reported it; the store decides whether it is tried again."""
+
+    cause: str
+    sentence: str
+    where: str = ""
+    retryable: bool = False
+
+
+class PlanStore:
+    """The event log and its projections over one database; every method is one transaction.
+
+    Safe to share between threads (one connection each) and between processes. A word about a fit carries
+    the claim it is said under and raises `LeaseLost` once that claim's fence is no longer current. A method
+    that takes `event_id` may be called again with the same id after an unanswered call: it is recorded once.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        policy: RetryPolicy | None = None,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        self._database = database
+        self._policy = policy or RetryPolicy()
+        self._clock = clock
+        self.reading = Reader(database)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        self._database.close()
+
+    @contextmanager
+    def _turn(self) -> Iterator[Turn]:
+        """Yield one write transaction; its projections are written just before it commits."""
+        with self._database.transaction() as tx:
+            turn = Turn(tx, now=microseconds_of(self._clock()) if self._clock else tx.now())
+            yield turn
+            turn.flush()
+
+    # -- plans ------------------------------------------------------------------------------------------------
+
+    def accept(self, plan: Plan, *, source: str, name: str, planning_id: str | None = None) -> Accepted:
+        """Record a plan with its jobs and fits; the same plan again is a receipt with `new` False."""
+        with self._turn() as turn:
+            return acceptance.accept(turn, plan, source=source, name=name, correlation=planning_id)
+
+    def reject(self, rejected: PlanRejected, *, name: str) -> int:
+        """Record that a plan was refused and why; returns the event's seq."""
+        event = PlanRefused(
+            name=name,
+            source=rejected.source,
+            place=rejected.place,
+            sentence=rejected.sentence,
+            fix=rejected.fix,
+        )
+        with self._turn() as turn:
+            return turn.append_next(INBOX_STREAM, [event], actor="inbox")[0].seq
+
+    def plan(self, plan_id: str) -> Plan:
+        """Return an accepted plan, whole; raises NotFound."""
+        return self.reading.plan(plan_id)
+
+    # -- leases -----------------------------------------------------------------------------------------------
+
+    def claim(
+        self,
+        worker: str,
+        *,
+        stage: str,
+        limit: int = 1,
+        lease_seconds: float = 60.0,
+        plans: Collection[str] | None = None,
+    ) -> tuple[Claim, ...]:
+        """Lease up to `limit` ready fits of a stage (of these plans only, if given), most urgent first."""
+        with self._turn() as turn:
+            return leases.claim(
+                turn, worker, stage=stage, limit=limit, lease_seconds=lease_seconds, plans=plans
+            )
+
+    def renew(self, claim: Claim) -> datetime:
+        """Extend a lease by its length from now and return its new end; raises LeaseLost."""
+        with self._turn() as turn:
+            return leases.renew(turn, claim)
+
+    def rescue(self, *, is_dead: Callable[[str], bool] | None = None) -> tuple[Rescue, ...]:
+        """Take back every fit whose lease ran out, or whose worker `is_dead`, and say what was lost."""
+        with self._turn() as turn:
+            return leases.rescue(turn, policy=self._policy, is_dead=is_dead)
+
+    # -- words of a worker about its fit ----------------------------------------------------------------------
+
+    def started(self, claim: Claim, word: FitStarted, *, event_id: bytes | None = None) -> int:
+        """Record that the training process runs; returns the seq; raises LeaseLost."""
+        with self._turn() as turn:
+            return leases.say(turn, claim, word, event_id=event_id)
+
+    def progressed(self, claim: Claim, word: FitProgressed, *, event_id: bytes | None = None) -> int:
+        """Record how far the training got; returns the seq; raises LeaseLost."""
+        with self._turn() as turn:
+            return leases.say(turn, claim, word, event_id=event_id)
+
+    def checkpointed(self, claim: Claim, word: CheckpointSaved, *, event_id: bytes | None = None) -> int:
+        """Record a durable checkpoint; returns the seq; raises LeaseLost."""
+        with self._turn() as turn:
+            return leases.say(turn, claim, word, event_id=event_id)
+
+    def succeeded(self, claim: Claim, word: FitSucceeded, *, event_id: bytes | None = None) -> int:
+        """Record a durable bundle and end the fit; returns the seq; raises LeaseLost."""
+        with self._turn() as turn:
+            return leases.say(turn, claim, word, event_id=event_id)
+
+    def failed(self, claim: Claim, failure: Failure, *, event_id: bytes | None = None) -> FitFailed:
+        """Record a failed attempt and return the event, which says whether and when it is tried again."""
+        with self._turn() as turn:
+            word = leases.failure_word(
+                turn,
+                claim,
+                FitFailed(cause=failure.cause, sentence=failure.sentence, where=failure.where),
+                policy=self._policy,
+                retryable=failure.retryable,
+            )
+            leases.say(turn, claim, word, event_id=event_id)
+            return word
+
+    def released(self, claim: Claim, word: FitReleased, *, event_id: bytes | None = None) -> int:
+        """Give a fit back after a clean stop; returns the seq; raises LeaseLost."""
+        with self._turn() as turn:
+            return leases.say(turn, claim, word, event_id=event_id)
+
+    # -- words of a person about a fit ------------------------------------------------------------------------
+
+    def cancel(self, fit_id: str, *, reason: str = "", actor: str = "user") -> int:
+        """Cancel a fit that is not final; a lease on it ends now. Raises NotFound, WrongState."""
+        with self._turn() as turn:
+            fit = turn.fit(fit_id)
+            if fit.state in FINAL_STATES:
+                raise WrongState(fit=fit_id, state=fit.state, wanted="not final")
+            return turn.tell(fit, [FitCancelled(reason=reason)], actor=actor)[0].seq
+
+    def retry(self, fit_id: str, *, reason: str = "", actor: str = "user") -> int:
+        """Make a failed, unavailable or cancelled fit ready again. Raises NotFound, WrongState."""
+        with self._turn() as turn:
+            fit = turn.fit(fit_id)
+            if fit.state not in ("failed", "unavailable", "cancelled"):
+                raise WrongState(fit=fit_id, state=fit.state, wanted="failed, unavailable or cancelled")
+            return turn.tell(fit, [FitRetried(reason=reason)], actor=actor)[0].seq
+
+    # -- hosts and plannings ----------------------------------------------------------------------------------
+
+    def daemon_started(self, word: DaemonStarted) -> PreviousStop:
+        """Record a daemon's start and return how the one before it on the same host ended."""
+        with self._turn() as turn:
+            return hosts.daemon_started(turn, word)
+
+    def daemon_stopped(self, word: DaemonStopped) -> int:
+        """Record a daemon's stop on purpose; returns the seq."""
+        with self._turn() as turn:
+            return hosts.daemon_stopped(turn, word)
+
+    def record(
+        self,
+        planning_id: str,
+        events: Sequence[PlanningEvent],
+        *,
+        event_ids: Sequence[bytes] | None = None,
+        actor: str = "planner",
+    ) -> tuple[int, ...]:
+        """Append a planner's decisions to its stream; returns their seqs. Same `event_ids` again: same seqs."""
+        with self._turn() as turn:
+            recorded = turn.append_next(
+                planning_stream(planning_id),
+                events,
+                actor=actor,
+                event_ids=event_ids,
+                correlation=planning_id,
+            )
+            return tuple(one.seq for one in recorded)
+
+    # -- the log itself ---------------------------------------------------------------------------------------
+
+    def events(
+        self,
+        *,
+        after: int = 0,
+        limit: int = 1000,
+        plan: str | None = None,
+        fit: str | None = None,
+        kinds: Collection[str] | None = None,
+    ) -> tuple[EventRow, ...]:
+        """Return up to `limit` events behind `after` in the log's order, filtered."""
+        return self.reading.events(after=after, limit=limit, plan=plan, fit=fit, kinds=kinds)
+
+    def head_seq(self) -> int:
+        """Return the seq of the last event, 0 for none: the cheap question whether anything happened."""
+        return self.reading.head_seq()
+
+    def rebuild(self) -> int:
+        """Drop all projections and fold them anew from the log; returns the events read."""
+        with self._database.transaction() as tx:
+            return rebuilding.rebuild(tx)
+
+    def verify(self) -> Verification:
+        """Check order, versions, hash chain, guards and projections; never raises for what it finds."""
+        return verify(self._database)
+
+    def info(self) -> Info:
+        """Return what the database is: engine, size, counts, warnings."""
+        return database_info(self._database)
+
+
+def open_store(
+    url: str,
+    *,
+    create: bool = True,
+    migrate: bool = True,
+    policy: RetryPolicy | None = None,
+    clock: Callable[[], datetime] | None = None,
+) -> PlanStore:
+    """Open the plan store at ``sqlite:///path`` or ``postgresql://…``.
+
+    Raises DatabaseUnsafe (a place that would lose events), DatabaseUnavailable, SchemaBehind (`migrate` False).
+    A `clock` replaces the database's own: for tests.
+    """
+    if migrate:
+        upgrade(url, create=create)
+    database = connect(url)
+    require_schema(database)
+    store = PlanStore(database, policy=policy, clock=clock)
+    if rebuilding.is_outdated(database):
+        store.rebuild()
+    return store

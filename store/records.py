@@ -1,0 +1,287 @@
+"""What the store hands out: claims, receipts, rows for readers, verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from store.moments import iso_utc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The receipt of a plan; `new` is False when the same plan was accepted before, and `at` is when."""
+
+    plan_id: str
+    new: bool
+    at: datetime
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """Where a fit can resume: the last durable step, its path, and the attempt and fence that wrote it."""
+
+    step: int
+    path: str
+    attempt: int
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to run one fit until `lease_until`, under a fencing number, with all it needs to start."""
+
+    fit_id: str
+    plan_id: str
+    job_id: str
+    family: str
+    stage: str
+    target: str
+    symbol: str | None
+    route: str
+    training_type: str
+    priority: int
+    features: tuple[str, ...] | None
+    job: Mapping[str, Any]
+    data: Mapping[str, Any]
+    training: Mapping[str, Any]
+    worker: str
+    attempt: int
+    fence: int
+    lease_seconds: float
+    lease_until: datetime
+    checkpoint: Checkpoint | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescue:
+    """A fit taken back from a lease that ended; `final` when it had ended too often to be tried again."""
+
+    fit_id: str
+    job_id: str
+    family: str
+    worker: str
+    cause: str
+    lost_seconds: float
+    final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviousStop:
+    """How the daemon before this one ended on the same host, in words; `clean` when it said goodbye."""
+
+    cause: str
+    clean: bool
+    worker: str | None
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """The verdict on a database; each problem is a sentence that names the place."""
+
+    ok: bool
+    events: int
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Info:
+    """What a database is: engine, place, size, counts, and warnings about it."""
+
+    url: str
+    engine: str
+    engine_version: str
+    schema: str
+    events: int
+    plans: int
+    fits: int
+    size_bytes: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRow:
+    """One event for a reader; the payload is already a mapping."""
+
+    seq: int
+    event_id: str
+    stream: str
+    version: int
+    kind: str
+    schema_version: int
+    at: datetime
+    actor: str
+    correlation: str | None
+    plan: str | None
+    job: str | None
+    fit: str | None
+    attempt: int | None
+    data: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the event as the command line prints it, its time in ISO UTC."""
+        return {
+            "seq": self.seq,
+            "at": iso_utc(self.at),
+            "kind": self.kind,
+            "plan": self.plan,
+            "job": self.job,
+            "fit": self.fit,
+            "attempt": self.attempt,
+            "actor": self.actor,
+            "stream": self.stream,
+            "version": self.version,
+            "schema_version": self.schema_version,
+            "id": self.event_id,
+            "data": dict(self.data),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRow:
+    """One plan for a reader, with the counts of its fits by state."""
+
+    id: str
+    name: str
+    source: str
+    sha256: str
+    panel_key: str | None
+    stage_barrier: str
+    state: str
+    jobs: int
+    fits: int
+    succeeded: int
+    failed: int
+    unavailable: int
+    cancelled: int
+    accepted_at: datetime
+    completed_at: datetime | None
+    data: Mapping[str, Any]
+    training: Mapping[str, Any]
+
+    @property
+    def open(self) -> int:
+        """Fits that are not final yet."""
+        return self.fits - self.succeeded - self.failed - self.unavailable - self.cancelled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """One job for a reader; `record` is the job as the document has it."""
+
+    plan_id: str
+    job_id: str
+    ordinal: int
+    target: str
+    symbol: str | None
+    route: str
+    training_type: str
+    priority: int
+    reason: str
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitRow:
+    """One fit for a reader: state is ready, claimed, running, succeeded, failed, unavailable or cancelled."""
+
+    id: str
+    plan_id: str
+    job_id: str
+    family: str
+    stage: str
+    ordinal: int
+    target: str
+    symbol: str | None
+    route: str
+    training_type: str
+    priority: int
+    stage_barrier: str
+    state: str
+    attempt: int
+    failures: int
+    expiries: int
+    fence: int
+    worker: str | None
+    lease_until: datetime | None
+    not_before_at: datetime | None
+    claimed_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    pid: int | None
+    device_used: str | None
+    device_reason: str | None
+    log: str | None
+    step: int | None
+    steps_total: int | None
+    train_loss: float | None
+    valid_loss: float | None
+    checkpoint_step: int | None
+    checkpoint_path: str | None
+    bundle: str | None
+    bundle_sha256: str | None
+    metrics: Mapping[str, Any] | None
+    seconds: float | None
+    cause: str | None
+    sentence: str | None
+    place: str | None
+
+    @property
+    def name(self) -> str:
+        """The fit's display name, ``<job_id>/<Family>``."""
+        return f"{self.job_id}/{self.family}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRow:
+    """One try at a fit, read from its events; `outcome` is the kind of the event that ended it, or None."""
+
+    fit_id: str
+    attempt: int
+    fence: int
+    worker: str
+    claimed_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    outcome: str | None
+    cause: str | None
+    sentence: str | None
+    pid: int | None
+    device_used: str | None
+    log: str | None
+    resumed_from_step: int | None
+    checkpoint_step: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRow:
+    """One decision of the planner about a target; `data` is the event's payload."""
+
+    seq: int
+    planning_id: str
+    kind: str
+    target: str | None
+    view: str | None
+    symbol: str | None
+    at: datetime
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRow:
+    """The last known daemon of a host; `state` is working or stopped."""
+
+    host: str
+    worker: str
+    version: str
+    boot_id: str
+    pid: int
+    state: str
+    started_at: datetime
+    stopped_at: datetime | None
+    cause: str | None
+    previous_stop: str
