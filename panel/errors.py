@@ -113,3 +113,11 @@ class BadPrediction(PanelError):
     def __init__(self, what: str) -> None:
         self.what = what
         super().__init__(f"cannot score: {what}")
+
+
+class BadHorizon(PanelError):
+    """A horizon that does not look ahead."""
+
+    def __init__(self, bars: int) -> None:
+        self.bars = bars
+        super().__init__(f"a horizon of {bars} bars does not look ahead; give whole bars from 1 on")

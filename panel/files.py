@@ -1,0 +1,177 @@
+"""Where the rows of each symbol lie: every accepted layout is recognised by itself.
+
+    DATA/symbol=AAPL/*.parquet      DATA/interval=5m/symbol=AAPL/*.parquet      DATA/AAPL/*.parquet
+    DATA/AAPL.parquet    DATA/AAPL_mtf.parquet    DATA/AAPL.csv
+    one long file, or a dataset of them, with a symbol column
+
+Parquet is preferred where the same symbol lies in both formats, X_mtf.parquet before X.parquet.
+"""
+
+import csv
+import gzip
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from panel.errors import BadData, DataNotFound, UnknownSymbol, listed
+
+SUFFIXES = (".parquet", ".csv", ".csv.gz")
+SYMBOL_COLUMNS = ("symbol", "ticker")
+LAYOUTS = (
+    "Accepted: DIR/symbol=AAPL/*.parquet, DIR/interval=5m/symbol=AAPL/*.parquet, DIR/AAPL.parquet, "
+    "DIR/AAPL_mtf.parquet, DIR/AAPL.csv, or one long file or dataset with a symbol column."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SymbolFiles:
+    """The files of one symbol. `long`: they hold other symbols too, told apart by their symbol column."""
+
+    symbol: str
+    paths: tuple[Path, ...]
+    long: bool
+
+
+def data_files(data_dir: Path) -> tuple[Path, ...]:
+    """Every data file under a directory (or the file itself), sorted; hidden and `_` names are passed over.
+
+    Raises:
+        DataNotFound: the path does not exist.
+    """
+    if data_dir.is_file():
+        return (data_dir,)
+    if not data_dir.is_dir():
+        raise DataNotFound(data_dir, "no such file or directory", LAYOUTS)
+    return tuple(
+        sorted(
+            path
+            for path in data_dir.rglob("*")
+            if path.name.endswith(SUFFIXES)
+            and not any(part.startswith((".", "_")) for part in path.relative_to(data_dir).parts)
+            and path.is_file()
+        )
+    )
+
+
+def find_symbol_files(
+    data_dir: Path, symbols: Sequence[str] | None = None, *, interval: str | None = None
+) -> tuple[SymbolFiles, ...]:
+    """The files of each symbol, sorted by symbol; of the symbols asked only, when any are.
+
+    Raises:
+        DataNotFound: nothing there.
+        BadData: several bar intervals lie side by side and `interval` names none of them.
+        UnknownSymbol: a symbol was asked for that is not there.
+    """
+    files = _of_interval(data_dir, data_files(data_dir), interval)
+    hive = [path for path in files if _part(path, data_dir, "symbol") is not None]
+    found = _by_directory(hive, data_dir) if hive else _by_file(files, data_dir)
+    if not found:
+        raise DataNotFound(data_dir, "no parquet or csv files of bars", LAYOUTS)
+    missing = [symbol for symbol in symbols or () if symbol not in found]
+    if missing:
+        raise UnknownSymbol(missing, sorted(found))
+    return tuple(found[symbol] for symbol in sorted(set(symbols) if symbols else found))
+
+
+def column_names(path: Path) -> tuple[str, ...]:
+    """The column names of one file, reading only its head.
+
+    Raises:
+        BadData: the head is not readable.
+    """
+    try:
+        if path.suffix == ".parquet":
+            return tuple(pq.read_schema(path).names)
+        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open(encoding="utf-8-sig") as lines:
+            return tuple(next(csv.reader(lines), ()))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise BadData(path, f"cannot be read ({error})", "Replace the file or take it out.") from error
+
+
+def named_column(names: Iterable[str], wanted: Sequence[str]) -> str | None:
+    """The first of `wanted` that is among `names`, whatever the case, spelt as in `names`."""
+    lowered = {name.lower(): name for name in reversed(list(names))}
+    return next((lowered[name] for name in wanted if name in lowered), None)
+
+
+def _part(path: Path, root: Path, key: str) -> str | None:
+    """Value of a `key=value` directory on the way from `root` down to `path`."""
+    for part in path.relative_to(root).parent.parts:
+        if part.startswith(f"{key}="):
+            return unquote(part.partition("=")[2])
+    return None
+
+
+def _of_interval(root: Path, files: Sequence[Path], interval: str | None) -> list[Path]:
+    present = sorted({value for path in files if (value := _part(path, root, "interval")) is not None})
+    if not present:
+        return list(files)
+    fix = f'Name one with the option interval= ([data] interval = "{present[0]}").'
+    if interval is None and len(present) > 1:
+        raise BadData(root, f"several bar intervals lie side by side ({listed(present)})", fix)
+    if interval is not None and interval not in present:
+        raise BadData(root, f"no interval={interval} there, only {listed(present)}", fix)
+    chosen = interval or present[0]
+    return [path for path in files if _part(path, root, "interval") == chosen]
+
+
+def _by_directory(files: Sequence[Path], root: Path) -> dict[str, SymbolFiles]:
+    groups: dict[str, list[Path]] = {}
+    for path in files:
+        groups.setdefault(_part(path, root, "symbol") or "", []).append(path)
+    return {
+        symbol: SymbolFiles(symbol=symbol, paths=_one_format(paths), long=False)
+        for symbol, paths in groups.items()
+    }
+
+
+def _by_file(files: Sequence[Path], root: Path) -> dict[str, SymbolFiles]:
+    """Files named after their symbol or lying in a directory named after it, and long files."""
+    own: dict[str, list[Path]] = {}
+    shared: dict[str, list[Path]] = {}
+    for path in files:
+        symbol = path.name.removesuffix(".gz").rsplit(".", 1)[0].removesuffix("_mtf")
+        inside = _symbols_inside(path)
+        if inside is not None and inside != {symbol}:
+            for name in inside:
+                shared.setdefault(name, []).append(path)
+        elif inside is None and path.parent != root and root.is_dir():
+            own.setdefault(path.parent.name, []).append(path)
+        else:
+            own[symbol] = [_preferred([*own.get(symbol, []), path])]
+    found = {
+        name: SymbolFiles(symbol=name, paths=_one_format(paths), long=False) for name, paths in own.items()
+    }
+    found |= {name: SymbolFiles(symbol=name, paths=tuple(paths), long=True) for name, paths in shared.items()}
+    return found
+
+
+def _symbols_inside(path: Path) -> set[str] | None:
+    """The values of a file's symbol column, or None when it has none."""
+    column = named_column(column_names(path), SYMBOL_COLUMNS)
+    if column is None:
+        return None
+    if path.suffix == ".parquet":
+        values: Iterable[object] = (
+            pq.read_table(path, columns=[column], partitioning=None)[column].unique().to_pylist()
+        )
+    else:
+        values = (
+            pd.read_csv(path, usecols=[column], dtype=str, keep_default_na=False)[column].unique().tolist()
+        )
+    return {str(value) for value in values if value is not None and value != ""}
+
+
+def _one_format(paths: Sequence[Path]) -> tuple[Path, ...]:
+    parquet = tuple(path for path in paths if path.suffix == ".parquet")
+    return parquet or tuple(paths)
+
+
+def _preferred(paths: Sequence[Path]) -> Path:
+    return min(paths, key=lambda path: (path.suffix != ".parquet", not path.stem.endswith("_mtf"), path))
