@@ -1,0 +1,131 @@
+"""The planning told while it happens, and its decisions in tables when it is done.
+
+The narrator also collects the planner's decisions, which are events of the log like all others.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from daemon.cli.screen import bar, say, span, speakable, table, tell
+from planner.request import STEPS, PlanningResult, Progress
+from store.events import PlanningEvent
+
+LINES_MAX = 40
+LEAKS_MAX = 8
+VIEW_CROSS_SECTIONAL = "CROSS_SECTIONAL"
+
+
+class PlanningNarrator:
+    """Tells each step on stderr with its time, and keeps the events for the log."""
+
+    def __init__(self) -> None:
+        self.events: list[PlanningEvent] = []
+        self._step: str | None = None
+        self._from = time.monotonic()
+        self._live = sys.stderr.isatty()
+
+    def __call__(self, word: Progress | PlanningEvent) -> None:
+        """Take one word of the planner."""
+        if not isinstance(word, Progress):
+            self.events.append(word)
+            return
+        if word.step != self._step:
+            self.finish()
+            self._step, self._from = word.step, time.monotonic()
+        if self._live and word.total > 1:
+            click.echo(f"\r{self._label()}  {bar(word.done, word.total)} {word.words[:40]:<40}", nl=False, err=True)
+
+    def finish(self) -> None:
+        """End the line of the step that was under way."""
+        if self._step is None:
+            return
+        start = "\r" if self._live else ""
+        line = f"{self._label()}  {span(time.monotonic() - self._from):>6}"
+        click.echo(speakable(f"{start}{line:<110}".rstrip() if not start else f"{start}{line:<110}", sys.stderr), err=True)
+        self._step = None
+
+    def _label(self) -> str:
+        step = self._step or ""
+        number = STEPS.index(step) + 1 if step in STEPS else 0
+        return f" {number}/{len(STEPS)} {step:<22}"
+
+
+def show_planning(result: PlanningResult) -> None:
+    """Print what was ranked, what leaks, what is routed where, and why."""
+    say()
+    say(f"targets, by out-of-sample skill over {result.rows:,} rows of {', '.join(result.symbols)}")
+    say(ranking_table(result.ranking))
+    _show_leaks(result.leaks)
+    _show_routes(result.routing_plan, result.blocked)
+    for warning in result.warnings:
+        tell(f"warning: {warning}")
+
+
+def ranking_table(rows: Iterable[Mapping[str, Any]]) -> str:
+    """One line per target: all symbols together, how many symbols alone, the verdict and its reason."""
+    by_target: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_target.setdefault(row["target"], []).append(row)
+    ordered = sorted(by_target.values(), key=_rank_of)
+    lines = [_ranking_line(group) for group in ordered[:LINES_MAX]]
+    text = table(("target", "metric", "score", "q", "alone", "", "reason"), lines, right=("q",))
+    rest = len(ordered) - LINES_MAX
+    return text + (f"\n… and {rest} more: METRICS/target_ranking.parquet" if rest > 0 else "")
+
+
+def _rank_of(group: Sequence[Mapping[str, Any]]) -> tuple[bool, int, float]:
+    rank = group[0]["rank"]
+    skill = max((row["skill"] for row in group if row["skill"] is not None), default=-1.0)
+    return (rank is None, rank or 0, -skill)
+
+
+def _ranking_line(group: Sequence[Mapping[str, Any]]) -> tuple[object, ...]:
+    pooled = next((row for row in group if row["view"] == VIEW_CROSS_SECTIONAL), group[0])
+    alone = [row for row in group if row["symbol"] is not None]
+    kept_alone = sum(row["kept"] for row in alone)
+    verdict = "keep" if any(row["kept"] for row in group) else "drop"
+    score = "-"
+    if pooled["score"] is not None:
+        score = f"{pooled['score']:+.3f} ± {pooled['standard_error'] or 0:.3f}"
+    q_value = None if pooled["q_value"] is None else f"{pooled['q_value']:.4f}"
+    count = f"{kept_alone}/{len(alone)}" if alone else "-"
+    return (pooled["target"], pooled["metric_name"], score, q_value, count, verdict, pooled["reason"])
+
+
+def _show_leaks(rows: Iterable[Mapping[str, Any]]) -> None:
+    found = [row for row in rows if row["verdict"] == "BLOCKED"]
+    if not found:
+        return
+    say()
+    say("leaks: features that know a target's future are blocked for it")
+    shown = [(row["target"], row["feature"], row["verdict"], row["probe"], row["evidence"]) for row in found]
+    say(table(("target", "feature", "verdict", "probe", "evidence"), shown[:LEAKS_MAX]))
+    if len(shown) > LEAKS_MAX:
+        say(f"… and {len(shown) - LEAKS_MAX} more: METRICS/leakage.parquet")
+
+
+def _show_routes(routing_plan: Mapping[str, Any], blocked: Mapping[str, Sequence[str]]) -> None:
+    lines = []
+    for target, routes in routing_plan["targets"].items():
+        if target in blocked:
+            continue
+        symbols = [f"{symbol}: {_short(entry['route'])}" for symbol, entry in routes["symbols"].items()]
+        pooled = routes["cross_sectional"]
+        lines.append((target, _short(pooled["route"]), ", ".join(symbols) or "-"))
+    if lines:
+        say()
+        say("routes: one model for all symbols, one per symbol, or both")
+        say(table(("target", "all symbols", "each symbol"), lines))
+    if blocked:
+        say()
+        say(f"not trained: {len(blocked)} targets, each with its reasons in METRICS/routing_plan/routing_plan.md")
+
+
+def _short(route: str) -> str:
+    return route.removeprefix("ROUTE_").lower().replace("_", " ")

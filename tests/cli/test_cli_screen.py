@@ -1,0 +1,75 @@
+"""What a person sees on a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from daemon.cli import screen
+
+
+class Stream(io.StringIO):
+    """A stream with a chosen encoding."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__()
+        self._encoding = encoding
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # the real one is settable, ours is given
+        """The encoding this stream claims."""
+        return self._encoding
+
+
+def test_a_terminal_without_utf8_gets_plain_words() -> None:
+    """Signs that the stream cannot carry are written out, never as garbage."""
+    assert screen.speakable("0.1 ± 0.02 → ok", Stream("ascii")) == "0.1 +/- 0.02 -> ok"
+    assert screen.speakable("0.1 ± 0.02 → ok", Stream("UTF-8")) == "0.1 ± 0.02 → ok"
+
+
+def test_control_characters_of_foreign_names_are_shown_not_obeyed() -> None:
+    """A target called after an escape sequence cannot repaint the screen."""
+    assert screen.speakable("y\x1b[31m_red", Stream("utf-8")) == "y\\x1b[31m_red"
+
+
+def test_columns_are_aligned_and_numbers_flush_right() -> None:
+    """Every column is as wide as its widest cell; missing values are a dash."""
+    text = screen.table(("name", "n"), [("a", 1), ("long", 100), ("none", None)], right=("n",))
+    assert text.splitlines() == ["name    n", "a       1", "long  100", "none    -"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.41, "0.4s"), (37.2, "37s"), (250, "4m 10s"), (7500, "2h 05m"), (59.7, "60s")]
+)
+def test_durations_read_as_people_say_them(seconds: float, words: str) -> None:
+    """Short ones in tenths, long ones in two units."""
+    assert screen.span(seconds) == words
+
+
+@pytest.mark.parametrize(("done", "total", "expected"), [(0, 4, "[----]"), (2, 4, "[##--]"), (0, 0, "[####]")])
+def test_the_bar_is_as_full_as_the_work(done: int, total: int, expected: str) -> None:
+    """Nothing to do counts as done."""
+    assert screen.bar(done, total, width=4) == expected
+
+
+def test_an_error_has_at_most_six_lines() -> None:
+    """However many details there are, the sentence comes first and six lines are the end."""
+    text = screen.error_text("it broke", {str(number): "x" for number in range(9)} | {"empty": None})
+    assert text.splitlines()[0] == "error: it broke"
+    assert len(text.splitlines()) == screen.ERROR_LINES_MAX
+
+
+def test_json_carries_a_version_and_plain_values(capsys: pytest.CaptureFixture[str]) -> None:
+    """Times become ISO text in UTC and numpy numbers plain ones."""
+    screen.emit({"at": datetime(2026, 1, 2, tzinfo=UTC), "score": np.float32(0.5)})
+    assert json.loads(capsys.readouterr().out) == {"v": 1, "at": "2026-01-02T00:00:00Z", "score": 0.5}
+
+
+def test_what_has_no_json_form_is_refused() -> None:
+    """An object that cannot be written is a defect, not an empty string."""
+    with pytest.raises(TypeError, match="object has no JSON form"):
+        screen.emit_line({"x": object()})
