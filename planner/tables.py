@@ -1,0 +1,170 @@
+"""The rows of the four METRICS tables; plain values only, a missing number is None, never NaN.
+
+The fields are the columns, in order; planner/schemas/<table>.schema.json says the same for other readers.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+CROSS_SECTIONAL = "CROSS_SECTIONAL"
+SYMBOL_SPECIFIC = "SYMBOL_SPECIFIC"
+
+SAFE, SUSPECT, BLOCKED, UNKNOWN = "SAFE", "SUSPECT", "BLOCKED", "UNKNOWN"
+STABLE, DRIFTING, DIVERGED = "STABLE", "DRIFTING", "DIVERGED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedRow:
+    """One (target, view, symbol) of target_ranking: measured and judged, or left out with a reason."""
+
+    target: str
+    view: str
+    symbol: str | None
+    rank: int | None  # 1 is best; the same for all rows of a target; None when not kept
+    selected: bool  # goes on to feature selection
+    kept: bool  # passed every test of skill
+    reason: str
+    task_type: str | None
+    horizon_bars: int | None
+    metric_name: str | None
+    score: float | None
+    standard_error: float | None
+    score_ci_low: float | None
+    score_ci_high: float | None
+    skill: float | None  # score above no skill; AUC doubled, so that all metrics share one scale
+    z: float | None  # studentised against the circular shifts
+    p_value: float | None
+    q_value: float | None
+    shifts: int
+    last_fold_score: float | None
+    fold_scores: tuple[float, ...]
+    persistence_score: float | None  # of the newest label already known
+    rows: int  # with a label, before the final segment
+    scored_rows: int  # of them predicted out of sample
+    effective_rows: float
+    coverage: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeakRow:
+    """One (target, feature) of leakage: the verdict, the probe that decided, and what it measured."""
+
+    target: str
+    feature: str
+    verdict: str  # SAFE | SUSPECT | BLOCKED
+    probe: str | None  # None when SAFE
+    evidence: str
+    copy_correlation: float | None
+    increment: float | None
+    increment_bars: int | None
+    correlation: float | None
+    past_correlation: float | None
+    ratio_spike: float | None
+    noise_line: float | None
+    symbol: str | None  # the symbol where it was found, None for all together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionRow:
+    """One (target, symbol or all, feature) of feature_selection."""
+
+    target: str
+    view: str
+    symbol: str | None
+    feature: str
+    selected: bool
+    position: int | None  # 1 is the most important of the selected
+    reason: str
+    frequency: float  # share of the training folds that chose it: its stability
+    importance: float  # mean of the three below, each scaled to sum 1 in its fold
+    rank_correlation: float  # mean over the folds' training rows
+    ridge_importance: float
+    boosting_importance: float
+    folds: int
+    leakage_verdict: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One (target, view, symbol) of routing_candidates: all that routing looks at."""
+
+    target: str
+    view: str
+    symbol: str | None
+    mode: str  # same as view; the older name
+    score: float | None
+    score_ci_low: float | None
+    score_ci_high: float | None
+    standard_error: float | None = None
+    metric_name: str | None = None
+    z: float | None = None
+    p_value: float | None = None
+    q_value: float | None = None
+    kept: bool | None = None
+    kept_reason: str | None = None
+    last_fold_score: float | None = None
+    pooled_score: float | None = None  # of the all-symbols model on this symbol's rows
+    stability: str = UNKNOWN
+    mean_overlap: float | None = None
+    std_overlap: float | None = None
+    mean_tau: float | None = None
+    std_tau: float | None = None
+    n_snapshots: int = 0
+    sample_size: int = 0
+    effective_sample_size: float | None = None
+    leakage_status: str = UNKNOWN
+    leakage_reason: str | None = None
+    blocked_features: tuple[str, ...] = ()
+    feature_set_id: str | None = None
+    features: tuple[str, ...] = ()
+    task_type: str | None = None
+    horizon_bars: int | None = None
+    target_rank: int | None = None
+    model_status: str = UNKNOWN
+    failed_model_families: tuple[str, ...] = ()
+    panel_key: str | None = None
+    config_hash: str | None = None
+    code_version: str | None = None
+    seed: int | None = None
+
+
+Row = RankedRow | LeakRow | SelectionRow | Candidate
+
+
+def plain_row(row: Row) -> dict[str, Any]:
+    """Return a row as a dict of JSON values (tuples become lists)."""
+    values = {item.name: getattr(row, item.name) for item in dataclasses.fields(row)}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def candidate_from(record: Mapping[str, Any]) -> Candidate:
+    """Return a candidate from a table row, of this version or an older one; unknown columns are passed over.
+
+    A missing `view` is taken from `mode`; a row that has neither is symbol-specific when it names a symbol.
+
+    Raises:
+        KeyError: the row names no target.
+    """
+    known = {item.name: item for item in dataclasses.fields(Candidate)}
+    values = {name: _cleaned(value) for name, value in record.items() if name in known}
+    symbol = values.get("symbol")
+    by_symbol = SYMBOL_SPECIFIC if symbol else CROSS_SECTIONAL
+    view = values.get("view") or values.get("mode") or by_symbol
+    for name in ("score", "score_ci_low", "score_ci_high"):
+        values.setdefault(name, None)
+    for name, item in known.items():
+        if values.get(name) is None and item.default is not dataclasses.MISSING:
+            values[name] = item.default
+    values.update(target=record["target"], view=view, mode=view, symbol=symbol or None)
+    return Candidate(**values)
+
+
+def _cleaned(value: Any) -> Any:  # noqa: ANN401 - a table cell may hold anything
+    if isinstance(value, float) and math.isnan(value):  # NaN of a CSV or of pandas
+        return None
+    if isinstance(value, list):
+        return tuple(value)
+    return value
