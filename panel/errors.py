@@ -79,9 +79,7 @@ class NoTargets(PanelError):
             fix = "Correct the columns, or name other targets with target patterns in the configuration."
         else:
             what = "no target columns (y_*, fwd_ret_*), these look like raw bars"
-            fix = (
-                f"Make features and targets first: trainwright label --data-dir {path} --output-dir LABELLED"
-            )
+            fix = f"Make features and targets first: trainwright label --data-dir {path} --output-dir DIR"
         super().__init__(f"{path}: {what}. {fix}")
 
 

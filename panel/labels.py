@@ -201,7 +201,7 @@ def _ahead(values: Floats, span: int, of: Callable[..., Floats]) -> Floats:
 
 
 def _deviation(windows: Floats, axis: int) -> Floats:
-    return np.std(windows, axis=axis, ddof=1)
+    return np.asarray(np.std(windows, axis=axis, ddof=1))
 
 
 def _relative_strength(returns: Floats, span: int) -> Floats:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from panel.aligned import Float32s, Panel
 from panel.errors import BadPrediction
-from panel.ranks import bandwidth, group_ranks, group_scores, newey_west, t_quantile
+from panel.ranks import group_ranks, group_scores, mean_error, t_quantile
 
 CROSS_SECTIONAL = "CROSS_SECTIONAL"
 SYMBOL_SPECIFIC = "SYMBOL_SPECIFIC"
@@ -223,7 +223,7 @@ def _from_series(value: float, series: Floats, count: int, horizon_bars: int, me
     """Score from its value and the series, one sample a timestamp, whose mean's error is the value's."""
     if len(series) < 2:
         return _unscored(count, metric)
-    error, effective = newey_west(series, bandwidth(len(series), horizon_bars))
+    error, effective = mean_error(series, horizon_bars)
     if error == 0.0 and value == no_skill(metric):
         return _unscored(count, metric)
     reach = t_quantile(effective - 1.0) * error

@@ -42,22 +42,33 @@ def group_scores(values: npt.NDArray[Any], groups: npt.NDArray[Any]) -> Floats:
 def bandwidth(count: int, horizon_bars: int) -> int:
     """Lags of a Newey-West sum for `count` samples of labels that overlap for `horizon_bars`.
 
-    Twice the overlap (the Bartlett weights would otherwise cut a third of the variance of overlapping
-    labels), at least Newey and West's (1994) rule 4 (n / 100)^(2/9), at most a third of the samples.
+    Four times the overlap: Bartlett weights over the overlap alone would miss a third of the variance of
+    overlapping labels, more with slow features. At least Newey and West's (1994) rule 4 (n / 100)^(2/9), at
+    most a third of the samples.
     """
-    overlap = 2 * horizon_bars if horizon_bars > 1 else 1
-    rule = math.floor(4.0 * (count / 100.0) ** (2.0 / 9.0)) if count else 0
+    overlap = 4 * horizon_bars if horizon_bars > 1 else 1
+    rule = math.floor(4.0 * (count / 100.0) ** (2.0 / 9.0))
     return max(0, min(max(overlap, rule), count // 3))
+
+
+def mean_error(series: npt.NDArray[Any], horizon_bars: int) -> tuple[float, float]:
+    """Standard error of a mean of overlapping labels' scores, and the independent samples it is worth.
+
+    newey_west over bandwidth() lags, widened for the mean being estimated from the same samples: that
+    takes about (lag + 1) / n off the long-run variance. At least 2 samples are needed.
+    """
+    lag = bandwidth(len(series), horizon_bars)
+    error, effective = newey_west(series, lag)
+    kept = 1.0 - (lag + 1) / len(series) if lag else 1.0
+    return error / math.sqrt(kept), max(1.0, effective * kept)
 
 
 def newey_west(series: npt.NDArray[Any], lag: int) -> tuple[float, float]:
     """Standard error of the mean of a dependent series, and the number of independent samples it is worth.
 
     Long-run variance with Bartlett weights 1 - l / (lag + 1), scaled by n / (n - 1); Newey and West (1987).
-    Returns (standard error, effective n with 1 <= effective n <= n); (0, n) for a constant series.
-
-    Raises:
-        ValueError: never; a series shorter than 2 gives (nan, n).
+    Returns (standard error, effective n with 1 <= effective n <= n); (0, n) for a constant series and
+    (nan, n) for one shorter than 2.
     """
     values = np.asarray(series, dtype=np.float64)
     count = len(values)
