@@ -1,0 +1,329 @@
+"""The settings of the training host: one frozen record, read once, validated as a whole.
+
+The command line stands over ``TRAINWRIGHT_*`` in the environment, over the file, over the default. The
+table of the file is ``[daemon]``; what plans need to know of data and training is shared with the planner:
+``[data]`` and ``[training]``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from daemon.errors import Fault, SettingsInvalid
+from executors.errors import UnknownFamily
+from executors.families import resolve
+from planner.config import SECTIONS, PlannerConfig, planner_config
+from planner.errors import ConfigInvalid
+
+TABLE = "daemon"
+PREFIX = "TRAINWRIGHT_"
+DEFAULT_FAMILIES = ("LightGBM", "XGBoost")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the training host is told; paths are absolute.
+
+    Attributes:
+        results_dir: plans, the event log, the panel cache and work in progress.
+        output_dir: one directory per accepted plan: models, metrics, logs.
+        inbox_dir: the drop folder.
+        data_dir: where plans that do not say it find their data.
+        symbols: of plans that do not say them; empty means all in the data.
+        database_url: the event log, ``sqlite:///…`` or ``postgresql://…``.
+        families: of jobs that name none.
+        cpu_slots: fits of the CPU stage trained at the same time.
+        gpu_slots: fits of the GPU stage trained at the same time, one device each.
+        threads_per_fit: of the numeric libraries in each fit.
+        lease_seconds: how long a fit is owned without a sign of life.
+        poll_seconds: the longest a report or a free slot waits to be seen.
+        settle_seconds: how long a dropped directory must be unchanged.
+        rescan_seconds: how often the drop folder is looked through without any hint.
+        checkpoint_seconds: longest time between two checkpoints of a fit.
+        checkpoint_rounds: most steps between two checkpoints of a fit.
+        stop_seconds: how long fits may take to save their state when the daemon stops.
+        progress_seconds: shortest time between two recorded progress reports of a fit.
+        gpu_fallback: "auto" lets a GPU fit train on the CPU when there is no GPU; "never" fails it.
+        stage_barrier: "plan" or "job", of plans that do not say it.
+        seed: of plans that do not say it.
+        params: family name -> parameters.
+        test_share: share of the time span at its end that no model sees.
+        valid_share: share before it, for early stopping.
+        embargo_bars: bars left out at each seam; None takes the target's horizon.
+        target_patterns: further names of target columns.
+        horizons: target name -> bars, for names that do not say it.
+        interval: which bar interval, when the data has several.
+    """
+
+    results_dir: Path
+    output_dir: Path
+    inbox_dir: Path
+    data_dir: Path | None = None
+    symbols: tuple[str, ...] = ()
+    database_url: str
+    families: tuple[str, ...] = DEFAULT_FAMILIES
+    cpu_slots: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    gpu_slots: int = 1
+    threads_per_fit: int = 1
+    lease_seconds: float = 30.0
+    poll_seconds: float = 0.1
+    settle_seconds: float = 2.0
+    rescan_seconds: float = 2.0
+    checkpoint_seconds: float = 10.0
+    checkpoint_rounds: int = 50
+    stop_seconds: float = 20.0
+    progress_seconds: float = 2.0
+    gpu_fallback: str = "auto"
+    stage_barrier: str = "plan"
+    seed: int = 42
+    params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    test_share: float = 0.2
+    valid_share: float = 0.15
+    embargo_bars: int | None = None
+    target_patterns: tuple[str, ...] = ()
+    horizons: Mapping[str, int] = field(default_factory=dict)
+    interval: str | None = None
+
+    @classmethod
+    def from_sources(
+        cls,
+        config: Mapping[str, Any] | None = None,
+        environ: Mapping[str, str] | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        *,
+        source: str = "configuration",
+    ) -> Settings:
+        """Return the settings of a parsed TOML file, an environment and the command line.
+
+        Args:
+            config: the whole file; its ``[daemon]``, ``[data]`` and ``[training]`` tables are read.
+            environ: an environment; its ``TRAINWRIGHT_*`` variables are read.
+            overrides: field name -> value; None means not given.
+            source: the file's name, for messages.
+
+        Raises:
+            SettingsInvalid: carries every fault found.
+        """
+        reading = _Reading(source)
+        given = reading.shared_tables(config or {})
+        given |= reading.own_table((config or {}).get(TABLE, {}))
+        given |= reading.environment(environ or {})
+        given |= reading.overrides(overrides or {})
+        if reading.faults:
+            raise SettingsInvalid(reading.faults)
+        return cls(**_with_places(given))
+
+    def training(self) -> dict[str, Any]:
+        """Return what a plan that lacks training settings gets, as plain values."""
+        return {
+            "seed": self.seed,
+            "test_share": self.test_share,
+            "valid_share": self.valid_share,
+            "embargo_bars": self.embargo_bars,
+            "stage_barrier": self.stage_barrier,
+            "families": list(self.families),
+            "params": {family: dict(values) for family, values in self.params.items()},
+        }
+
+
+class _Reading:
+    """Reads the sources one after the other and collects faults instead of stopping at the first."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.faults: list[Fault] = []
+
+    def shared_tables(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what ``[data]`` and ``[training]`` say; unknown top-level names are faults."""
+        for key in config:
+            if key not in SECTIONS and key != TABLE:
+                self.faults.append(_unknown(key, [*SECTIONS, TABLE], self.source))
+        tables = {name: config[name] for name in ("data", "training") if name in config}
+        try:
+            planned = planner_config(tables, source=self.source)
+        except ConfigInvalid as error:
+            self.faults.append(Fault(place=error.where, problem=error.what, fix=error.fix))
+            return {}
+        values = _shared_values(planned)
+        values["params"] = self._checked("params", values["params"], f"{self.source}: [training]", _table)
+        return values
+
+    def own_table(self, table: object) -> dict[str, Any]:
+        """Return what ``[daemon]`` says."""
+        place = f"{self.source}: [{TABLE}]"
+        if not isinstance(table, Mapping):
+            self.faults.append(Fault(place=place, problem="is not a table", fix="write it as a TOML table"))
+            return {}
+        return {
+            key: self._checked(key, value, f"{place} {key}", _READERS[key])
+            for key, value in table.items()
+            if self._known(key, place)
+        }
+
+    def environment(self, environ: Mapping[str, str]) -> dict[str, Any]:
+        """Return what ``TRAINWRIGHT_*`` variables say; one that is nearly a setting's name is a fault."""
+        given: dict[str, Any] = {}
+        for name, text in sorted(environ.items()):
+            key = name.removeprefix(PREFIX).lower()
+            if not name.startswith(PREFIX) or key in _TABLES:
+                continue
+            if key in _READERS:
+                given[key] = self._checked(key, text, name, _READERS[key])
+            elif difflib.get_close_matches(key, _READERS, n=1, cutoff=0.8):
+                self.faults.append(_unknown(key, _READERS, f"environment variable {name}"))
+        return given
+
+    def overrides(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the command line says."""
+        place = "command line"
+        return {
+            key: self._checked(key, value, f"{place} {key}", _READERS[key])
+            for key, value in overrides.items()
+            if value is not None and self._known(key, place)
+        }
+
+    def _known(self, key: str, place: str) -> bool:
+        if key not in _READERS:
+            self.faults.append(_unknown(key, _READERS, place))
+        return key in _READERS
+
+    def _checked(self, key: str, value: object, place: str, reader: Callable[[object], object]) -> object:
+        try:
+            return reader(value)
+        except UnknownFamily as error:
+            near = f"did you mean {error.nearest}?" if error.nearest else "see: trainwright families"
+            self.faults.append(Fault(place=place, problem=f"no model family {error.name!r}", fix=near))
+        except (ValueError, TypeError) as error:
+            self.faults.append(Fault(place=place, problem=f"{value!r} cannot be {key}", fix=str(error)))
+        return None
+
+
+def _unknown(key: str, known: Iterable[str], place: str) -> Fault:
+    names = sorted(known)
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    fix = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names)}"
+    if key in _READERS:
+        fix = f"write it in the table [{TABLE}]"
+    return Fault(place=place, problem=f"unknown key {key!r}", fix=fix)
+
+
+def _shared_values(planned: PlannerConfig) -> dict[str, Any]:
+    """Return the planner's settings that plans hand on to fits."""
+    return {
+        "target_patterns": planned.data.target_patterns,
+        "horizons": dict(planned.data.horizons),
+        "interval": planned.data.interval,
+        "test_share": planned.data.test_share,
+        "valid_share": planned.training.valid_share,
+        "embargo_bars": planned.training.embargo_bars,
+        "stage_barrier": planned.training.stage_barrier,
+        "params": dict(planned.training.params),
+    }
+
+
+def _with_places(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in the places that follow from the results directory."""
+    values = {key: value for key, value in given.items() if value is not None or key in _MAY_BE_NONE}
+    results = values.setdefault("results_dir", _path("results"))
+    values.setdefault("output_dir", results.parent / "output")
+    values.setdefault("inbox_dir", results.parent / "inbox")
+    values.setdefault("database_url", f"sqlite:///{results / 'trainwright.db'}")
+    return values
+
+
+def _path(value: object) -> Path:
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise TypeError("write a path")
+    return Path(os.path.abspath(Path(value).expanduser()))  # noqa: PTH100 (resolve() would follow links)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError("write a word")
+    return value
+
+
+def _words(value: object) -> tuple[str, ...]:
+    words = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) and word for word in words):
+        raise TypeError("write a list of words")
+    return tuple(words)
+
+
+def _families(value: object) -> tuple[str, ...]:
+    return tuple(resolve(name).name for name in _words(value))
+
+
+def _table(value: object) -> dict[str, dict[str, Any]]:
+    if not isinstance(value, Mapping) or not all(isinstance(inner, Mapping) for inner in value.values()):
+        raise TypeError("write a table of tables: family name -> parameters")
+    return {resolve(name).name: dict(inner) for name, inner in value.items()}
+
+
+def _bars(value: object) -> dict[str, int]:
+    if not isinstance(value, Mapping) or not all(isinstance(bars, int) for bars in value.values()):
+        raise TypeError("write a table: target name -> bars")
+    return dict(value)
+
+
+def _count(low: int, high: int) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        number = int(value) if isinstance(value, str) else value
+        if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
+            raise ValueError(f"write a whole number from {low} to {high}")
+        return number
+
+    return read
+
+
+def _number(low: float, high: float) -> Callable[[object], float]:
+    def read(value: object) -> float:
+        number = float(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else value
+        if not isinstance(number, float) or not low <= number <= high:
+            raise ValueError(f"write a number from {low:g} to {high:g}")
+        return number
+
+    return read
+
+
+def _one_of(*words: str) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if value not in words:
+            raise ValueError(f"write one of: {', '.join(words)}")
+        return str(value)
+
+    return read
+
+
+_TABLES = frozenset({"params", "horizons"})  # cannot be said in an environment variable
+_MAY_BE_NONE = frozenset({"data_dir", "embargo_bars", "interval"})
+_READERS: dict[str, Callable[[object], object]] = {
+    **dict.fromkeys(("results_dir", "output_dir", "inbox_dir", "data_dir"), _path),
+    **dict.fromkeys(("database_url", "interval"), _text),
+    **dict.fromkeys(("symbols", "target_patterns"), _words),
+    "families": _families,
+    "params": _table,
+    "horizons": _bars,
+    "cpu_slots": _count(0, 4096),
+    "gpu_slots": _count(0, 64),
+    "threads_per_fit": _count(1, 1024),
+    "checkpoint_rounds": _count(1, 10**9),
+    "embargo_bars": _count(0, 10**6),
+    "seed": _count(0, 2**31 - 1),
+    "lease_seconds": _number(0.5, 86_400),
+    "poll_seconds": _number(0.005, 60),
+    "settle_seconds": _number(0, 3600),
+    "rescan_seconds": _number(0.05, 3600),
+    "checkpoint_seconds": _number(0, 86_400),
+    "stop_seconds": _number(0, 3600),
+    "progress_seconds": _number(0, 3600),
+    "test_share": _number(0.01, 0.9),
+    "valid_share": _number(0.01, 0.8),
+    "gpu_fallback": _one_of("auto", "never"),
+    "stage_barrier": _one_of("plan", "job"),
+}
