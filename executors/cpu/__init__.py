@@ -1,0 +1,1 @@
+"""Families of the CPU stage, one module each; loaded by the catalogue's name, in children only."""
