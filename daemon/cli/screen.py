@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
@@ -55,6 +56,8 @@ def _plain(value: object) -> object:
     """
     if isinstance(value, datetime):
         return iso(value)
+    if isinstance(value, Path):
+        return str(value)
     if hasattr(value, "item"):
         return value.item()
     if isinstance(value, Mapping):

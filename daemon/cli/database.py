@@ -1,0 +1,70 @@
+"""``trainwright db upgrade|verify|rebuild|info``: the event log and its tables."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+
+from daemon.cli.screen import emit, say, tell
+from daemon.cli.workspace import json_option, results_option, settings_for
+from store import open_store
+from store.schema import upgrade as upgrade_schema
+
+
+@click.group()
+def db() -> None:
+    """Look after the event log and the tables derived from it."""
+
+
+@db.command(epilog="Example: trainwright db upgrade")
+@results_option
+def upgrade(**options: object) -> None:
+    """Make or update the tables; events are never changed."""
+    settings = settings_for(**options)
+    upgrade_schema(settings.database_url)
+    with open_store(settings.database_url) as store:
+        say(f"{settings.database_url} is at schema {store.info().schema}")
+
+
+@db.command(epilog="Example: trainwright db verify")
+@results_option
+@json_option
+def verify(*, as_json: bool, **options: object) -> None:
+    """Check order, versions, hash chain and guards of the log, and compare the tables with a replay."""
+    settings = settings_for(**options)
+    with open_store(settings.database_url, create=False, migrate=False) as store:
+        found = store.verify()
+    if as_json:
+        emit(dataclasses.asdict(found))
+    else:
+        for problem in found.problems:
+            tell(f"problem: {problem}")
+        say(f"{found.events:,} events: {'all well' if found.ok else f'{len(found.problems)} problems'}")
+    raise SystemExit(0 if found.ok else 3)
+
+
+@db.command(epilog="Example: trainwright db rebuild")
+@results_option
+def rebuild(**options: object) -> None:
+    """Drop the derived tables and fold them anew from the log."""
+    settings = settings_for(**options)
+    with open_store(settings.database_url, create=False) as store:
+        say(f"rebuilt from {store.rebuild():,} events")
+
+
+@db.command(epilog="Example: trainwright db info")
+@results_option
+@json_option
+def info(*, as_json: bool, **options: object) -> None:
+    """Say what the database is: engine, size, counts, warnings."""
+    settings = settings_for(**options)
+    with open_store(settings.database_url, create=False, migrate=False) as store:
+        found = store.info()
+    if as_json:
+        emit(dataclasses.asdict(found))
+        return
+    say(f"{found.url}  ({found.engine} {found.engine_version}, schema {found.schema})")
+    say(f"{found.events:,} events, {found.plans:,} plans, {found.fits:,} fits, {found.size_bytes / 1e6:.1f} MB")
+    for warning in found.warnings:
+        tell(f"warning: {warning}")

@@ -1,0 +1,76 @@
+"""``trainwright run`` (and ``python -m planner``): one command from data to models."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import tempfile
+from pathlib import Path
+
+import click
+
+from daemon.cli import work
+from daemon.cli.greedy import GreedyCommand
+from daemon.cli.options import planning_options, request_from
+from daemon.cli.screen import say
+from daemon.cli.workspace import json_option, settings_for
+from planner import PlanRequest, make_plan
+from store import open_store
+
+
+@click.command(
+    cls=GreedyCommand,
+    epilog="Example: trainwright run --data-dir data --symbols AAPL MSFT GOOG --auto-targets --auto-features",
+)
+@planning_options
+@click.option("--skip-training", is_flag=True, help="Write the plan and stop.")
+@click.option("--dry-run", is_flag=True, help="Plan, show what would be trained and why, and write nothing.")
+@json_option
+@click.pass_context
+def run(ctx: click.Context, *, skip_training: bool, dry_run: bool, as_json: bool, **options: object) -> None:
+    """Rank targets, probe for leaks, select features, choose routes, write the plan, and train it."""
+    settings = settings_for(
+        options["config"],  # type: ignore[arg-type]  # click gives what the option's type says
+        results_dir=options["output_dir"],
+        data_dir=options["data_dir"],
+        symbols=options["symbols"] or None,
+        families=options["families"] or None,
+        seed=options["seed"],
+    )
+    request = request_from(settings, options)
+    if dry_run:
+        _show_dry_run(request)
+        return
+    with open_store(settings.database_url) as store:
+        result = work.plan(store, request, quiet=as_json)
+        plan_id, drained = None, None
+        if result.jobs and not skip_training:
+            plan_id, drained = work.train(settings, store, result.plan_dir, planning_id=result.planning_id)
+            if not as_json:
+                work.show_models(store, plan_id)
+        if as_json:
+            work.emit_outcome(result, plan_id, drained)
+        else:
+            say()
+            say(result.sentence)
+            if result.jobs and skip_training:
+                say(f"next  trainwright train --data-dir {request.data_dir} --training-plan-dir {result.plan_dir}")
+        ctx.exit(0 if drained is None else work.exit_code_of(drained))
+
+
+def _show_dry_run(request: PlanRequest) -> None:
+    """Plan into a scratch directory with the real cache, and tell each job with its reason."""
+    scratch = Path(tempfile.mkdtemp(prefix="trainwright-dry-"))
+    try:
+        narrator = work.PlanningNarrator()
+        cache = request.cache_dir or request.results_dir / "cache"
+        result = make_plan(dataclasses.replace(request, results_dir=scratch, cache_dir=cache), tell=narrator)
+        narrator.finish()
+        work.show_planning(result)
+        say()
+        for job in result.training_plan["jobs"]:
+            say(f"would train  {job['job_id']}  {', '.join(job['model_families'])}  because {job['reason']}")
+        say(f"dry run: {result.jobs} jobs, nothing was written")
+    finally:
+        shutil.rmtree(scratch)
+

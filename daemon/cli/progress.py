@@ -1,0 +1,92 @@
+"""Training told while it happens: one line per fit, stages in order, an honest estimate of the rest."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Iterable
+
+import click
+
+from daemon.cli.screen import bar, span, speakable, tell
+from daemon.news import FitBegan, FitEnded, FitMoved, FitRescued, News, PlanFinished
+from store.records import FitRow
+
+STAGE_WORDS = {"cpu": "CPU stage", "gpu": "GPU stage"}
+
+
+class TrainingNarrator:
+    """Tells the fits of a plan on stderr; on a terminal with a moving line, elsewhere with plain lines."""
+
+    def __init__(self, fits: Iterable[FitRow], *, slots: dict[str, int]) -> None:
+        self._slots = slots
+        self._open: dict[str, set[str]] = {"cpu": set(), "gpu": set()}
+        self._total = {"cpu": 0, "gpu": 0}
+        for fit in fits:
+            if fit.state not in ("succeeded", "failed", "unavailable", "cancelled"):
+                self._open[fit.stage].add(fit.id)
+                self._total[fit.stage] += 1
+        self._seconds: dict[str, list[float]] = {"cpu": [], "gpu": []}
+        self._stage: str | None = None
+        self._devices_told: set[str] = set()
+        self._live = sys.stderr.isatty()
+
+    def __call__(self, news: News) -> None:
+        """Take one piece of news."""
+        match news:
+            case FitBegan():
+                self._began(news)
+            case FitEnded():
+                self._ended(news)
+            case FitRescued():
+                self._line(f"   {news.name}: taken back ({news.cause}), {span(news.lost_seconds)} of work lost")
+            case FitMoved():
+                self._moving(f"{news.name} {news.step}/{news.steps_total}")
+            case PlanFinished():
+                self._moving("")
+
+    def _began(self, news: FitBegan) -> None:
+        if news.stage != self._stage:
+            self._stage = news.stage
+            self._line(f" {STAGE_WORDS[news.stage]}: {self._total[news.stage]} fits")
+        if news.device_reason and news.device_reason not in self._devices_told:
+            self._devices_told.add(news.device_reason)
+            self._line(f"   runs on the {news.device_used.upper()}: {news.device_reason}")
+        if news.resumed_from_step is not None:
+            self._line(f"   {news.name}: resumed from step {news.resumed_from_step} (attempt {news.attempt})")
+
+    def _ended(self, news: FitEnded) -> None:
+        done = self._total[news.stage] - len(self._open[news.stage] - {news.fit})
+        if news.outcome in ("succeeded", "failed"):
+            self._open[news.stage].discard(news.fit)
+            self._seconds[news.stage].append(news.seconds)
+        words = _score_words(news) if news.outcome == "succeeded" else f"{news.outcome}: {news.sentence}"
+        self._line(f"   {done:>3}/{self._total[news.stage]} {news.name}  {words}  {span(news.seconds)}")
+        self._moving("")
+
+    def _line(self, text: str) -> None:
+        if self._live:
+            click.echo("\r" + " " * 100 + "\r", nl=False, err=True)
+        tell(text)
+
+    def _moving(self, words: str) -> None:
+        """Redraw the moving line: done of all, what moves now, and the estimate of the rest."""
+        if not self._live or self._stage is None:
+            return
+        total = self._total[self._stage]
+        done = total - len(self._open[self._stage])
+        text = f" {bar(done, total, width=20)} {done}/{total}  {self._estimate()}  {words}"
+        click.echo("\r" + speakable(f"{text:<100.100}", sys.stderr), nl=False, err=True)
+
+    def _estimate(self) -> str:
+        """The rest of this stage in seconds, from the median of its finished fits and the slots."""
+        seconds = self._seconds[self._stage or "cpu"]
+        if not seconds or self._stage is None:
+            return "~?"
+        rest = statistics.median(seconds) * len(self._open[self._stage]) / max(1, self._slots[self._stage])
+        return f"~{span(rest)} left"
+
+
+def _score_words(news: FitEnded) -> str:
+    metrics = news.metrics
+    return f"{metrics['metric']} {metrics['score']:+.3f} (naive {metrics['baseline_score']:+.3f})"

@@ -1,0 +1,94 @@
+"""The road that `run`, `train`, `plan make` and `demo` share: plan, record the decisions, accept, drain, show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from daemon.cli.narration import PlanningNarrator, show_planning
+from daemon.cli.progress import TrainingNarrator
+from daemon.cli.scoreboard import scoreboard
+from daemon.cli.screen import emit, say, tell
+from daemon.cli.workspace import config_table
+from daemon.service import Drained, drain, submit_plan
+from daemon.settings import TABLE, Settings
+from planner import PlanningResult, PlanRequest, make_plan
+from planner.config import PlannerConfig, planner_config
+from store import PlanStore
+
+
+def planner_settings(config: Path | None) -> PlannerConfig:
+    """The planner's part of the configuration file."""
+    table, source = config_table(config)
+    return planner_config(table, source=source, other_sections=(TABLE,))
+
+
+def plan(store: PlanStore, request: PlanRequest, *, quiet: bool = False) -> PlanningResult:
+    """Plan, record every decision in the log, and show the decisions."""
+    narrator = PlanningNarrator()
+    result = make_plan(request, tell=narrator)
+    narrator.finish()
+    store.record(result.planning_id, narrator.events)
+    if not quiet:
+        show_planning(result)
+    return result
+
+
+def train(
+    settings: Settings,
+    store: PlanStore,
+    plan: Path | Mapping[str, Any],
+    *,
+    name: str | None = None,
+    planning_id: str | None = None,
+) -> tuple[str, Drained]:
+    """Accept a plan (its directory or its document) and train it to the end; returns its id and how it ended."""
+    accepted = submit_plan(settings, store, plan, name=name, planning_id=planning_id)
+    tell("")
+    if not accepted.new:
+        tell(f"plan {accepted.plan_id} was already accepted at {accepted.at:%Y-%m-%d %H:%M} UTC; no new jobs")
+    slots = {"cpu": settings.cpu_slots, "gpu": settings.gpu_slots}
+    narrator = TrainingNarrator(store.reading.fits(plan=accepted.plan_id), slots=slots)
+    return accepted.plan_id, drain(settings, store, [accepted.plan_id], tell=narrator)
+
+
+def show_models(store: PlanStore, plan_id: str) -> None:
+    """Print the table of models of a plan."""
+    fits = [fit for fit in store.reading.fits(plan=plan_id) if fit.state != "unavailable"]
+    missing = [fit for fit in store.reading.fits(plan=plan_id) if fit.state == "unavailable"]
+    say()
+    say("models, scored on the newest rows, which no step before has seen")
+    say(scoreboard(fits))
+    for fit in missing:
+        say(f"left out  {fit.name}: {fit.sentence}")
+
+
+def exit_code_of(drained: Drained) -> int:
+    """0 when every fit succeeded, 1 when one failed, 130 when stopped before the end."""
+    if drained.interrupted:
+        return 130
+    return 1 if drained.failed else 0
+
+
+def emit_outcome(result: PlanningResult | None, plan_id: str | None, drained: Drained | None) -> None:
+    """Print what was done as one JSON document."""
+    document: dict[str, object] = {"plan": plan_id}
+    if result is not None:
+        document |= {
+            "planning": result.planning_id,
+            "plan_dir": result.plan_dir,
+            "jobs": result.jobs,
+            "selected_targets": list(result.selected_targets),
+            "blocked": {target: list(reasons) for target, reasons in result.blocked.items()},
+            "panel": result.panel_key,
+        }
+    if drained is not None:
+        document |= {
+            "succeeded": drained.succeeded,
+            "failed": drained.failed,
+            "unavailable": drained.unavailable,
+            "cancelled": drained.cancelled,
+            "interrupted": drained.interrupted,
+        }
+    emit(document)

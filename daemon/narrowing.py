@@ -1,0 +1,107 @@
+"""A plan made smaller by the command line, and the plan that stands for training without one.
+
+Both are documents like any other: they get an id of their own and go the one road of all plans.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from daemon.settings import Settings
+from executors.families import resolve
+from panel import prepare_panel
+from store import PlanRejected
+
+
+def narrow(
+    document: Mapping[str, Any], *, families: Collection[str], symbols: Sequence[str]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The plan with only these families and only the jobs of these symbols, and what was left out in words.
+
+    An empty ``symbols`` leaves all. A plan that needs no narrowing comes back as it is, so its id stays the same.
+
+    Raises:
+        PlanRejected: nothing is left to train.
+        UnknownFamily: the plan names a family that does not exist.
+    """
+    left_out: list[str] = []
+    jobs = []
+    for job in document["jobs"]:
+        if symbols and job.get("symbol") and job["symbol"] not in symbols:
+            left_out.append(f"job {job['job_id']}: symbol {job['symbol']} is not among --symbols")
+            continue
+        kept = [name for name in job.get("model_families") or [] if resolve(name).name in families]
+        dropped = [name for name in job.get("model_families") or [] if name not in kept]
+        left_out.extend(f"{job['job_id']}/{name}: not asked for" for name in dropped)
+        jobs.append(_with_families(job, kept) if dropped else job)
+    if not left_out:
+        return dict(document), ()
+    if not any(job.get("model_families") for job in jobs):
+        raise PlanRejected(
+            source="the training plan",
+            place="jobs",
+            sentence="nothing is left to train with these --symbols, --families and --model-types",
+            fix="Ask for what the plan holds: trainwright plan show",
+        )
+    metadata = {**document.get("metadata", {}), "total_jobs": len(jobs)}
+    return {**document, "metadata": metadata, "jobs": jobs, "summary": summary_of(jobs)}, tuple(left_out)
+
+
+def _with_families(job: Mapping[str, Any], kept: Sequence[str]) -> dict[str, Any]:
+    names = {resolve(name).name for name in kept}
+    fits = [fit for fit in job.get("fits", []) if resolve(fit["family"]).name in names]
+    return {**job, "model_families": list(kept), **({"fits": fits} if "fits" in job else {})}
+
+
+def plan_of_everything(settings: Settings) -> dict[str, Any]:
+    """A plan with one job for all symbols per target of the data: what ``--no-training-plan`` means.
+
+    Raises:
+        PanelError: the data cannot be read or has no targets.
+    """
+    panel = prepare_panel(
+        settings.data_dir or Path(),
+        symbols=settings.symbols or None,
+        cache_dir=settings.results_dir / "cache" / "panel",
+        target_patterns=settings.target_patterns,
+        horizons=settings.horizons,
+        interval=settings.interval,
+    )
+    jobs = [
+        {
+            "job_id": f"cs_{target.name}",
+            "target": target.name,
+            "symbol": None,
+            "route": "ROUTE_CROSS_SECTIONAL",
+            "training_type": "cross_sectional",
+            "model_families": list(settings.families),
+            "priority": 2,
+            "reason": "trained without a plan (--no-training-plan): not ranked, not probed for leaks",
+            "metadata": {},
+        }
+        for target in panel.targets
+    ]
+    metadata = {
+        "generated_at": None,
+        "routing_plan_path": None,
+        "total_jobs": len(jobs),
+        "model_families": list(settings.families),
+    }
+    return {"metadata": metadata, "jobs": jobs, "summary": summary_of(jobs)}
+
+
+def summary_of(jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The counts that a plan document keeps about its jobs."""
+    types = Counter(job["training_type"] for job in jobs)
+    return {
+        "by_route": dict(sorted(Counter(job["route"] for job in jobs).items())),
+        "by_type": dict(sorted(types.items())),
+        "by_priority": dict(sorted(Counter(str(job.get("priority", 0)) for job in jobs).items())),
+        "total_cs_jobs": types["cross_sectional"],
+        "total_symbol_jobs": types["symbol_specific"],
+        "total_blocked": types["blocked"],
+    }
+
