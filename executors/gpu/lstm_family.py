@@ -54,7 +54,8 @@ def train(session: Session) -> Trained:
     """
     device, torch_device = chosen_device(session.spec)
     torch.set_num_threads(session.spec.threads)
-    torch.use_deterministic_algorithms(mode=True)
+    if torch_device != "cpu":  # on the CPU all we use is deterministic, and the call costs 2 s of imports
+        torch.use_deterministic_algorithms(mode=True)
     data, window = session.data, window_rows(session.params)
     standardisation = Standardisation.fitted(data.features_at(data.train))
     own = _rows_between(data.panel, session.spec.symbol)

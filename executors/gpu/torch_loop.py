@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as bytes_from_tensors
 
 from executors.checkpoint import Checkpoint
+from executors.gpu.adamw import AdamW
 from executors.session import Session
 
 _VALID_BATCH = 1024
@@ -103,9 +104,9 @@ class TorchLoop:
         self._batch_rows = int(params["batch_rows"])
         self._epochs = int(params["epochs"])
         self._steps_per_epoch = math.ceil(len(data.train) / self._batch_rows)
-        self._optimiser = torch.optim.AdamW(
+        self._optimiser = AdamW(
             network.parameters(),
-            lr=float(params["learning_rate"]),
+            learning_rate=float(params["learning_rate"]),
             weight_decay=float(params["weight_decay"]),
         )
         self._best = _copied(network)
@@ -117,10 +118,7 @@ class TorchLoop:
             return
         self._network.load_state_dict(tensors_from_bytes(found.files["weights.safetensors"]))
         self._best = tensors_from_bytes(found.files["best.safetensors"])
-        moments = tensors_from_bytes(found.files["optimiser.safetensors"])
-        state = self._optimiser.state_dict()
-        state["state"] = _nested(moments)
-        self._optimiser.load_state_dict(state)
+        self._optimiser.restore(tensors_from_bytes(found.files["optimiser.safetensors"]))
         self.progress = Progress(**json.loads(found.files["state.json"]))
 
     def state_files(self) -> dict[str, bytes]:
@@ -130,7 +128,7 @@ class TorchLoop:
         return {
             "weights.safetensors": bytes_from_tensors(_copied(self._network)),
             "best.safetensors": bytes_from_tensors(self._best),
-            "optimiser.safetensors": bytes_from_tensors(_flat(self._optimiser.state_dict()["state"])),
+            "optimiser.safetensors": bytes_from_tensors(self._optimiser.state()),
             "state.json": json.dumps(values).encode(),
         }
 
@@ -167,11 +165,10 @@ class TorchLoop:
         self._network.train()
         answers = self._forward(self._network, self._batches.at(rows))
         loss = self._loss(answers, rows)
-        self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), _LARGEST_GRADIENT)
-        self._optimiser.step()
         self.progress.step += 1
+        self._optimiser.step(self.progress.step)
         self.progress.loss_sum += float(loss.item()) * len(rows)
 
     def _finish_epoch(self, rows: int) -> None:
@@ -213,21 +210,3 @@ def _labels_by_row(session: Session) -> NDArray[np.float32]:
 
 def _copied(network: Network) -> dict[str, Tensor]:
     return {name: value.detach().cpu().clone().contiguous() for name, value in network.state_dict().items()}
-
-
-def _flat(state: Mapping[int, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Return the optimiser's tensors as `<parameter>.<name>` -> tensor on the CPU."""
-    return {
-        f"{place}.{name}": value.detach().cpu().contiguous()
-        for place, moments in state.items()
-        for name, value in moments.items()
-    }
-
-
-def _nested(flat: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-    """Return what `_flat` was made from."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in flat.items():
-        place, name = key.split(".", 1)
-        state.setdefault(int(place), {})[name] = value
-    return state
