@@ -10,13 +10,10 @@ class PanelError(Exception):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, or None when nothing is alike."""
-    candidates = list(known)
-    lowered = {candidate.lower(): candidate for candidate in candidates}
-    if name.lower() in lowered:
-        return lowered[name.lower()]
-    matches = get_close_matches(name, candidates, n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    """The known name most like `name`, case aside, or None when nothing is alike."""
+    lowered = {candidate.lower(): candidate for candidate in known}
+    matches = get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.6)
+    return lowered[matches[0]] if matches else None
 
 
 def listed(names: Iterable[str], limit: int = 8) -> str:

@@ -158,9 +158,7 @@ def _symbols_inside(path: Path) -> set[str] | None:
     if column is None:
         return None
     if path.suffix == ".parquet":
-        values: Iterable[object] = (
-            pq.read_table(path, columns=[column], partitioning=None)[column].unique().to_pylist()
-        )
+        values: Iterable[object] = pq.ParquetFile(path).read(columns=[column])[column].unique().to_pylist()
     else:
         values = (
             pd.read_csv(path, usecols=[column], dtype=str, keep_default_na=False)[column].unique().tolist()

@@ -163,7 +163,7 @@ def _targets(bars: Mapping[str, Floats], ahead: int, name: str) -> dict[str, Flo
 def _clock(moments: "pd.Series[Any]", interval_ns: int) -> dict[str, Floats]:
     """Where in the week (bars of a day and more) or in the day a bar lies, as points on a circle."""
     if interval_ns >= DAY_NS:
-        turn = moments.dt.dayofweek.to_numpy(dtype=np.float64) / 7.0
+        turn = moments.dt.day_of_week.to_numpy(dtype=np.float64) / 7.0
         name = "weekday"
     else:
         minutes = moments.dt.hour * 60 + moments.dt.minute

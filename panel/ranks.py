@@ -47,7 +47,7 @@ def bandwidth(count: int, horizon_bars: int) -> int:
     most a third of the samples.
     """
     overlap = 4 * horizon_bars if horizon_bars > 1 else 1
-    rule = math.floor(4.0 * (count / 100.0) ** (2.0 / 9.0))
+    rule = math.floor(4.0 * math.pow(count / 100.0, 2.0 / 9.0))
     return max(0, min(max(overlap, rule), count // 3))
 
 

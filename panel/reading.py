@@ -4,6 +4,7 @@ What is beyond doubt wrong with a file is an error that names the place. Single 
 counted; the count comes back as a note and becomes a warning of the panel.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pandas.tseries.api import guess_datetime_format
 
 from panel.errors import BadData, listed
 from panel.files import SYMBOL_COLUMNS, SymbolFiles, named_column
@@ -89,7 +91,7 @@ def read_table(path: Path) -> pa.Table:
     """
     try:
         if path.suffix == ".parquet":
-            return pq.read_table(path, partitioning=None)
+            return pq.ParquetFile(path).read()
         return pa.Table.from_pandas(pd.read_csv(path, low_memory=False), preserve_index=False)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise BadData(path, f"cannot be read ({error})", "Replace the file or take it out.") from error
@@ -163,17 +165,21 @@ def _utc_moments(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _parsed(path: Path, name: str, column: pa.ChunkedArray, fix: str) -> pa.ChunkedArray:
+    """Texts as moments: ISO 8601, or else all in the format of the first one."""
     texts = pd.Series(column.to_pandas(), dtype="str")
+    first = next(iter(texts.dropna()), "")
+    if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?(\.\d+)?", first):
+        raise BadData(path, f"the time column {name} holds times of day without a date", fix)
     try:
         moments = pd.to_datetime(texts, utc=True, format="ISO8601")
-    except ValueError:
-        try:
-            moments = pd.to_datetime(texts, utc=True)
-        except ValueError as error:
+    except ValueError as error:
+        spelling = guess_datetime_format(first)
+        if spelling is None:
             raise BadData(path, f"the time column {name} cannot be read ({error})", fix) from error
-    clock_only = texts.dropna().str.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?(\.\d+)?")
-    if clock_only.any():
-        raise BadData(path, f"the time column {name} holds times of day without a date", fix)
+        try:
+            moments = pd.to_datetime(texts, utc=True, format=spelling)
+        except ValueError as other:
+            raise BadData(path, f"the time column {name} cannot be read ({other})", fix) from other
     return pa.chunked_array([pa.array(moments.dt.as_unit("ns"), from_pandas=True)])
 
 
