@@ -7,7 +7,7 @@ for reading only.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from store.errors import (
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         PlanRejected,
         SchemaBehind,
         StoreError,
+        WriteRefused,
         WrongState,
     )
     from store.ids import fit_id_of, new_event_id, new_planning_id
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         Claim,
         DecisionRow,
         EventRow,
+        Failure,
         FitRow,
         HostRow,
         Info,
@@ -48,8 +50,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "store.errors": (
-        "ConcurrentAppend", "DatabaseUnavailable", "DatabaseUnsafe", "EventIdReused", "LeaseLost", "LogDamaged",
-        "NotFound", "PlanRejected", "SchemaBehind", "StoreError", "WrongState",
+        "ConcurrentAppend", "DatabaseUnavailable", "DatabaseUnsafe", "EventIdReused", "LeaseLost",
+        "LogDamaged", "NotFound", "PlanRejected", "SchemaBehind", "StoreError", "WriteRefused",
+        "WrongState",
     ),
     "store.ids": ("fit_id_of", "new_event_id", "new_planning_id"),
     "store.plan": ("FamilyEntry", "Fit", "Job", "Plan"),
@@ -58,25 +61,27 @@ _HOMES = {
     "store.reading": ("Reader", "open_reader"),
     "store.reasons": ("WaitingContext", "WaitingReason", "waiting_reason"),
     "store.records": (
-        "Accepted", "AttemptRow", "Checkpoint", "Claim", "DecisionRow", "EventRow", "FitRow", "HostRow", "Info",
-        "JobRow", "PlanRow", "PreviousStop", "Rescue", "Verification",
+        "Accepted", "AttemptRow", "Checkpoint", "Claim", "DecisionRow", "EventRow", "Failure", "FitRow",
+        "HostRow", "Info", "JobRow", "PlanRow", "PreviousStop", "Rescue", "Verification",
     ),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Accepted", "AttemptRow", "Checkpoint", "Claim", "ConcurrentAppend", "DatabaseUnavailable", "DatabaseUnsafe",
-    "DecisionRow", "EventIdReused", "EventRow", "FamilyEntry", "Fit", "FitRow", "HostRow", "Info", "Job", "JobRow",
-    "LeaseLost", "LogDamaged", "NotFound", "Plan", "PlanRejected", "PlanRow", "PlanStore", "PreviousStop", "Reader",
-    "Rescue", "RetryPolicy", "SchemaBehind", "StoreError", "Verification", "WaitingContext", "WaitingReason",
+    "Accepted", "AttemptRow", "Checkpoint", "Claim", "ConcurrentAppend", "DatabaseUnavailable",
+    "DatabaseUnsafe", "DecisionRow", "EventIdReused", "EventRow", "Failure", "FamilyEntry", "Fit",
+    "FitRow", "HostRow", "Info", "Job", "JobRow", "LeaseLost", "LogDamaged", "NotFound", "Plan",
+    "PlanRejected", "PlanRow", "PlanStore", "PreviousStop", "Reader", "Rescue", "RetryPolicy",
+    "SchemaBehind", "StoreError", "Verification", "WaitingContext", "WaitingReason", "WriteRefused",
     "WrongState", "complete_plan", "find_plan", "fit_id_of", "load_plan_directory", "new_event_id",
     "new_planning_id", "open_reader", "open_store", "parse_plan_text", "waiting_reason",
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Return a name of the face, loading its module now; raises AttributeError for any other name."""
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'store' has no attribute {name!r}")
-    return getattr(import_module(home), name)
+    found: object = getattr(import_module(home), name)
+    return found

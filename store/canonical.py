@@ -5,21 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from typing import Any
 
 
-def canonical_json(value: Any) -> bytes:
+def canonical_json(value: object) -> bytes:
     """Return sorted, compact UTF-8 JSON; raises ValueError for NaN, infinities and lone surrogates."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode()
 
 
-def canonical_text(value: Any) -> str:
-    """Return canonical JSON as text for any JSON-like value: what JSON cannot say becomes null or U+FFFD."""
+def canonical_text(value: object) -> str:
+    """Return canonical JSON as text for any JSON-like value.
+
+    What JSON or a database text cannot say is replaced: non-finite numbers by null, lone surrogates by ``?``,
+    NUL by U+FFFD.
+    """
     try:
-        return canonical_json(value).decode()
+        text = canonical_json(value).decode()
     except ValueError:
-        return canonical_json(_sayable(value)).decode()
+        text = "\\u0000"
+    return canonical_json(_sayable(value)).decode() if "\\u0000" in text else text
 
 
 def sha256_hex(data: bytes) -> str:
@@ -27,13 +31,13 @@ def sha256_hex(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _sayable(value: Any) -> Any:
-    """Return the value with non-finite numbers as None and lone surrogates replaced."""
+def _sayable(value: object) -> object:
+    """Return the value with everything replaced that cannot be stored."""
     match value:
         case float() if not math.isfinite(value):
             return None
         case str():
-            return value.encode("utf-8", "replace").decode()
+            return value.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
         case dict():
             return {_sayable(str(key)): _sayable(inner) for key, inner in value.items()}
         case list() | tuple():

@@ -87,7 +87,9 @@ class DatabaseUnavailable(StoreError):
 
     def __init__(self, *, url: str, cause: str) -> None:
         self.url, self.cause = url, cause
-        super().__init__(f"{url} did not answer: {cause}. Try again; a word retried with its event id is safe.")
+        super().__init__(
+            f"{url} did not answer: {cause}. Try again; a word retried with its event id is safe."
+        )
 
 
 class WrongState(StoreError):
@@ -104,3 +106,11 @@ class LogDamaged(StoreError):
     def __init__(self, *, seq: int, sentence: str) -> None:
         self.seq, self.sentence = seq, sentence
         super().__init__(f"event {seq}: {sentence}. Run: trainwright db verify; then restore a backup.")
+
+
+class WriteRefused(StoreError):
+    """A constraint or a guard of the database refused a write; the transaction was undone."""
+
+    def __init__(self, *, url: str, cause: str) -> None:
+        self.url, self.cause = url, cause
+        super().__init__(f"{url} refused a write: {cause}. Nothing was changed. Run: trainwright db verify")

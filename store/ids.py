@@ -8,7 +8,7 @@ import time
 
 
 def new_event_id() -> bytes:
-    """Return a fresh 16-byte UUIDv7 (RFC 9562 section 5.7); make it before the first try, reuse it to retry."""
+    """Return a fresh 16-byte UUIDv7 (RFC 9562, 5.7); make it before the first try, reuse it to retry."""
     milliseconds = time.time_ns() // 1_000_000
     noise = secrets.randbits(74)
     value = milliseconds << 80 | 0x7 << 76 | (noise >> 62) << 64 | 0b10 << 62 | noise & (1 << 62) - 1

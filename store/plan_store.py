@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -31,23 +30,14 @@ from store.leases import RetryPolicy
 from store.moments import microseconds_of
 from store.plan import Plan
 from store.reading import Reader
-from store.records import Accepted, Claim, EventRow, Info, PreviousStop, Rescue, Verification
-from store.schema import require_schema, upgrade
+from store.records import Accepted, Claim, EventRow, Failure, Info, PreviousStop, Rescue, Verification
+from store.revision import require_schema
+from store.schema import upgrade
 from store.state import FINAL_STATES
-from store.turn import Draft, Turn
+from store.turn import Turn
 from store.verification import database_info, verify
 
 __all__ = ["PlanStore", "RetryPolicy", "open_store"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """An attempt's failure as its process reported it; the store decides whether it is tried again."""
-
-    cause: str
-    sentence: str
-    where: str = ""
-    retryable: bool = False
 
 
 class PlanStore:
@@ -90,7 +80,7 @@ class PlanStore:
             yield turn
             turn.flush()
 
-    # -- plans ------------------------------------------------------------------------------------------------
+    # -- plans ---
 
     def accept(self, plan: Plan, *, source: str, name: str, planning_id: str | None = None) -> Accepted:
         """Record a plan with its jobs and fits; the same plan again is a receipt with `new` False."""
@@ -113,7 +103,7 @@ class PlanStore:
         """Return an accepted plan, whole; raises NotFound."""
         return self.reading.plan(plan_id)
 
-    # -- leases -----------------------------------------------------------------------------------------------
+    # -- leases ---
 
     def claim(
         self,
@@ -137,10 +127,12 @@ class PlanStore:
 
     def rescue(self, *, is_dead: Callable[[str], bool] | None = None) -> tuple[Rescue, ...]:
         """Take back every fit whose lease ran out, or whose worker `is_dead`, and say what was lost."""
+        workers = self.reading.leased_workers() if is_dead is not None else frozenset()
+        dead = frozenset(worker for worker in workers if is_dead is not None and is_dead(worker))
         with self._turn() as turn:
-            return leases.rescue(turn, policy=self._policy, is_dead=is_dead)
+            return leases.rescue(turn, policy=self._policy, dead=dead)
 
-    # -- words of a worker about its fit ----------------------------------------------------------------------
+    # -- words of a worker about its fit ---
 
     def started(self, claim: Claim, word: FitStarted, *, event_id: bytes | None = None) -> int:
         """Record that the training process runs; returns the seq; raises LeaseLost."""
@@ -165,22 +157,14 @@ class PlanStore:
     def failed(self, claim: Claim, failure: Failure, *, event_id: bytes | None = None) -> FitFailed:
         """Record a failed attempt and return the event, which says whether and when it is tried again."""
         with self._turn() as turn:
-            word = leases.failure_word(
-                turn,
-                claim,
-                FitFailed(cause=failure.cause, sentence=failure.sentence, where=failure.where),
-                policy=self._policy,
-                retryable=failure.retryable,
-            )
-            leases.say(turn, claim, word, event_id=event_id)
-            return word
+            return leases.fail(turn, claim, failure, policy=self._policy, event_id=event_id)
 
     def released(self, claim: Claim, word: FitReleased, *, event_id: bytes | None = None) -> int:
         """Give a fit back after a clean stop; returns the seq; raises LeaseLost."""
         with self._turn() as turn:
             return leases.say(turn, claim, word, event_id=event_id)
 
-    # -- words of a person about a fit ------------------------------------------------------------------------
+    # -- words of a person about a fit ---
 
     def cancel(self, fit_id: str, *, reason: str = "", actor: str = "user") -> int:
         """Cancel a fit that is not final; a lease on it ends now. Raises NotFound, WrongState."""
@@ -198,12 +182,14 @@ class PlanStore:
                 raise WrongState(fit=fit_id, state=fit.state, wanted="failed, unavailable or cancelled")
             return turn.tell(fit, [FitRetried(reason=reason)], actor=actor)[0].seq
 
-    # -- hosts and plannings ----------------------------------------------------------------------------------
+    # -- hosts and plannings ---
 
-    def daemon_started(self, word: DaemonStarted) -> PreviousStop:
+    def daemon_started(
+        self, word: DaemonStarted, *, is_dead: Callable[[str], bool] | None = None
+    ) -> PreviousStop:
         """Record a daemon's start and return how the one before it on the same host ended."""
         with self._turn() as turn:
-            return hosts.daemon_started(turn, word)
+            return hosts.daemon_started(turn, word, is_dead=is_dead)
 
     def daemon_stopped(self, word: DaemonStopped) -> int:
         """Record a daemon's stop on purpose; returns the seq."""
@@ -218,7 +204,7 @@ class PlanStore:
         event_ids: Sequence[bytes] | None = None,
         actor: str = "planner",
     ) -> tuple[int, ...]:
-        """Append a planner's decisions to its stream; returns their seqs. Same `event_ids` again: same seqs."""
+        """Append a planner's decisions to its stream; returns their seqs, the same for the same ids."""
         with self._turn() as turn:
             recorded = turn.append_next(
                 planning_stream(planning_id),
@@ -229,7 +215,7 @@ class PlanStore:
             )
             return tuple(one.seq for one in recorded)
 
-    # -- the log itself ---------------------------------------------------------------------------------------
+    # -- the log itself ---
 
     def events(
         self,
@@ -271,7 +257,7 @@ def open_store(
 ) -> PlanStore:
     """Open the plan store at ``sqlite:///path`` or ``postgresql://…``.
 
-    Raises DatabaseUnsafe (a place that would lose events), DatabaseUnavailable, SchemaBehind (`migrate` False).
+    Raises DatabaseUnsafe (it would lose events), DatabaseUnavailable, SchemaBehind (`migrate` False).
     A `clock` replaces the database's own: for tests.
     """
     if migrate:

@@ -57,6 +57,16 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An attempt's failure as its process reported it; the store decides whether it is tried again."""
+
+    cause: str
+    sentence: str
+    where: str = ""
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rescue:
     """A fit taken back from a lease that ended; `final` when it had ended too often to be tried again."""
 

@@ -1,0 +1,105 @@
+"""The small face of a database: write transactions one after the other, and read snapshots.
+
+Both engines give the same promise: inside `transaction` this writer is alone, and what it reads is the
+latest committed state. SQLite has that by ``BEGIN IMMEDIATE``; Postgres by one advisory lock at READ
+COMMITTED. SQL is written with ``?`` for parameters, in the part of the language both engines share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from store.errors import DatabaseUnsafe
+
+Row = tuple[Any, ...]
+
+
+class Tx(Protocol):
+    """One open transaction."""
+
+    @property
+    def engine(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Return all rows; raises DatabaseUnavailable."""
+
+    def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterable[Row]:
+        """Yield rows one by one without holding them all."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Change rows and return how many; raises WriteRefused, DatabaseUnavailable."""
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Change rows once per parameter set; raises WriteRefused, DatabaseUnavailable."""
+
+    def now(self) -> int:
+        """Return the database's clock in microseconds since the epoch, UTC."""
+
+
+class Database(Protocol):
+    """A place for transactions; each thread has its own connection."""
+
+    @property
+    def url(self) -> str:
+        """The address, without a password."""
+
+    @property
+    def engine(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+
+    def transaction(self) -> AbstractContextManager[Tx]:
+        """Open a write transaction: alone, durable when it ends, undone when it raises."""
+
+    def snapshot(self) -> AbstractContextManager[Tx]:
+        """Open a read transaction: one unchanging state."""
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+
+
+def is_sqlite(url: str) -> bool:
+    """Return whether a database address names SQLite; raises DatabaseUnsafe for an unknown scheme."""
+    scheme = url.partition(":")[0]
+    if scheme == "sqlite":
+        return True
+    if scheme in ("postgresql", "postgres"):
+        return False
+    raise DatabaseUnsafe(
+        url=url,
+        sentence=f"the scheme {scheme!r} is not known",
+        fix="Use sqlite:///PATH or postgresql://USER@HOST/NAME",
+    )
+
+
+def sqlite_path(url: str) -> Path:
+    """Return the file of a ``sqlite:///PATH`` address; raises DatabaseUnsafe when there is none."""
+    path = url.removeprefix("sqlite:///")
+    if path == url or not path or path.startswith(":memory:"):
+        raise DatabaseUnsafe(url=url, sentence="it names no file", fix="Use sqlite:///PATH")
+    return Path(path)
+
+
+def connect(url: str, *, readonly: bool = False) -> Database:
+    """Return the database at an address; the driver of Postgres loads only for Postgres."""
+    if is_sqlite(url):
+        home = import_module("store.sqlite_database")
+        return _typed(home.SqliteDatabase(url, readonly=readonly))
+    try:
+        home = import_module("store.postgres_database")
+    except ImportError as error:
+        raise DatabaseUnsafe(
+            url=url.partition("@")[2] or url,
+            sentence="the library psycopg is not installed",
+            fix="Install it with: pip install 'trainwright[postgres]'",
+        ) from error
+    return _typed(home.PostgresDatabase(url, readonly=readonly))
+
+
+def _typed(database: Database) -> Database:
+    """Return the database under the type of its face."""
+    return database

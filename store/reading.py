@@ -1,0 +1,327 @@
+"""What readers ask the store: plans, fits, attempts, decisions, events. Light: no ORM, no pandas.
+
+Every question is one snapshot. `open_reader` opens a database without the right to write.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Collection, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from store.attempts import attempts_of
+from store.database import Database, Row, Tx, connect, is_sqlite, sqlite_path
+from store.errors import NotFound, SchemaBehind
+from store.log import SELECT_EVENT
+from store.moments import moment_of, optional_moment
+from store.plan import Fit, Job, Plan
+from store.projections import columns_of
+from store.records import AttemptRow, DecisionRow, EventRow, FitRow, HostRow, JobRow, PlanRow
+from store.revision import HEAD, require_schema
+from store.state import FitState, HostState, JobState, PlanState
+
+_FIT_COLUMNS = tuple(
+    name
+    for name in columns_of(FitState)
+    if name not in ("plan_order", "version", "checkpoint_attempt", "checkpoint_fence", "checkpoint_at")
+)
+_FIT_SQL = (
+    f"SELECT {', '.join(f'f.{name}' for name in _FIT_COLUMNS)}, l.expires_at "
+    "FROM fit AS f LEFT JOIN lease AS l ON l.fit_id = f.fit_id"
+)
+_FIT_MOMENTS = frozenset(("not_before_at", "claimed_at", "started_at", "ended_at"))
+_ORDER = "ORDER BY f.plan_order, f.ordinal"
+
+
+class Reader:
+    """Questions to the store; each returns frozen rows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        self._database.close()
+
+    # -- plans and jobs ---
+
+    def plans(self) -> tuple[PlanRow, ...]:
+        """Return all plans in the order of their acceptance."""
+        columns = columns_of(PlanState)
+        return tuple(
+            _plan_row(dict(zip(columns, row, strict=True)))
+            for row in self._query(f"SELECT {', '.join(columns)} FROM plan ORDER BY accepted_seq")
+        )
+
+    def plan_row(self, plan_id: str) -> PlanRow:
+        """Return one plan with its counts; raises NotFound."""
+        found = {row.id: row for row in self.plans()}
+        if plan_id not in found:
+            raise _not_found("plan", plan_id, found)
+        return found[plan_id]
+
+    def plan(self, plan_id: str) -> Plan:
+        """Return an accepted plan, whole, as it was accepted; raises NotFound."""
+        row = self.plan_row(plan_id)
+        with self._database.snapshot() as tx:
+            header = json.loads(tx.query("SELECT header FROM plan WHERE plan_id = ?", (plan_id,))[0][0])
+            jobs = self._jobs(tx, plan_id)
+            fits: dict[str, list[Fit]] = {}
+            for fit in self._fits(tx, "WHERE f.plan_id = ?", (plan_id,)):
+                fits.setdefault(fit.job_id, []).append(_plan_fit(fit))
+        return Plan(
+            id=plan_id,
+            document={**header, "jobs": [dict(job.record) for job in jobs]},
+            jobs=tuple(_plan_job(job, fits.get(job.job_id, [])) for job in jobs),
+            panel_key=row.panel_key,
+            stage_barrier=row.stage_barrier,
+            data=row.data,
+            training=row.training,
+            sha256=row.sha256,
+        )
+
+    def jobs(self, plan_id: str) -> tuple[JobRow, ...]:
+        """Return the jobs of a plan in plan order."""
+        with self._database.snapshot() as tx:
+            return self._jobs(tx, plan_id)
+
+    # -- fits ---
+
+    def fits(
+        self,
+        *,
+        plan: str | None = None,
+        job: str | None = None,
+        target: str | None = None,
+        family: str | None = None,
+        states: Collection[str] | None = None,
+        limit: int | None = None,
+    ) -> tuple[FitRow, ...]:
+        """Return fits in plan order, filtered by what is given."""
+        conditions, parameters = _conditions(
+            (("f.plan_id", plan), ("f.job_id", job), ("f.target", target), ("f.family", family))
+        )
+        if states is not None:
+            conditions.append(_one_of("f.state", states))
+            parameters += sorted(states)
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        with self._database.snapshot() as tx:
+            return tuple(self._fits(tx, where, parameters, limit=limit))
+
+    def fit(self, name: str) -> FitRow:
+        """Return the fit of an id or of a name ``<job_id>/<Family>`` (the newest plan's); raises NotFound."""
+        job_id, _, family = name.rpartition("/")
+        with self._database.snapshot() as tx:
+            found = list(self._fits(tx, "WHERE f.fit_id = ?", (name,)))
+            if not found:
+                found = list(self._fits(tx, "WHERE f.job_id = ? AND f.family = ?", (job_id, family)))
+            if not found:
+                known = tx.query("SELECT fit_id, job_id, family FROM fit")
+                names = [f"{row[1]}/{row[2]}" for row in known] + [str(row[0]) for row in known]
+                raise _not_found("fit", name, names)
+        return found[-1]
+
+    def fit_counts(self, plan: str | None = None) -> dict[tuple[str, str], int]:
+        """Return how many fits are in each (stage, state), of one plan or of all."""
+        where, parameters = ("WHERE plan_id = ?", (plan,)) if plan else ("", ())
+        sql = f"SELECT stage, state, COUNT(*) FROM fit {where} GROUP BY stage, state ORDER BY stage, state"
+        return {(row[0], row[1]): int(row[2]) for row in self._query(sql, parameters)}
+
+    def attempts(self, fit_id: str) -> tuple[AttemptRow, ...]:
+        """Return every try at a fit, from its events."""
+        return attempts_of(self.events(fit=fit_id, limit=1_000_000))
+
+    def leased_workers(self) -> frozenset[str]:
+        """Return the workers that hold a lease."""
+        return frozenset(str(row[0]) for row in self._query("SELECT DISTINCT worker FROM lease"))
+
+    # -- events, decisions, hosts ---
+
+    def head_seq(self) -> int:
+        """Return the seq of the last event, 0 for none."""
+        return int(self._query("SELECT COALESCE(MAX(seq), 0) FROM event")[0][0])
+
+    def events(
+        self,
+        *,
+        after: int = 0,
+        limit: int = 1000,
+        plan: str | None = None,
+        fit: str | None = None,
+        job: str | None = None,
+        kinds: Collection[str] | None = None,
+    ) -> tuple[EventRow, ...]:
+        """Return up to `limit` events behind `after` in the log's order, filtered by what is given."""
+        conditions, parameters = _conditions((("plan", plan), ("fit", fit), ("job", job)))
+        conditions.insert(0, "seq > ?")
+        parameters.insert(0, after)
+        if kinds is not None:
+            conditions.append(_one_of("kind", kinds))
+            parameters += sorted(kinds)
+        sql = f"{SELECT_EVENT} WHERE {' AND '.join(conditions)} ORDER BY seq LIMIT ?"
+        return tuple(_event_row(row) for row in self._query(sql, (*parameters, limit)))
+
+    def decisions(
+        self, target: str | None = None, *, planning_id: str | None = None
+    ) -> tuple[DecisionRow, ...]:
+        """Return the planner's decisions about a target, or all, oldest first."""
+        conditions, parameters = _conditions((("d.target", target), ("d.planning_id", planning_id)))
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        sql = (
+            "SELECT d.seq, d.planning_id, d.kind, d.target, d.view, d.symbol, d.decided_at, "
+            "CAST(e.data AS TEXT) "
+            f"FROM decision AS d JOIN event AS e ON e.seq = d.seq {where} ORDER BY d.seq"
+        )
+        return tuple(
+            DecisionRow(
+                seq=row[0],
+                planning_id=row[1],
+                kind=row[2],
+                target=row[3],
+                view=row[4],
+                symbol=row[5],
+                at=moment_of(row[6]),
+                data=json.loads(row[7]),
+            )
+            for row in self._query(sql, parameters)
+        )
+
+    def hosts(self) -> tuple[HostRow, ...]:
+        """Return the last known daemon of each host."""
+        columns = columns_of(HostState)
+        rows = self._query(f"SELECT {', '.join(columns)} FROM host ORDER BY host")
+        return tuple(_host_row(dict(zip(columns, row, strict=True))) for row in rows)
+
+    def now(self) -> int:
+        """Return the database's clock in microseconds since the epoch, UTC."""
+        with self._database.snapshot() as tx:
+            return tx.now()
+
+    # -- inside ---
+
+    def _query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        with self._database.snapshot() as tx:
+            return tx.query(sql, parameters)
+
+    def _jobs(self, tx: Tx, plan_id: str) -> tuple[JobRow, ...]:
+        columns = columns_of(JobState)
+        sql = f"SELECT {', '.join(columns)} FROM job WHERE plan_id = ? ORDER BY ordinal"
+        return tuple(_job_row(dict(zip(columns, row, strict=True))) for row in tx.query(sql, (plan_id,)))
+
+    def _fits(
+        self, tx: Tx, where: str, parameters: Sequence[Any], *, limit: int | None = None
+    ) -> Iterator[FitRow]:
+        end, extra = (" LIMIT ?", (limit,)) if limit is not None else ("", ())
+        for row in tx.query(f"{_FIT_SQL} {where} {_ORDER}{end}", (*parameters, *extra)):
+            yield _fit_row(row)
+
+
+def open_reader(url: str) -> Reader:
+    """Open a database to read it; raises SchemaBehind, NotFound when there is none, DatabaseUnavailable."""
+    if is_sqlite(url) and not sqlite_path(url).is_file():
+        raise SchemaBehind(url=url, found=None, wanted=HEAD)
+    database = connect(url, readonly=True)
+    require_schema(database)
+    return Reader(database)
+
+
+def _conditions(pairs: Sequence[tuple[str, object | None]]) -> tuple[list[str], list[Any]]:
+    given = [(column, value) for column, value in pairs if value is not None]
+    return [f"{column} = ?" for column, _ in given], [value for _, value in given]
+
+
+def _one_of(column: str, values: Collection[str]) -> str:
+    return f"{column} IN ({', '.join('?' * len(values))})" if values else "1 = 0"
+
+
+def _not_found(noun: str, name: str, known: Collection[str]) -> NotFound:
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    return NotFound(noun=noun, name=name, nearest=nearest[0] if nearest else None)
+
+
+def _event_row(row: Row) -> EventRow:
+    return EventRow(
+        seq=row[0],
+        event_id=bytes(row[1]).hex(),
+        stream=row[2],
+        version=row[3],
+        kind=row[4],
+        schema_version=row[5],
+        at=moment_of(row[6]),
+        actor=row[7],
+        correlation=row[8],
+        plan=row[10],
+        job=row[11],
+        fit=row[12],
+        attempt=row[13],
+        data=json.loads(row[14]),
+    )
+
+
+def _fit_row(row: Row) -> FitRow:
+    values = dict(zip(_FIT_COLUMNS, row[:-1], strict=True))
+    for name in _FIT_MOMENTS:
+        values[name] = optional_moment(values[name])
+    metrics = values["metrics"]
+    values["metrics"] = None if metrics is None else json.loads(metrics)
+    return FitRow(id=values.pop("fit_id"), lease_until=optional_moment(row[-1]), **values)
+
+
+def _job_row(values: dict[str, Any]) -> JobRow:
+    return JobRow(**{**values, "record": json.loads(values["record"])})
+
+
+def _plan_row(values: dict[str, Any]) -> PlanRow:
+    for name in ("version", "accepted_seq", "header"):
+        del values[name]
+    values["data"], values["training"] = json.loads(values["data"]), json.loads(values["training"])
+    values["accepted_at"] = moment_of(values["accepted_at"])
+    values["completed_at"] = optional_moment(values["completed_at"])
+    return PlanRow(id=values.pop("plan_id"), **values)
+
+
+def _host_row(values: dict[str, Any]) -> HostRow:
+    del values["version"]
+    values["version"] = values.pop("daemon_version")
+    values["started_at"] = moment_of(values["started_at"])
+    values["stopped_at"] = optional_moment(values["stopped_at"])
+    return HostRow(**values)
+
+
+def _plan_fit(fit: FitRow) -> Fit:
+    return Fit(
+        id=fit.id,
+        job_id=fit.job_id,
+        family=fit.family,
+        stage=fit.stage,
+        ordinal=fit.ordinal,
+        unavailable=fit.sentence if fit.state == "unavailable" else None,
+    )
+
+
+def _plan_job(job: JobRow, fits: Sequence[Fit]) -> Job:
+    features = job.record.get("features")
+    return Job(
+        id=job.job_id,
+        ordinal=job.ordinal,
+        target=job.target,
+        symbol=job.symbol,
+        route=job.route,
+        training_type=job.training_type,
+        priority=job.priority,
+        reason=job.reason,
+        features=None if features is None else tuple(features),
+        metadata=job.record.get("metadata") or {},
+        fits=tuple(fits),
+        record=job.record,
+    )

@@ -1,0 +1,189 @@
+"""SQLite behind the database face: WAL, synchronous=FULL, one connection per thread and process.
+
+``synchronous=NORMAL`` loses acknowledged commits at a power cut and hands out their numbers again, so the
+store insists on FULL (https://sqlite.org/pragma.html#pragma_synchronous).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from store.database import Row, sqlite_path
+from store.errors import DatabaseUnavailable, DatabaseUnsafe, WriteRefused
+
+BUSY_SECONDS = 30.0
+NETWORK_FILE_SYSTEMS = frozenset(
+    (
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "9p",
+        "afs",
+        "ceph",
+        "lustre",
+        "fuse.sshfs",
+        "fuse.rclone",
+        "fuse.s3fs",
+    )
+)
+# unixepoch('subsec') is NULL before SQLite 3.42; the Julian day keeps milliseconds in every version.
+NOW_SQL = "SELECT CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000"
+
+
+class SqliteTx:
+    """One open SQLite transaction."""
+
+    engine = "sqlite"
+
+    def __init__(self, connection: sqlite3.Connection, url: str) -> None:
+        self._connection = connection
+        self._url = url
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Return all rows; raises DatabaseUnavailable."""
+        with _translated(self._url):
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterable[Row]:
+        """Yield rows one by one; raises DatabaseUnavailable."""
+        with _translated(self._url):
+            yield from self._connection.execute(sql, parameters)
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Change rows and return how many; raises WriteRefused, DatabaseUnavailable."""
+        with _translated(self._url):
+            return self._connection.execute(sql, parameters).rowcount
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Change rows once per parameter set; raises WriteRefused, DatabaseUnavailable."""
+        with _translated(self._url):
+            self._connection.executemany(sql, rows)
+
+    def now(self) -> int:
+        """Return the clock in microseconds since the epoch, UTC, whole milliseconds."""
+        return int(self.query(NOW_SQL)[0][0])
+
+
+class SqliteDatabase:
+    """A SQLite file; readonly opens it without the right to write."""
+
+    engine = "sqlite"
+
+    def __init__(self, url: str, *, readonly: bool = False) -> None:
+        self.url = url
+        self.path = sqlite_path(url)
+        self._readonly = readonly
+        self._local = threading.local()
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqliteTx]:
+        """Open a write transaction; raises DatabaseUnavailable when the file stays locked."""
+        with self._begun("BEGIN IMMEDIATE") as tx:
+            yield tx
+
+    @contextmanager
+    def snapshot(self) -> Iterator[SqliteTx]:
+        """Open a read transaction; raises DatabaseUnavailable."""
+        with self._begun("BEGIN") as tx:
+            yield tx
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None and self._local.pid == os.getpid():
+            connection.close()
+        self._local.connection = None
+
+    @contextmanager
+    def _begun(self, begin: str) -> Iterator[SqliteTx]:
+        connection = self._connection()
+        with _translated(self.url):
+            connection.execute(begin)
+        try:
+            yield SqliteTx(connection, self.url)
+            with _translated(self.url):
+                connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None or self._local.pid != os.getpid():
+            connection = self._local.connection = self._opened()
+            self._local.pid = os.getpid()
+        return connection
+
+    def _opened(self) -> sqlite3.Connection:
+        mode = "ro" if self._readonly else "rw"
+        address = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
+        with _translated(self.url):
+            connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+            if self._readonly:
+                connection.execute("PRAGMA query_only = ON")
+                return connection
+            refuse_network_file_system(self.url, self.path)
+            for pragma in ("foreign_keys = ON", "recursive_triggers = ON", "synchronous = FULL"):
+                connection.execute(f"PRAGMA {pragma}")
+            journal = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
+        if journal != "wal" or synchronous != 2:
+            connection.close()
+            raise DatabaseUnsafe(
+                url=self.url,
+                sentence=f"journal_mode is {journal} and synchronous {synchronous}, not wal and 2",
+                fix="Move the file to a local disk file system",
+            )
+        return connection
+
+
+def refuse_network_file_system(url: str, path: Path, mounts: str | None = None) -> None:
+    """Raise DatabaseUnsafe when the file lies on a network file system, where WAL is not safe.
+
+    `mounts` is the text of ``/proc/self/mountinfo`` (proc(5)); it is read when not given.
+    """
+    kind = file_system_of(path, mounts)
+    if kind in NETWORK_FILE_SYSTEMS:
+        raise DatabaseUnsafe(
+            url=url,
+            sentence=f"it lies on a network file system ({kind}), where SQLite's WAL is not safe",
+            fix="Move it to a local disk, or set TRAINWRIGHT_DATABASE_URL to a postgresql:// address",
+        )
+
+
+def file_system_of(path: Path, mounts: str | None = None) -> str | None:
+    """Return the type of the file system a path lies on, or None where that cannot be read."""
+    if mounts is None:
+        source = Path("/proc/self/mountinfo")
+        if not source.exists():
+            return None
+        mounts = source.read_text(errors="replace")
+    absolute = path.absolute()
+    found: tuple[int, str | None] = (-1, None)
+    for line in mounts.splitlines():
+        left, _, right = line.partition(" - ")
+        fields = left.split()
+        if len(fields) > 4 and right and absolute.is_relative_to(fields[4].replace("\\040", " ")):
+            found = max(found, (len(fields[4]), right.split()[0]), key=lambda one: one[0])
+    return found[1]
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    """Turn the driver's errors into the store's."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise WriteRefused(url=url, cause=str(error)) from error
+    except sqlite3.Error as error:
+        raise DatabaseUnavailable(url=url, cause=str(error)) from error

@@ -1,0 +1,171 @@
+"""The states that the log folds to: one frozen row for each plan, job, fit, decision and host.
+
+A row's fields are the columns of its table, in order; moments are microseconds since the epoch, mappings are
+canonical JSON text. So a row folded in memory can be compared with a row of the database field by field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+FINAL_STATES = frozenset(("succeeded", "failed", "unavailable", "cancelled"))
+LEASED_STATES = frozenset(("claimed", "running"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """A row of a projection table, found by the columns of its key."""
+
+    TABLE: ClassVar[str]
+    KEY: ClassVar[tuple[str, ...]]
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """The values of the key columns."""
+        return tuple(getattr(self, name) for name in self.KEY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanState(State):
+    """A plan and the counts of its final fits; state is active or completed."""
+
+    TABLE: ClassVar[str] = "plan"
+    KEY: ClassVar[tuple[str, ...]] = ("plan_id",)
+
+    plan_id: str
+    name: str
+    source: str
+    sha256: str
+    panel_key: str | None
+    stage_barrier: str
+    state: str
+    version: int
+    accepted_seq: int
+    jobs: int
+    fits: int
+    succeeded: int
+    failed: int
+    unavailable: int
+    cancelled: int
+    accepted_at: int
+    completed_at: int | None
+    data: str
+    training: str
+    header: str
+
+    @property
+    def open(self) -> int:
+        """Fits that are not final yet."""
+        return self.fits - self.succeeded - self.failed - self.unavailable - self.cancelled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobState(State):
+    """A job of a plan; `record` is the job as the document has it."""
+
+    TABLE: ClassVar[str] = "job"
+    KEY: ClassVar[tuple[str, ...]] = ("plan_id", "job_id")
+
+    plan_id: str
+    job_id: str
+    ordinal: int
+    target: str
+    symbol: str | None
+    route: str
+    training_type: str
+    priority: int
+    reason: str
+    record: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitState(State):
+    """A fit; state is ready, claimed, running, succeeded, failed, unavailable or cancelled."""
+
+    TABLE: ClassVar[str] = "fit"
+    KEY: ClassVar[tuple[str, ...]] = ("fit_id",)
+
+    fit_id: str
+    plan_id: str
+    job_id: str
+    family: str
+    stage: str
+    ordinal: int
+    plan_order: int
+    target: str
+    symbol: str | None
+    route: str
+    training_type: str
+    priority: int
+    stage_barrier: str
+    state: str
+    version: int
+    attempt: int
+    failures: int
+    expiries: int
+    fence: int
+    worker: str | None = None
+    not_before_at: int | None = None
+    claimed_at: int | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
+    pid: int | None = None
+    device_used: str | None = None
+    device_reason: str | None = None
+    log: str | None = None
+    step: int | None = None
+    steps_total: int | None = None
+    train_loss: float | None = None
+    valid_loss: float | None = None
+    checkpoint_step: int | None = None
+    checkpoint_path: str | None = None
+    checkpoint_attempt: int | None = None
+    checkpoint_fence: int | None = None
+    checkpoint_at: int | None = None
+    bundle: str | None = None
+    bundle_sha256: str | None = None
+    metrics: str | None = None
+    seconds: float | None = None
+    cause: str | None = None
+    sentence: str | None = None
+    place: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionState(State):
+    """An index over the planner's events, so that a target's history is found without reading the log."""
+
+    TABLE: ClassVar[str] = "decision"
+    KEY: ClassVar[tuple[str, ...]] = ("seq",)
+
+    seq: int
+    planning_id: str
+    kind: str
+    target: str | None
+    view: str | None
+    symbol: str | None
+    decided_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostState(State):
+    """The last known daemon of a host; state is working or stopped."""
+
+    TABLE: ClassVar[str] = "host"
+    KEY: ClassVar[tuple[str, ...]] = ("host",)
+
+    host: str
+    worker: str
+    daemon_version: str
+    boot_id: str
+    pid: int
+    state: str
+    version: int
+    started_at: int
+    stopped_at: int | None
+    cause: str | None
+    previous_stop: str
+
+
+STATE_TYPES: tuple[type[State], ...] = (PlanState, JobState, FitState, DecisionState, HostState)
