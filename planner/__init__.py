@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from planner.config import PlannerConfig, planner_config
     from planner.errors import PlannerError
+    from planner.integration import (
+        generate_routing_plan_after_feature_selection,
+        generate_training_plan_from_routing,
+    )
     from planner.pipeline import make_plan
     from planner.request import PlanningResult, PlanRequest, Progress
+    from planner.routing_plan import load_routing_plan
+    from planner.training_plan import TrainingPlanGenerator
 
 _HOME = {
     "PlanRequest": "planner.request",
@@ -18,6 +24,10 @@ _HOME = {
     "PlannerError": "planner.errors",
     "PlanningResult": "planner.request",
     "Progress": "planner.request",
+    "TrainingPlanGenerator": "planner.training_plan",
+    "generate_routing_plan_after_feature_selection": "planner.integration",
+    "generate_training_plan_from_routing": "planner.integration",
+    "load_routing_plan": "planner.routing_plan",
     "make_plan": "planner.pipeline",
     "planner_config": "planner.config",
 }
@@ -28,6 +38,10 @@ __all__ = [
     "PlannerError",
     "PlanningResult",
     "Progress",
+    "TrainingPlanGenerator",
+    "generate_routing_plan_after_feature_selection",
+    "generate_training_plan_from_routing",
+    "load_routing_plan",
     "make_plan",
     "planner_config",
 ]

@@ -56,6 +56,7 @@ class LeakageConfig:
     suspect_correlation: float = 0.20
     suspect_excess: float = 0.08
     blocked_ratio_spike: float = 0.03  # share of rows where |x/y| is one and the same number
+    trusted: tuple[str, ...] = ()  # features the user vouches for; reported, never blocked
     noise_floor: float = 4.5  # every correlation line is at least this / sqrt(timestamps)
     min_rows: int = 100
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from executors.families import Family, resolve
+from executors.families import Family, availability, resolve
 
 SELECTORS = frozenset(
     {
@@ -68,3 +68,9 @@ def fitting_families(families: Sequence[Family], task: str | None) -> tuple[list
     able = [family for family in families if task is None or task in family.tasks]
     unable = {family.name: f"does not learn {task} targets" for family in families if family not in able}
     return able, unable
+
+
+def unavailable_families(chosen: ChosenFamilies) -> list[str]:
+    """Return one sentence for each family that this machine cannot train now, and for each set aside."""
+    found = {family.name: availability(family) for family in chosen.families} | chosen.left_out
+    return [f"{name}: {reason}" for name, reason in found.items() if reason]

@@ -14,9 +14,10 @@ DEFAULT_FAMILIES: tuple[str, ...] = ("LightGBM", "XGBoost")
 class PlanRequest:
     """One planning job.
 
-    `targets` given and `auto_targets` false: used as they are. Both: only these are ranked and the best of
-    them kept. Neither: all targets of the data are ranked (automatic is the only sensible reading).
-    The same holds for `features`. `cache_dir` defaults to `results_dir / "cache"`.
+    `targets` given and `auto_targets` false: trained as given, whatever the tests say. Both: only these are
+    ranked and the best of them kept. Not given: all targets of the data are ranked. `features` given and
+    `auto_features` false: used as given. Both: chosen among these. `auto_features` false and none given:
+    every feature that knows nothing of the future. `cache_dir` defaults to `results_dir / "cache"`.
     """
 
     data_dir: Path

@@ -1,0 +1,110 @@
+"""Candidates for routing: ranking, stability, leaks and features of a (target, view, symbol) in one row."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from planner.cache import fingerprint
+from planner.config import RoutingConfig
+from planner.selection import Stability, stability_of
+from planner.skill import Measured, Skill
+from planner.tables import BLOCKED, SAFE, SUSPECT, Candidate, LeakRow, RankedRow, SelectionRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where the numbers come from; written into every row."""
+
+    panel_key: str
+    config_hash: str
+    code_version: str
+    seed: int
+
+
+def make_candidates(
+    measured: Sequence[Measured],
+    ranked: Sequence[RankedRow],
+    selections: Sequence[SelectionRow],
+    leaks: Sequence[LeakRow],
+    unusable: Mapping[str, Sequence[str]],
+    config: RoutingConfig,
+    provenance: Provenance,
+) -> list[Candidate]:
+    """Return one candidate per (target, view, symbol) of the measured targets, by name."""
+    rows = {(row.target, row.view, row.symbol): row for row in ranked}
+    chosen: dict[tuple[str, str, str | None], list[str]] = {}
+    for selection in selections:
+        if selection.selected:
+            chosen.setdefault((selection.target, selection.view, selection.symbol), []).append(
+                selection.feature
+            )
+    suspects = {(row.target, row.feature): row.evidence for row in leaks if row.verdict != SAFE}
+    found = []
+    for target in measured:
+        for cell in target.cells:
+            key = (cell.target, cell.view, cell.symbol)
+            features = tuple(chosen.get(key, cell.features))
+            status, reason = _leakage(cell, features, suspects)
+            made = _candidate(cell, rows[key], stability_of(cell, config), provenance)
+            found.append(
+                Candidate(
+                    **made,
+                    leakage_status=status,
+                    leakage_reason=reason,
+                    blocked_features=tuple(
+                        name for name in unusable.get(cell.target, ()) if name not in features
+                    ),
+                    feature_set_id=f"s_{fingerprint(list(features))[:16]}" if features else None,
+                    features=features,
+                )
+            )
+    return sorted(found, key=lambda row: (row.target, row.view, row.symbol or ""))
+
+
+def _leakage(
+    cell: Skill, features: Sequence[str], suspects: Mapping[tuple[str, str], str]
+) -> tuple[str, str | None]:
+    """The status of the features really used; with none left, everything known is a leak."""
+    if not features:
+        return BLOCKED, "every feature knows the future"
+    used = [name for name in features if (cell.target, name) in suspects]
+    if used:
+        return SUSPECT, f"{', '.join(used[:3])}: {suspects[cell.target, used[0]]}"
+    return SAFE, None
+
+
+def _candidate(cell: Skill, row: RankedRow, stability: Stability, provenance: Provenance) -> dict[str, Any]:
+    return {
+        "target": cell.target,
+        "view": cell.view,
+        "symbol": cell.symbol,
+        "mode": cell.view,
+        "score": row.score,
+        "score_ci_low": row.score_ci_low,
+        "score_ci_high": row.score_ci_high,
+        "standard_error": row.standard_error,
+        "metric_name": row.metric_name,
+        "z": row.z,
+        "p_value": row.p_value,
+        "q_value": row.q_value,
+        "kept": row.kept,
+        "kept_reason": row.reason,
+        "last_fold_score": row.last_fold_score,
+        "pooled_score": cell.pooled,
+        "stability": stability.label,
+        "mean_overlap": stability.mean_overlap,
+        "std_overlap": stability.std_overlap,
+        "mean_tau": stability.mean_tau,
+        "std_tau": stability.std_tau,
+        "n_snapshots": stability.snapshots,
+        "sample_size": row.rows,
+        "effective_sample_size": row.effective_rows,
+        "task_type": row.task_type,
+        "horizon_bars": row.horizon_bars,
+        "target_rank": row.rank,
+        "model_status": "OK" if row.score is not None else "FAILED",
+        "panel_key": provenance.panel_key,
+        "config_hash": provenance.config_hash,
+        "code_version": provenance.code_version,
+        "seed": provenance.seed,
+    }

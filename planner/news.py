@@ -1,0 +1,69 @@
+"""The planner's decisions as events of the log, told one by one."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from planner.request import Tell
+from planner.tables import SAFE, LeakRow, RankedRow, SelectionRow
+from store.events import FeaturesSelected, LeakFound, RouteChosen, TargetRanked
+
+
+def leak_news(rows: Iterable[LeakRow], tell: Tell) -> None:
+    """Tell every verdict but SAFE."""
+    for row in rows:
+        if row.verdict != SAFE:
+            tell(
+                LeakFound(
+                    target=row.target,
+                    feature=row.feature,
+                    verdict=row.verdict,
+                    probe=row.probe or "",
+                    evidence=row.evidence,
+                )
+            )
+
+
+def ranking_news(rows: Iterable[RankedRow], tell: Tell) -> None:
+    """Tell every judged (target, view, symbol) and every target left out."""
+    for row in rows:
+        tell(
+            TargetRanked(
+                target=row.target,
+                view=row.view,
+                symbol=row.symbol,
+                score=row.score,
+                standard_error=row.standard_error,
+                p=row.p_value,
+                q=row.q_value,
+                kept=row.kept,
+                reason=row.reason,
+                metric=row.metric_name or "",
+            )
+        )
+
+
+def selection_news(rows: Iterable[SelectionRow], tell: Tell) -> None:
+    """Tell the chosen features of each (target, symbol or all)."""
+    groups: dict[tuple[str, str | None], list[SelectionRow]] = {}
+    for row in rows:
+        groups.setdefault((row.target, row.symbol), []).append(row)
+    for (target, symbol), group in groups.items():
+        features = tuple(row.feature for row in group if row.selected)
+        tell(
+            FeaturesSelected(
+                target=target, symbol=symbol, features=features, left_out=len(group) - len(features)
+            )
+        )
+
+
+def routing_news(plan: Mapping[str, Any], tell: Tell) -> None:
+    """Tell the route of every target, for all symbols and for each, and of every target that got none."""
+    for target, record in plan["targets"].items():
+        pooled = record["cross_sectional"]
+        tell(RouteChosen(target=target, symbol=None, route=pooled["training_route"], reason=pooled["reason"]))
+        for symbol, row in record["symbols"].items():
+            reason = "; ".join(row["reason"])
+            tell(RouteChosen(target=target, symbol=symbol, route=row["route"], reason=reason))
+    for target, reasons in plan["blocked"].items():
+        if target not in plan["targets"]:
+            tell(RouteChosen(target=target, symbol=None, route="ROUTE_BLOCKED", reason="; ".join(reasons)))

@@ -1,0 +1,176 @@
+"""Judging the measured skill: which targets can be predicted at all, in which view, and which come first."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from panel.aligned import Column
+from panel.metrics import no_skill
+from planner.config import RankingConfig
+from planner.rounding import rounded
+from planner.shift_null import benjamini_hochberg
+from planner.skill import Measured, Skill
+from planner.tables import CROSS_SECTIONAL, RankedRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """All judged rows (best target first, then by name) and the targets chosen, best first."""
+
+    rows: tuple[RankedRow, ...]
+    selected: tuple[str, ...]
+
+
+def rank_targets(
+    measured: Sequence[Measured],
+    columns: Sequence[Column],
+    config: RankingConfig,
+    *,
+    top: int,
+    as_given: bool = False,
+) -> Ranking:
+    """Judge every (target, view, symbol), rank the targets, choose the best `top` of those kept.
+
+    A row is kept when its q-value (over all rows of this call) is within the false discovery rate, the low
+    end of its interval lies above no skill, and its last fold still shows skill. A target is kept with any of
+    its rows and ranked by the best low end among them. `columns` gives each target's record, with those left
+    out by the panel. `as_given` chooses every measured target whatever its verdict.
+    """
+    by_name = {column.name: column for column in columns}
+    cells = [cell for target in measured for cell in target.cells]
+    q_values = benjamini_hochberg([np.nan if cell.p_value is None else cell.p_value for cell in cells])
+    rows = [
+        _judged(cell, by_name[cell.target], None if np.isnan(q) else rounded(q), config)
+        for cell, q in zip(cells, q_values, strict=True)
+    ]
+    order = _ranked_targets(rows)
+    names = sorted(target.target for target in measured)
+    if as_given:
+        selected = sorted(names, key=lambda name: (order.get(name, len(names) + 1), name))
+    else:
+        selected = list(order)[:top]
+    chosen = set(selected)
+    rows = [replace(row, rank=order.get(row.target), selected=row.target in chosen) for row in rows]
+    rows += [_left_out(column) for column in columns if column.role != "target"]
+    rows.sort(key=lambda row: (row.rank or len(rows) + 1, row.target, row.view, row.symbol or ""))
+    return Ranking(rows=tuple(rows), selected=tuple(selected))
+
+
+def drop_reasons(rows: Iterable[RankedRow]) -> dict[str, list[str]]:
+    """Return, for each target that was not selected, its reasons: one for all symbols and each symbol."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row.selected:
+            continue
+        reasons = found.setdefault(row.target, [])
+        if row.rank is not None and not reasons:
+            reasons.append(f"rank {row.rank} lies beyond the number of targets asked for")
+        reasons.append(f"{row.symbol or 'all symbols'}: {row.reason}")
+    return found
+
+
+def common_scale(value: float, metric: str) -> float:
+    """Return a score above no skill on one scale: rank correlations as they are, AUC doubled (Somers' D)."""
+    above = value - no_skill(metric)
+    return 2.0 * above if metric.startswith("auc") else above
+
+
+def _ranked_targets(rows: Sequence[RankedRow]) -> dict[str, int]:
+    best: dict[str, float] = {}
+    for row in rows:
+        if row.kept and row.score_ci_low is not None:
+            low = common_scale(row.score_ci_low, row.metric_name or "")
+            best[row.target] = max(low, best.get(row.target, low))
+    ordered = sorted(best, key=lambda target: (-best[target], target))
+    return {target: place for place, target in enumerate(ordered, start=1)}
+
+
+def _judged(cell: Skill, column: Column, q_value: float | None, config: RankingConfig) -> RankedRow:
+    kept, reason = _verdict(cell, q_value, config)
+    metric = cell.metric or ""
+    return RankedRow(
+        target=cell.target,
+        view=cell.view,
+        symbol=cell.symbol,
+        rank=None,
+        selected=False,
+        kept=kept,
+        reason=reason,
+        task_type=column.task,
+        horizon_bars=column.horizon_bars,
+        metric_name=cell.metric,
+        score=cell.score,
+        standard_error=cell.standard_error,
+        score_ci_low=cell.low,
+        score_ci_high=cell.high,
+        skill=None if cell.score is None else rounded(common_scale(cell.score, metric)),
+        z=cell.z,
+        p_value=cell.p_value,
+        q_value=q_value,
+        shifts=cell.shifts,
+        last_fold_score=cell.folds[-1].score if cell.folds else None,
+        fold_scores=tuple(fold.score for fold in cell.folds),
+        persistence_score=cell.persistence,
+        rows=cell.rows,
+        scored_rows=cell.scored_rows,
+        effective_rows=cell.effective_rows,
+        coverage=cell.coverage,
+    )
+
+
+def _verdict(cell: Skill, q_value: float | None, config: RankingConfig) -> tuple[bool, str]:
+    if cell.reason is not None or cell.score is None or cell.low is None:
+        return False, f"dropped: {cell.reason or 'not measured'}"
+    metric = cell.metric or ""
+    none = no_skill(metric)
+    numbers = f"{metric} {cell.score:.4g} (95 % {cell.low:.4g} to {cell.high:.4g})"
+    if q_value is None:
+        return (
+            False,
+            f"dropped: {numbers}, but only {cell.shifts} shifts to test it ({config.min_shifts} needed)",
+        )
+    test = f"{numbers}, z {cell.z:.2f}, q {q_value:.2g}"
+    line = config.false_discovery_rate
+    if q_value > line:
+        return False, f"dropped: {test} above {line:g}: as likely as not by luck over {cell.shifts} shifts"
+    if cell.low <= none:
+        return False, f"dropped: {test}: the interval reaches down to no skill ({none:g})"
+    last, overall = cell.folds[-1].score - none, cell.score - none
+    if last < config.min_recent_share * overall or last <= 0.0:
+        return False, (
+            f"dropped: {test}: the skill is gone in the last fold ({cell.folds[-1].score:.4g}, "
+            f"at least {config.min_recent_share:.0%} of it must be left)"
+        )
+    return True, f"kept: {test} within {line:g}, last fold {cell.folds[-1].score:.4g}"
+
+
+def _left_out(column: Column) -> RankedRow:
+    return RankedRow(
+        target=column.name,
+        view=CROSS_SECTIONAL,
+        symbol=None,
+        rank=None,
+        selected=False,
+        kept=False,
+        reason=f"left out: {column.reason or 'no reason recorded'}",
+        task_type=column.task,
+        horizon_bars=column.horizon_bars,
+        metric_name=None,
+        score=None,
+        standard_error=None,
+        score_ci_low=None,
+        score_ci_high=None,
+        skill=None,
+        z=None,
+        p_value=None,
+        q_value=None,
+        shifts=0,
+        last_fold_score=None,
+        fold_scores=(),
+        persistence_score=None,
+        rows=0,
+        scored_rows=0,
+        effective_rows=0.0,
+        coverage=None,
+    )
