@@ -160,10 +160,13 @@ def _symbols_inside(path: Path) -> set[str] | None:
     if path.suffix == ".parquet":
         values: Iterable[object] = pq.ParquetFile(path).read(columns=[column])[column].unique().to_pylist()
     else:
-        values = (
-            pd.read_csv(path, usecols=[column], dtype=str, keep_default_na=False)[column].unique().tolist()
-        )
+        values = csv_symbols(path, column).unique().tolist()
     return {str(value) for value in values if value is not None and value != ""}
+
+
+def csv_symbols(path: Path, column: str) -> "pd.Series[str]":
+    """The symbol column of a csv as the texts it holds: NA and 000001 are tickers like any other."""
+    return pd.read_csv(path, usecols=[column], dtype=str, keep_default_na=False)[column]
 
 
 def _one_format(paths: Sequence[Path]) -> tuple[Path, ...]:

@@ -96,7 +96,7 @@ def score(
     no_skill(metric).
 
     Raises:
-        BadPrediction: the shapes do not fit each other or the task.
+        BadPrediction: the shapes do not fit each other or the task, or labels are no column indices.
     """
     predicted = np.asarray(prediction, dtype=np.float64)
     labels = np.asarray(label, dtype=np.float64)
@@ -109,6 +109,7 @@ def score(
     if task == "binary":
         influence = _auc_influence(predicted, _upper(labels))
         return _from_influence(influence, times, horizon_bars, "auc")
+    _refuse_foreign_classes(labels, predicted.shape[1])
     parts = [_auc_influence(predicted[:, place], labels == place) for place in range(predicted.shape[1])]
     present = [part for part in parts if part is not None]
     influence = np.mean(present, axis=0) if present else None
@@ -124,6 +125,9 @@ def error_reduction(
     log-loss of probabilities (rows,) of the upper class; multiclass: of (rows, classes) with `label` the
     column index and `baseline` (classes,) or (rows, classes). Rows without finite numbers are ignored; 0
     when nothing is left or the baseline makes no error.
+
+    Raises:
+        BadPrediction: multiclass labels are no column indices.
     """
     labels = np.asarray(label, dtype=np.float64)
     predicted = np.asarray(prediction, dtype=np.float64)
@@ -187,8 +191,14 @@ def _score_regression(
 
 
 def _upper(labels: Floats) -> npt.NDArray[np.bool_]:
-    middle = (labels.min() + labels.max()) / 2.0 if len(labels) else 0.0
-    return np.asarray(labels > middle)
+    """Which labels are the upper one of two values; where only one value occurs, whether it is positive."""
+    lowest, highest = (labels.min(), labels.max()) if len(labels) else (0.0, 0.0)
+    return np.asarray(labels > ((lowest + highest) / 2.0 if lowest < highest else 0.0))
+
+
+def _refuse_foreign_classes(labels: Floats, classes: int) -> None:
+    if not np.isin(labels, np.arange(classes)).all():
+        raise BadPrediction(f"multiclass labels must be column indices 0 to {classes - 1}")
 
 
 def _auc_influence(predicted: Floats, positive: npt.NDArray[np.bool_]) -> Floats | None:
@@ -258,5 +268,6 @@ def _losses(predicted: Floats, labels: Floats, task: str) -> Floats:
     if task == "binary":
         of_truth = np.where(_upper(labels), predicted, 1.0 - predicted)
     else:
+        _refuse_foreign_classes(labels, predicted.shape[1])
         of_truth = predicted[np.arange(len(labels)), labels.astype(np.int64)]
     return np.asarray(-np.log(np.clip(of_truth, 1e-15, 1.0)))

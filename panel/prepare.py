@@ -93,6 +93,7 @@ def _build(
     horizons: Mapping[str, int],
 ) -> str:
     """Write all files of a panel into `folder`; returns its key."""
+    notes = [note for frame in frames for note in frame.notes]
     frames = sorted((frame for frame in frames if len(frame.times)), key=lambda frame: frame.symbol)
     symbols = tuple(frame.symbol for frame in frames)
     texts = frozenset[str]().union(*(frame.texts for frame in frames))
@@ -100,6 +101,12 @@ def _build(
     starts = np.cumsum([0, *(len(frame.times) for frame in frames)])
     interval_ns = bar_interval_ns([frame.times for frame in frames], data_dir)
     session = session_minutes([frame.times for frame in frames], interval_ns)
+    notes += _odd_intervals(frames, interval_ns)
+    notes += [
+        f"{name}: a horizon is configured for it but there is no such column"
+        for name in horizons
+        if name not in names
+    ]
     _refuse_raw(data_dir, [*names, *texts], patterns)
     arrays = _aligned(folder, frames, names, starts)
     columns = classify_columns(
@@ -119,7 +126,7 @@ def _build(
         "timestamps": len(arrays["timestamps"]),
         "stored": names,
         "columns": column_records(columns),
-        "warnings": [note for frame in frames for note in frame.notes],
+        "warnings": notes,
     }
     keyed = {name: arrays[name] for name in ("values", "times", "symbols")}
     meta["key"] = content_key(panel_facts(meta), keyed)
@@ -193,6 +200,18 @@ def bar_interval_ns(times: Sequence[Int64s], data_dir: Path) -> int:
     if not len(steps):
         raise BadData(data_dir, "no symbol has two bars", "Give at least a few hundred bars of each symbol.")
     return int(steps[counts.argmax()])
+
+
+def _odd_intervals(frames: Sequence[SymbolFrame], interval_ns: int) -> list[str]:
+    """A note for each symbol whose usual step is not the panel's."""
+    notes = []
+    for frame in frames:
+        steps, counts = np.unique(np.diff(frame.times), return_counts=True)
+        own = int(steps[counts.argmax()]) if len(steps) else interval_ns
+        if own != interval_ns:
+            usual = interval_ns / MINUTE_NS
+            notes.append(f"{frame.symbol}: bars are {own / MINUTE_NS:g} minutes apart, the others {usual:g}")
+    return notes
 
 
 def session_minutes(times: Sequence[Int64s], interval_ns: int) -> int:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from pandas.tseries.api import guess_datetime_format
 
 from panel.errors import BadData, listed
-from panel.files import SYMBOL_COLUMNS, SymbolFiles, named_column
+from panel.files import SYMBOL_COLUMNS, SymbolFiles, csv_symbols, named_column
 
 TIME_COLUMNS = ("ts", "timestamp", "time", "datetime", "date")
 # Integers below this are seconds, milliseconds or days rather than nanoseconds of a market's time.
@@ -70,17 +70,24 @@ class _Part:
 
 
 def _split_long(files: Sequence[SymbolFiles], dtype: type[np.floating[Any]]) -> dict[str, list[_Part]]:
-    """Parts of each symbol out of files that hold several."""
+    """Parts of each wanted symbol out of files that hold several; one sort a file, whatever the symbols."""
     parts: dict[str, list[_Part]] = {entry.symbol: [] for entry in files}
     for path in sorted({path for entry in files for path in entry.paths}):
         table = read_table(path)
         column = named_column(table.column_names, SYMBOL_COLUMNS) or "symbol"
-        labels = pc.cast(table[column], pa.string())
-        for symbol, collected in parts.items():
-            rows = table.filter(pc.equal(labels, symbol))
-            if rows.num_rows:
-                collected.append(_part(path, rows, dtype))
+        labels, codes = np.unique(_symbol_texts(table[column]), return_inverse=True)
+        order = np.argsort(codes.reshape(-1), kind="stable")
+        grouped = table.take(pa.array(order))
+        edges = np.searchsorted(codes.reshape(-1)[order], np.arange(len(labels) + 1))
+        for label, start, stop in zip(labels, edges[:-1], edges[1:], strict=True):
+            if label in parts:
+                parts[label].append(_part(path, grouped.slice(start, stop - start), dtype))
     return parts
+
+
+def _symbol_texts(column: pa.ChunkedArray) -> Array:
+    texts = pc.fill_null(pc.cast(column, pa.string()), "")
+    return np.asarray(texts.to_numpy(), dtype=np.str_)
 
 
 def read_table(path: Path) -> pa.Table:
@@ -92,7 +99,11 @@ def read_table(path: Path) -> pa.Table:
     try:
         if path.suffix == ".parquet":
             return pq.ParquetFile(path).read()
-        return pa.Table.from_pandas(pd.read_csv(path, low_memory=False), preserve_index=False)
+        frame = pd.read_csv(path, low_memory=False)
+        symbol = named_column(frame.columns, SYMBOL_COLUMNS)
+        if symbol is not None:
+            frame[symbol] = csv_symbols(path, symbol)
+        return pa.Table.from_pandas(frame, preserve_index=False)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise BadData(path, f"cannot be read ({error})", "Replace the file or take it out.") from error
 
@@ -194,6 +205,8 @@ def _joined(entry: SymbolFiles, parts: Sequence[_Part]) -> SymbolFrame:
     _refuse_duplicates(entry, times)
     notes = []
     timeless = sum(part.timeless for part in parts)
+    if not len(times):
+        notes.append(f"{entry.symbol}: no rows")
     if timeless:
         notes.append(f"{entry.symbol}: {timeless} rows without a time dropped")
     infinite = 0

@@ -228,6 +228,23 @@ def test_error_reduction_of_classes_is_in_log_loss() -> None:
     assert error_reduction(np.tile(prior, (3, 1)), three, prior, task="multiclass") == 0.0
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0, -1.0])
+def test_a_test_part_of_one_class_is_judged_by_that_class(value: float) -> None:
+    """All ups predicted as ups is right, all downs predicted as ups is wrong."""
+    label, sure_of_up = np.full(20, value), np.full(20, 0.9)
+    gained = error_reduction(sure_of_up, label, 0.5, task="binary")
+    assert (gained > 0.0) == (value > 0.0)
+
+
+def test_labels_that_are_no_column_indices_are_refused() -> None:
+    """-1 would silently be the last column."""
+    label, probabilities = np.array([-1.0, 0.0, 1.0]), np.full((3, 3), 1.0 / 3.0)
+    with pytest.raises(BadPrediction, match="0 to 2"):
+        scored(probabilities, label, 3, 1, task="multiclass")
+    with pytest.raises(BadPrediction, match="0 to 2"):
+        error_reduction(probabilities, label, np.full(3, 1.0 / 3.0), task="multiclass")
+
+
 def test_persistence_is_the_newest_complete_label(tmp_path: Path) -> None:
     """At bar t the label of t - h, of the same symbol; nothing before that exists."""
     panel = cases.listed_panel([(0, 150), (20, 130)], tmp_path)

@@ -235,6 +235,18 @@ def test_dirty_bars_become_warnings(tmp_path: Path) -> None:
     assert made.warnings == ("AAPL: 1 impossible bars dropped, the first at 2020-01-04T00:00:00+00:00",)
 
 
+def test_odd_symbols_and_useless_settings_become_warnings(tmp_path: Path) -> None:
+    """A symbol on another grid, an empty one, and a horizon for a column that is not there."""
+    made = {**frames(), "SLOW": cases.labelled(50, 3, step=2 * cases.DAY), "VOID": cases.labelled(0)}
+    built = cases.prepared(made, tmp_path, horizons={"y_gone": 3})
+    assert built.symbols == ("AAPL", "MSFT", "SLOW")
+    assert built.warnings == (
+        "VOID: no rows",
+        "SLOW: bars are 2880 minutes apart, the others 1440",
+        "y_gone: a horizon is configured for it but there is no such column",
+    )
+
+
 def test_raw_bars_name_the_command_that_labels_them(tmp_path: Path) -> None:
     """Nothing to predict is an answer with a next step, and leaves nothing behind."""
     with pytest.raises(NoTargets, match="trainwright label"):

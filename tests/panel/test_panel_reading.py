@@ -184,6 +184,24 @@ def test_partition_names_do_not_become_columns(tmp_path: Path) -> None:
     assert set(made.columns) == {"alpha", "beta", "fwd_ret_1d", "y_up_5d"}
 
 
+def test_odd_tickers_survive_a_long_csv(tmp_path: Path) -> None:
+    """NA is no missing value and 000001 is no number."""
+    parts = [
+        pd.DataFrame({"date": MOMENTS, "ticker": symbol, "a": np.arange(6.0) + place})
+        for place, symbol in enumerate(("NA", "000001", "TRUE"))
+    ]
+    pd.concat(parts).sample(frac=1.0, random_state=0).to_csv(tmp_path / "bars.csv", index=False)
+    made = list(read_frames(find_symbol_files(tmp_path)))
+    assert [frame.symbol for frame in made] == ["000001", "NA", "TRUE"]
+    assert [frame.columns["a"].tolist()[0] for frame in made] == [1.0, 0.0, 2.0]
+
+
+def test_an_empty_file_is_noted(tmp_path: Path) -> None:
+    """No rows is worth a word, not an error."""
+    made = read(pd.DataFrame({"ts": MOMENTS, "a": np.arange(6.0)}).iloc[:0], tmp_path)
+    assert made.notes == ("X: no rows",)
+
+
 def test_repeated_column_names_are_refused(tmp_path: Path) -> None:
     """Two columns of one name cannot be told apart."""
     values = pa.array(np.arange(6.0))
