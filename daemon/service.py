@@ -1,16 +1,45 @@
-"""The composition root: builds the parts of the training host, starts them and stops them in order."""
+"""The composition root: builds the parts of the training host, starts them and stops them in order.
+
+`drain` and `serve` turn the same loop: hear the children, fill the slots, look at what rang. `run` and
+`train` on the command line are a drain; the daemon is a serve. There is one execution path.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import structlog
+
+from daemon.admission import admit, completed
+from daemon.host import Host
+from daemon.identity import Identity, is_dead, own_identity
+from daemon.inbox import Inbox
+from daemon.intake import Intake
+from daemon.lock import held_lock
+from daemon.logs import log_to_file
 from daemon.news import Tell, keep_quiet
+from daemon.notify import Notifier
 from daemon.settings import Settings
-from store.plan_store import PlanStore
+from daemon.surveying import Survey
+from daemon.timetable import ALIVE, RESCAN
+from daemon.watcher import Watcher
+from daemon.workplace import Workplace
+from store.errors import DatabaseUnavailable, PlanRejected
+from store.events import DaemonStarted, DaemonStopped
+from store.plan_document import load_plan_directory
+from store.plan_store import PlanStore, open_store
 from store.records import Accepted
+
+log = structlog.get_logger("service")
+
+FAILED_TURNS_MAX = 5
+IDLE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,23 +63,177 @@ def submit_plan(
     source: str | None = None,
     planning_id: str | None = None,
 ) -> Accepted:
-    """Check a plan (a directory, or a document) against the data and record it; raises PlanRejected.
+    """Check a plan (a directory, or a document) against the data and record it; the drop folder's own code.
 
-    The same code the drop folder uses; the rejection is recorded as an event too. PlanRejected, DaemonError.
+    A rejection is recorded as an event too, then raised.
+
+    Raises:
+        PlanRejected: says what is wrong, where in the document, and what to do.
     """
-    raise NotImplementedError
+    said = source or (str(plan) if isinstance(plan, Path) else "command line")
+    called = name or (plan.name if isinstance(plan, Path) else "plan")
+    try:
+        document = load_plan_directory(plan)[0] if isinstance(plan, Path) else plan
+        with closing(Survey(settings, document, source=said)) as survey:
+            found = survey.wait()
+        whole = completed(settings, document, found, source=said)
+    except PlanRejected as rejected:
+        store.reject(rejected, name=called)
+        raise
+    return admit(store, Workplace.of(settings), whole, source=said, name=called, planning_id=planning_id)
 
 
 def drain(
     settings: Settings, store: PlanStore, plan_ids: Collection[str], *, tell: Tell = keep_quiet
 ) -> Drained:
-    """Run fits in this process's children until those plans are final; SIGINT and SIGTERM stop it cleanly."""
-    raise NotImplementedError
+    """Run fits in this process's children until those plans are final; SIGINT and SIGTERM stop it cleanly.
+
+    Raises:
+        StoreError: the event log cannot be worked with, or knows no such plan.
+    """
+    log_to_file(Workplace.of(settings).log_path)
+    plans = tuple(dict.fromkeys(plan_ids))
+    with closing(Host(settings, store, plans=plans, tell=tell)) as host, host.minding_signals():
+        host.start()
+        seen_seq, is_open = -1, True
+        while is_open and host.stopping is None:
+            host.turn()
+            if (head := store.head_seq()) != seen_seq:
+                seen_seq = head
+                is_open = any(store.reading.plan_row(plan).open for plan in plans)
+            if is_open:
+                host.wait(settings.poll_seconds)
+        host.stop(host.stopping or "the work is done")
+    rows = [store.reading.plan_row(plan) for plan in plans]
+    return Drained(
+        plan_ids=plans,
+        succeeded=sum(row.succeeded for row in rows),
+        failed=sum(row.failed for row in rows),
+        unavailable=sum(row.unavailable for row in rows),
+        cancelled=sum(row.cancelled for row in rows),
+        interrupted=is_open,
+    )
 
 
 def serve(settings: Settings, *, until_idle: bool = False) -> int:
     """Be the daemon until SIGTERM or SIGINT (or, `until_idle`, until nothing is left); returns the exit code.
 
-    Raises AlreadyServing (exit 75), InboxUnsafe, StoreError.
+    Raises:
+        AlreadyServing: another daemon works on the same results directory (exit 75).
+        InboxUnsafe: everybody may write into the drop folder.
+        StoreError: the event log cannot be opened.
     """
-    raise NotImplementedError
+    place, identity = Workplace.of(settings), own_identity()
+    notifier = Notifier.from_environment(os.environ)
+    with ExitStack() as stack:
+        stack.enter_context(held_lock(place.lock_path, f"pid {identity.pid} on {identity.host}"))
+        store = stack.enter_context(open_store(settings.database_url))
+        service = Service(settings, store, notifier, identity)
+        stack.callback(service.close)
+        stack.enter_context(service.host.minding_signals())
+        service.start()
+        service.work(until_idle=until_idle)
+        service.stop()
+    return 0
+
+
+class Service:
+    """The daemon: a host, the drop folder, and the words to the service manager."""
+
+    def __init__(self, settings: Settings, store: PlanStore, notifier: Notifier, identity: Identity) -> None:
+        self._settings, self._store, self._notifier = settings, store, notifier
+        self.host = Host(settings, store, identity=identity)
+        self.inbox = Inbox(settings.inbox_dir, settle_seconds=settings.settle_seconds)
+        self.intake = Intake(settings, store, self.inbox)
+        self._watcher = Watcher(settings.inbox_dir, self.host.bell)
+
+    def start(self) -> None:
+        """Record the start, take back what a killed predecessor left, and begin to watch."""
+        self.inbox.open()
+        here = self.host.identity
+        before = self._store.daemon_started(
+            DaemonStarted(
+                worker=here.worker,
+                host=here.host,
+                version=version("trainwright"),
+                boot_id=here.boot_id,
+                pid=here.pid,
+            ),
+            is_dead=lambda worker: is_dead(worker, here=here),
+        )
+        log.info("daemon started", worker=here.worker, previous_stop=before.cause, clean=before.clean)
+        self._watcher.start()
+        self.host.timetable.every(self._settings.rescan_seconds, RESCAN)
+        if self._notifier.watchdog_seconds is not None:
+            self.host.timetable.every(self._notifier.watchdog_seconds / 3, ALIVE)
+        self.host.start()
+        self.host.bell.ring(RESCAN)
+        self._notifier.ready(self.status())
+
+    def work(self, *, until_idle: bool = False) -> None:
+        """Turn the loop until told to stop. A turn that fails is logged and the next one is taken.
+
+        Raises:
+            Exception: the same turn failed again and again; the service manager starts us anew.
+        """
+        failed_turns = 0
+        while self.host.stopping is None:
+            try:
+                self._turn()
+                failed_turns = 0
+                if until_idle and self._is_idle():
+                    self.host.stopping = "nothing is left to do"
+            except DatabaseUnavailable as error:
+                log.warning("the event log does not answer; trying again", cause=str(error))
+            except Exception:  # the edge of the service's loop
+                failed_turns += 1
+                log.exception("a turn failed", failed_turns=failed_turns)
+                if failed_turns >= FAILED_TURNS_MAX:
+                    raise
+            self.host.wait(self._patience())
+
+    def stop(self) -> None:
+        """Stop the fits within the limit, give them back, record the stop."""
+        cause = self.host.stopping or "stopped"
+        self._notifier.stopping(f"stopping: {cause}", within_seconds=self._settings.stop_seconds)
+        log.info("daemon stopping", cause=cause, running=len(self.host.dispatcher.running))
+        self.intake.close()
+        self.host.stop(cause)
+        here = self.host.identity
+        self._store.daemon_stopped(DaemonStopped(worker=here.worker, host=here.host, cause=cause))
+        log.info("daemon stopped", cause=cause)
+
+    def close(self) -> None:
+        """Let go of everything, whatever happened before."""
+        self.intake.close()
+        self._watcher.stop()
+        self.host.close()
+        self.inbox.close()
+
+    def status(self) -> str:
+        """Return what the daemon is at, in a line."""
+        running = [runner.name for runner in self.host.dispatcher.running]
+        if not running:
+            return f"waiting for plans in {self._settings.inbox_dir}"
+        more = f" and {len(running) - 3} more" if len(running) > 3 else ""
+        return f"training {', '.join(running[:3])}{more}"
+
+    def _turn(self) -> None:
+        rang = self.host.turn()
+        if RESCAN in rang or self.inbox.unsettled:
+            with self.intake.surviving():
+                self.intake.scan(moved_in=self._watcher.moved_in())
+        with self.intake.surviving():
+            self.intake.tick()
+        if ALIVE in rang:
+            self._notifier.alive(self.status())
+
+    def _patience(self) -> float:
+        """Return how long to wait for something to ring."""
+        busy = self.host.dispatcher.running or self.intake.busy or self.inbox.unsettled
+        return self._settings.poll_seconds if busy else max(self._settings.poll_seconds, IDLE_SECONDS)
+
+    def _is_idle(self) -> bool:
+        if self.host.dispatcher.running or self.intake.busy or self.inbox.unsettled:
+            return False
+        return not any(row.open for row in self._store.reading.plans())

@@ -126,7 +126,6 @@ class Settings:
             "valid_share": self.valid_share,
             "embargo_bars": self.embargo_bars,
             "stage_barrier": self.stage_barrier,
-            "families": list(self.families),
             "params": {family: dict(values) for family, values in self.params.items()},
         }
 

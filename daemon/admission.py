@@ -1,0 +1,117 @@
+"""The one door for plans: from a checked document and what is in the data to an entry in the event log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from daemon.settings import Settings
+from daemon.surveying import Description, check_jobs
+from daemon.workplace import Workplace
+from executors.errors import UnknownFamily
+from executors.families import availability, resolve
+from store.errors import NotFound, StoreError
+from store.plan import FamilyEntry, Plan
+from store.plan_document import complete_plan
+from store.plan_store import PlanStore
+from store.records import Accepted, PlanRow
+
+log = structlog.get_logger("admission")
+
+
+def family_entry(name: str) -> FamilyEntry:
+    """Return what the store must know of a family, in any spelling.
+
+    Raises:
+        LookupError: no such family; names the nearest.
+    """
+    try:
+        family = resolve(name)
+    except UnknownFamily as error:
+        hint = f": did you mean {error.nearest}?" if error.nearest else ""
+        raise LookupError(f"unknown model family {name!r}{hint}") from error
+    return FamilyEntry(name=family.name, stage=family.stage, unavailable=availability(family))
+
+
+def completed(settings: Settings, document: Mapping[str, Any], found: Description, *, source: str) -> Plan:
+    """Return the plan of a document, checked against the data, its gaps filled from the settings.
+
+    Raises:
+        PlanRejected: says what is wrong, where in the document, and the nearest right name.
+    """
+    check_jobs(document, found, source=source)
+    return complete_plan(
+        document,
+        family_of=family_entry,
+        training=_training(settings, document),
+        data=found.data(),
+        source=source,
+    )
+
+
+def admit(
+    store: PlanStore,
+    workplace: Workplace,
+    plan: Plan,
+    *,
+    source: str,
+    name: str,
+    planning_id: str | None = None,
+) -> Accepted:
+    """Record a plan and open its output directory; the same plan again is a receipt with `new` False."""
+    if plan_row(store, plan.id) is not None:
+        return _told(store.accept(plan, source=source, name=name, planning_id=planning_id), plan, source)
+    output = workplace.open_output()
+    try:
+        with_output = replace(plan, data={**plan.data, "output": output})
+        accepted = store.accept(with_output, source=source, name=name, planning_id=planning_id)
+    except StoreError:
+        workplace.close_output(output)
+        raise
+    if not accepted.new:  # somebody else was first by a moment
+        workplace.close_output(output)
+    return _told(accepted, plan, source)
+
+
+def plan_row(store: PlanStore, plan_id: str) -> PlanRow | None:
+    """Return the row of a plan, None when there is none."""
+    try:
+        return store.reading.plan_row(plan_id)
+    except NotFound:
+        return None
+
+
+def acceptance_sentence(accepted: Accepted) -> str:
+    """Return the receipt in words."""
+    if accepted.new:
+        return f"accepted as {accepted.plan_id}"
+    return f"already accepted as {accepted.plan_id} at {accepted.at:%Y-%m-%d %H:%M:%S} UTC, no new jobs"
+
+
+def _told(accepted: Accepted, plan: Plan, source: str) -> Accepted:
+    log.info(
+        "plan accepted" if accepted.new else "plan known already",
+        plan=accepted.plan_id,
+        source=source,
+        jobs=len(plan.jobs),
+        fits=len(plan.fits),
+    )
+    return accepted
+
+
+def _training(settings: Settings, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings a document is completed with; families only if it needs them.
+
+    What a plan does not need is no part of it: the same plan has the same identity on every host.
+    """
+    training = settings.training()
+    metadata = document.get("metadata") or {}
+    if metadata.get("seed") is not None:
+        training["seed"] = metadata["seed"]
+    unnamed = any(job.get("model_families") is None for job in document.get("jobs", ()))
+    if unnamed and metadata.get("model_families") is None:
+        training["model_families"] = list(settings.families)
+    return training

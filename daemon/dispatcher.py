@@ -1,0 +1,214 @@
+"""Ready fits times free slots: claims, starts children, and follows them until they end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from daemon.admission import plan_row
+from daemon.news import PlanFinished, Tell, keep_quiet
+from daemon.runner import FitProcess, Runner
+from daemon.settings import Settings
+from daemon.slots import Slot, Slots
+from daemon.workplace import FitPlaces, Workplace
+from executors.contract import FitSpec
+from executors.errors import BadSpec
+from executors.process import start
+from store.errors import DatabaseUnavailable, LeaseLost
+from store.plan import STAGES
+from store.plan_store import PlanStore
+from store.records import Claim, Failure
+
+log = structlog.get_logger("dispatcher")
+
+LOOK_AGAIN_SECONDS = 1.0  # a backoff may end without any event
+Start = Callable[[FitSpec, FitPlaces], FitProcess]
+
+
+def start_child(spec: FitSpec, places: FitPlaces) -> FitProcess:
+    """Start the child process that does `spec`; raises OSError."""
+    return start(spec, log_path=places.log, spec_path=places.spec)
+
+
+class Dispatcher:
+    """Holds the running fits of this process; all of it happens in the loop's thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: PlanStore,
+        *,
+        worker: str,
+        plans: Collection[str] | None = None,
+        tell: Tell = keep_quiet,
+        begin: Start = start_child,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings, self._store, self._worker, self._tell = settings, store, worker, tell
+        self._plans = plans
+        self._place = Workplace.of(settings)
+        self._slots = Slots(cpu=settings.cpu_slots, gpu=settings.gpu_slots)
+        self._begin, self._clock = begin, clock
+        self._seen_seq, self._look_at, self._stopping = -1, float("-inf"), False
+        self.running: list[Runner] = []
+
+    def tick(self) -> None:
+        """Hear all children, then fill the free slots."""
+        self.listen()
+        self.fill()
+
+    def listen(self) -> None:
+        """Hear all children; those whose attempt is over leave their slot."""
+        for runner in list(self.running):
+            if runner.listen():
+                self.running.remove(runner)
+                self._slots.give_back(runner.slot)
+                self._notice_end(runner.claim.plan_id)
+
+    def fill(self) -> None:
+        """Claim ready fits for the free slots and start their children.
+
+        The log is asked only when something happened in it since the last fruitless look, or after a second.
+        """
+        if self._stopping:
+            return
+        try:
+            head = self._store.head_seq()
+            if head == self._seen_seq and self._clock() < self._look_at:
+                return
+            if sum(self._fill_stage(stage) for stage in STAGES) == 0:
+                self._seen_seq, self._look_at = head, self._clock() + LOOK_AGAIN_SECONDS
+        except DatabaseUnavailable as error:
+            log.warning("no fits claimed: the event log does not answer", cause=str(error))
+
+    def ask_to_stop(self, cause: str) -> None:
+        """Ask every fit to save its state and stop, and claim nothing more; `cause` goes into the log."""
+        self._stopping = True
+        for runner in self.running:
+            runner.stop(cause)
+
+    def end_all(self) -> None:
+        """End what still runs, now; it is given back with its last checkpoint."""
+        for runner in self.running:
+            log.warning("fit did not stop in time and was ended", fit=runner.claim.fit_id, name=runner.name)
+            runner.end()
+        self.listen()
+
+    def _fill_stage(self, stage: str) -> int:
+        free = self._slots.free(stage)
+        if not free:
+            return 0
+        claims = self._store.claim(
+            self._worker,
+            stage=stage,
+            limit=free,
+            lease_seconds=self._settings.lease_seconds,
+            plans=self._plans,
+        )
+        for claim in claims:
+            self._start(claim, self._slots.take(stage))
+        return len(claims)
+
+    def _start(self, claim: Claim, slot: Slot) -> None:
+        places = self._place.fit_places(
+            output=output_of(claim.data, claim.plan_id),
+            plan_id=claim.plan_id,
+            fit_id=claim.fit_id,
+            job_id=claim.job_id,
+            family=claim.family,
+            attempt=claim.attempt,
+        )
+        name = f"{claim.job_id}/{claim.family}"
+        try:
+            child = self._begin(spec_of(claim, slot, places, self._settings), places)
+        except (BadSpec, OSError) as error:
+            self._slots.give_back(slot)
+            self._refuse(claim, str(error), retryable=isinstance(error, OSError))
+            return
+        log.info("fit claimed", plan=claim.plan_id, fit=claim.fit_id, name=name, attempt=claim.attempt)
+        self.running.append(
+            Runner(
+                claim,
+                child,
+                slot=slot,
+                store=self._store,
+                places=places,
+                settings=self._settings,
+                tell=self._tell,
+                clock=self._clock,
+            )
+        )
+
+    def _refuse(self, claim: Claim, sentence: str, *, retryable: bool) -> None:
+        log.error("fit not started", plan=claim.plan_id, fit=claim.fit_id, sentence=sentence)
+        cause = "internal" if retryable else "bad_input"
+        failure = Failure(cause=cause, sentence=sentence, where="daemon", retryable=retryable)
+        try:
+            self._store.failed(claim, failure)
+        except LeaseLost as lost:
+            log.warning("lease lost before the start", cause=str(lost))
+
+    def _notice_end(self, plan_id: str) -> None:
+        row = plan_row(self._store, plan_id)
+        if row is None or row.open:
+            return
+        finished = PlanFinished(
+            plan_id=plan_id,
+            succeeded=row.succeeded,
+            failed=row.failed,
+            unavailable=row.unavailable,
+            cancelled=row.cancelled,
+            output=self._place.output_dir / output_of(row.data, plan_id),
+        )
+        log.info("plan completed", plan=plan_id, succeeded=row.succeeded, failed=row.failed)
+        self._tell(finished)
+
+
+def output_of(data: Mapping[str, Any], plan_id: str) -> str:
+    """Return the name of a plan's output directory: recorded when it was accepted."""
+    return str(data.get("output") or plan_id)
+
+
+def spec_of(claim: Claim, slot: Slot, places: FitPlaces, settings: Settings) -> FitSpec:
+    """Return what the child is told: the plan's word first, the settings of this host for the rest.
+
+    Raises:
+        BadSpec: the plan asks for something no child can do.
+    """
+    training, data = claim.training, claim.data
+    return FitSpec(
+        plan=claim.plan_id,
+        job=claim.job_id,
+        fit=claim.fit_id,
+        attempt=claim.attempt,
+        fence=claim.fence,
+        family=claim.family,
+        target=claim.target,
+        training_type=claim.training_type,
+        symbol=claim.symbol,
+        features=claim.features or (),
+        blocked_features=tuple(claim.job.get("blocked_features") or ()),
+        panel_path=Path(str(data.get("panel_path") or "")),
+        panel_key=str(data.get("panel_key") or ""),
+        seed=int(training.get("seed", settings.seed)),
+        params=_params(claim, settings),
+        test_share=float(training.get("test_share", settings.test_share)),
+        valid_share=float(training.get("valid_share", settings.valid_share)),
+        embargo_bars=training.get("embargo_bars", settings.embargo_bars),
+        device_requested=slot.device,
+        gpu_fallback=settings.gpu_fallback,
+        threads=settings.threads_per_fit,
+        checkpoint_dir=places.checkpoints,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        checkpoint_rounds=settings.checkpoint_rounds,
+        bundle_path=places.bundle,
+    )
+
+
+def _params(claim: Claim, settings: Settings) -> dict[str, Any]:
+    planned = claim.training.get("params", settings.params)
+    return dict(planned.get(claim.family, {}))

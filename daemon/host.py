@@ -1,0 +1,119 @@
+"""The parts that a drain and the daemon share, and one turn of their loop."""
+
+from __future__ import annotations
+
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import structlog
+
+from daemon.bell import Bell
+from daemon.dispatcher import Dispatcher
+from daemon.identity import Identity, own_identity
+from daemon.news import Tell, keep_quiet
+from daemon.rescuer import Rescuer
+from daemon.settings import Settings
+from daemon.timetable import RESCUE, Timetable
+from store.plan_store import PlanStore
+
+log = structlog.get_logger("host")
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+RESCUE_SECONDS_MAX = 10.0
+
+
+class Host:
+    """Dispatcher, rescuer, timetable and bell over one store; everything is done in the loop's thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: PlanStore,
+        *,
+        plans: Collection[str] | None = None,
+        tell: Tell = keep_quiet,
+        identity: Identity | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.identity = identity or own_identity()
+        self.bell = Bell()
+        self.timetable = Timetable(self.bell)
+        self.timetable.every(min(RESCUE_SECONDS_MAX, settings.lease_seconds / 3), RESCUE)
+        self.rescuer = Rescuer(store, self.identity, tell=tell)
+        self.dispatcher = Dispatcher(
+            settings, store, worker=self.identity.worker, plans=plans, tell=tell, clock=clock
+        )
+        self.stopping: str | None = None
+        self._stops_heard = 0
+        self._settings, self._clock = settings, clock
+
+    def start(self) -> None:
+        """Take back what a killed predecessor left, and begin to ring."""
+        self.rescuer.rescue()
+        self.timetable.start()
+
+    def turn(self) -> frozenset[str]:
+        """Hear what rang, hear the children, fill the slots; returns what rang and is not the host's own."""
+        rang = self._heard()
+        self.dispatcher.tick()
+        return rang
+
+    def wait(self, seconds: float) -> None:
+        """Wait for a report, an end or a ring, at most so many seconds."""
+        poll = select.poll()
+        poll.register(self.bell.fileno(), select.POLLIN)
+        for runner in self.dispatcher.running:
+            if runner.child.returncode is None and (descriptor := runner.child.fileno()) >= 0:
+                poll.register(descriptor, select.POLLIN)
+        poll.poll(seconds * 1000)
+
+    def stop(self, cause: str) -> None:
+        """Let all fits save their state and stop, within the limit of the settings; all are given back.
+
+        A second signal ends them at once; their last checkpoints stay.
+        """
+        deadline = self._clock() + self._settings.stop_seconds
+        heard_before = self._stops_heard
+        self.dispatcher.ask_to_stop(cause)
+        while self.dispatcher.running and self._clock() < deadline and self._stops_heard == heard_before:
+            self.wait(min(self._settings.poll_seconds, max(0.0, deadline - self._clock())))
+            self._heard()
+            self.dispatcher.listen()
+        self.dispatcher.end_all()
+
+    def close(self) -> None:
+        """End what still runs and let go of the timetable and the bell."""
+        self.dispatcher.end_all()
+        self.timetable.stop()
+        self.bell.close()
+
+    @contextmanager
+    def minding_signals(self) -> Iterator[None]:
+        """While inside, SIGTERM and SIGINT ring instead of ending the process (in the main thread only)."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._ring) for number in STOP_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, action in before.items():
+                signal.signal(number, action)
+
+    def _ring(self, number: int, _frame: FrameType | None) -> None:
+        self.bell.ring(signal.Signals(number).name)
+
+    def _heard(self) -> frozenset[str]:
+        rang = self.bell.heard()
+        if RESCUE in rang:
+            self.rescuer.rescue()
+        for number in STOP_SIGNALS:
+            if number.name in rang:
+                self._stops_heard += 1
+                self.stopping = self.stopping or f"stopped by {number.name}"
+        return rang - {RESCUE, *(number.name for number in STOP_SIGNALS)}

@@ -1,0 +1,91 @@
+"""Who a daemon is: host, boot, process and the moment it started, in one word that outlives it.
+
+The word tells whether the process behind it can still be alive. It errs on the side of "alive": a lease
+then runs out by itself, and its fence keeps the log right in either case.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_SEPARATOR = "/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """One process on one boot of one host.
+
+    Attributes:
+        host: the machine's name.
+        boot_id: the kernel's random name of this boot.
+        namespace: number of the pid namespace; a pid means nothing outside it.
+        pid: the process.
+        started: the kernel's start time of the process in clock ticks since boot; tells a reused pid apart.
+    """
+
+    host: str
+    boot_id: str
+    namespace: int
+    pid: int
+    started: int
+
+    @property
+    def worker(self) -> str:
+        """The name under which this process claims fits."""
+        return _SEPARATOR.join(
+            (self.host, self.boot_id, str(self.namespace), str(self.pid), str(self.started))
+        )
+
+    @classmethod
+    def of_worker(cls, worker: str) -> Identity | None:
+        """Return the identity a worker's name stands for, None for a name of another kind."""
+        parts = worker.split(_SEPARATOR)
+        if len(parts) != 5 or not all(part.isascii() and part.isdigit() for part in parts[2:]):
+            return None
+        host, boot_id, namespace, pid, started = parts
+        return cls(host=host, boot_id=boot_id, namespace=int(namespace), pid=int(pid), started=int(started))
+
+
+def own_identity() -> Identity:
+    """Return the identity of this process."""
+    return Identity(
+        host=socket.gethostname().replace(_SEPARATOR, "_"),
+        boot_id=_BOOT_ID.read_text(encoding="ascii").strip(),
+        namespace=Path("/proc/self/ns/pid").stat().st_ino,
+        pid=os.getpid(),
+        started=start_ticks(os.getpid()) or 0,
+    )
+
+
+def is_dead(worker: str, *, here: Identity | None = None) -> bool:
+    """Whether the process behind a worker's name is certainly gone: same host, and it cannot be running now.
+
+    Args:
+        worker: the name a fit was claimed under.
+        here: the asking process; this one by default.
+    """
+    asked, own = Identity.of_worker(worker), here or own_identity()
+    if asked is None or asked.host != own.host:
+        return False
+    if asked.boot_id != own.boot_id:
+        return True
+    if asked.namespace != own.namespace:
+        return False
+    return start_ticks(asked.pid) != asked.started
+
+
+def start_ticks(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since boot (proc(5), field 22); None when it is gone.
+
+    A zombie counts as gone: it runs no more.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    fields = stat[stat.rindex(b")") + 2 :].split()  # behind the name, which may hold blanks and parentheses
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])

@@ -1,0 +1,162 @@
+"""Takes complete plans out of the drop folder: judged, recorded, then moved onto their shelf."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from daemon.admission import acceptance_sentence, admit, completed
+from daemon.inbox import Dropped, Inbox, Unfit
+from daemon.settings import Settings
+from daemon.shelves import shelve_accepted, shelve_rejected
+from daemon.surveying import Survey
+from daemon.workplace import Workplace
+from store.errors import DatabaseUnavailable, PlanRejected, StoreError
+from store.plan_document import parse_plan_text
+from store.plan_store import PlanStore
+
+log = structlog.get_logger("intake")
+
+
+@dataclass(slots=True)
+class _InHand:
+    """A plan being judged; `survey` runs once it is its turn."""
+
+    dropped: Dropped
+    source: str
+    document: Mapping[str, Any]
+    survey: Survey | None = None
+
+
+class Intake:
+    """One plan at a time is compared with its data, in a process of its own; `tick` never waits for it."""
+
+    def __init__(self, settings: Settings, store: PlanStore, inbox: Inbox) -> None:
+        self._settings, self._store, self._inbox = settings, store, inbox
+        self._place = Workplace.of(settings)
+        self._in_hand: deque[_InHand] = deque()
+
+    @property
+    def busy(self) -> frozenset[str]:
+        """The names in the drop folder that are being judged."""
+        return frozenset(one.dropped.name for one in self._in_hand)
+
+    def scan(self, *, moved_in: Collection[str] = ()) -> None:
+        """Look through the drop folder and take in hand what is complete; refuse what can never be."""
+        for one in self._inbox.scan(moved_in=moved_in, busy=self.busy):
+            match one:
+                case Unfit(name=name, refused=refused):
+                    self._refuse(
+                        name,
+                        PlanRejected(
+                            source=f"inbox/{name}",
+                            place=refused.where,
+                            sentence=refused.what,
+                            fix=refused.fix,
+                        ),
+                    )
+                case Dropped():
+                    self._take(one)
+
+    def tick(self) -> None:
+        """Carry on with the plan whose turn it is; it ends accepted or refused."""
+        if not self._in_hand:
+            return
+        first = self._in_hand[0]
+        try:
+            if first.survey is None:
+                first.survey = Survey(self._settings, first.document, source=first.source)
+            found = first.survey.answer()
+            if found is None:
+                return
+            plan = completed(self._settings, first.document, found, source=first.source)
+            accepted = admit(self._store, self._place, plan, source=first.source, name=first.dropped.name)
+        except PlanRejected as rejected:
+            self._in_hand.popleft()
+            self._refuse(first.dropped.name, rejected)
+            return
+        except DatabaseUnavailable:
+            first.survey = None  # asked again at the next tick
+            raise
+        self._in_hand.popleft()
+        receipt = {
+            "plan": accepted.plan_id,
+            "new": accepted.new,
+            "at": accepted.at.isoformat(),
+            "sentence": acceptance_sentence(accepted),
+            "sha256": first.dropped.sha256,
+            "jobs": len(plan.jobs),
+            "fits": len(plan.fits),
+        }
+        self._move(first.dropped.name, plan_id=accepted.plan_id, receipt=receipt)
+
+    @contextmanager
+    def surviving(self) -> Iterator[None]:
+        """Inside, a plan that breaks the judging itself is refused: no plan stops the daemon.
+
+        A database that does not answer, and an error that has nothing to do with a plan, pass.
+        """
+        try:
+            yield
+        except StoreError:
+            raise
+        except Exception as error:  # the edge of the service's loop
+            name = self._inbox.considered or next(iter(self.busy), None)
+            if name is None:
+                raise
+            log.exception("a plan could not be judged", name=name)
+            self._in_hand = deque(one for one in self._in_hand if one.dropped.name != name)
+            self._refuse(
+                name,
+                PlanRejected(
+                    source=f"inbox/{name}",
+                    place="",
+                    sentence=f"it could not be judged: {type(error).__name__}: {error}",
+                    fix="The whole traceback is in the daemon's log",
+                ),
+            )
+
+    def close(self) -> None:
+        """Drop what is in hand: it lies where it lay and is taken again after the next start."""
+        for one in self._in_hand:
+            if one.survey is not None:
+                one.survey.close()
+        self._in_hand.clear()
+
+    def _take(self, dropped: Dropped) -> None:
+        source = f"inbox/{dropped.name}/{dropped.path} (owner {dropped.uid})"
+        try:
+            document = parse_plan_text(dropped.content, source=source)
+        except PlanRejected as rejected:
+            self._refuse(dropped.name, rejected)
+            return
+        self._in_hand.append(_InHand(dropped, source, document))
+
+    def _refuse(self, name: str, rejected: PlanRejected) -> None:
+        """Record the refusal, then move what was dropped; what cannot be moved is passed over from now on."""
+        printable = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        self._store.reject(rejected, name=printable)
+        log.warning("plan rejected", name=printable, sentence=rejected.sentence, place=rejected.place)
+        try:
+            shelve_rejected(self._inbox.directory, self._inbox.descriptor, name, rejected)
+        except OSError as error:
+            self._inbox.leave_alone(name)
+            log.error("a rejected plan cannot be moved", name=printable, cause=str(error))
+        else:
+            self._inbox.forget(name)
+
+    def _move(self, name: str, *, plan_id: str, receipt: Mapping[str, Any]) -> None:
+        try:
+            shelve_accepted(
+                self._inbox.directory, self._inbox.descriptor, name, plan_id=plan_id, receipt=receipt
+            )
+        except OSError as error:
+            self._inbox.leave_alone(name)
+            log.error("an accepted plan cannot be moved", name=name, plan=plan_id, cause=str(error))
+        else:
+            self._inbox.forget(name)
