@@ -1,7 +1,7 @@
 """Measure alternatives in interleaved rounds and print the ratios of their medians.
 
-Rounds alternate in order (A B, B A, ...), so that a machine getting slower or faster hits both alike. Processor time
-is the figure to trust where others share the machine; wall time stands beside it.
+Rounds alternate in order (A B, B A, ...), so that a machine getting slower or faster hits both alike.
+Processor time is the figure to trust where others share the machine; wall time stands beside it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def measure(alternatives: Mapping[str, Callable[[], object]], *, rounds: int = 5
             cpu[name].append(time.process_time() - cpu_from)
             wall[name].append(time.perf_counter() - wall_from)
     return [
-        Timing(name=name, cpu_seconds=statistics.median(cpu[name]), wall_seconds=statistics.median(wall[name]))
+        Timing(
+            name=name, cpu_seconds=statistics.median(cpu[name]), wall_seconds=statistics.median(wall[name])
+        )
         for name in alternatives
     ]
 

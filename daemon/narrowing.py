@@ -5,7 +5,6 @@ Both are documents like any other: they get an id of their own and go the one ro
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from daemon.settings import Settings
 from executors.families import resolve
 from panel import prepare_panel
 from store import PlanRejected
+from store.plan_document import summary_of
 
 
 def narrow(
@@ -21,14 +21,14 @@ def narrow(
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The plan with only these families and only the jobs of these symbols, and what was left out in words.
 
-    An empty ``symbols`` leaves all. A plan that needs no narrowing comes back as it is, so its id stays the same.
+    An empty ``symbols`` leaves all. A plan that needs no narrowing comes back as it is, with the id it had.
 
     Raises:
         PlanRejected: nothing is left to train.
         UnknownFamily: the plan names a family that does not exist.
     """
     left_out: list[str] = []
-    jobs = []
+    jobs: list[Mapping[str, Any]] = []
     for job in document["jobs"]:
         if symbols and job.get("symbol") and job["symbol"] not in symbols:
             left_out.append(f"job {job['job_id']}: symbol {job['symbol']} is not among --symbols")
@@ -70,7 +70,7 @@ def plan_of_everything(settings: Settings) -> dict[str, Any]:
         horizons=settings.horizons,
         interval=settings.interval,
     )
-    jobs = [
+    jobs: list[Mapping[str, Any]] = [
         {
             "job_id": f"cs_{target.name}",
             "target": target.name,
@@ -91,17 +91,3 @@ def plan_of_everything(settings: Settings) -> dict[str, Any]:
         "model_families": list(settings.families),
     }
     return {"metadata": metadata, "jobs": jobs, "summary": summary_of(jobs)}
-
-
-def summary_of(jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The counts that a plan document keeps about its jobs."""
-    types = Counter(job["training_type"] for job in jobs)
-    return {
-        "by_route": dict(sorted(Counter(job["route"] for job in jobs).items())),
-        "by_type": dict(sorted(types.items())),
-        "by_priority": dict(sorted(Counter(str(job.get("priority", 0)) for job in jobs).items())),
-        "total_cs_jobs": types["cross_sectional"],
-        "total_symbol_jobs": types["symbol_specific"],
-        "total_blocked": types["blocked"],
-    }
-

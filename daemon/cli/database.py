@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import click
 
@@ -19,7 +20,7 @@ def db() -> None:
 
 @db.command(epilog="Example: trainwright db upgrade")
 @results_option
-def upgrade(**options: object) -> None:
+def upgrade(**options: Path | None) -> None:
     """Make or update the tables; events are never changed."""
     settings = settings_for(**options)
     upgrade_schema(settings.database_url)
@@ -30,7 +31,7 @@ def upgrade(**options: object) -> None:
 @db.command(epilog="Example: trainwright db verify")
 @results_option
 @json_option
-def verify(*, as_json: bool, **options: object) -> None:
+def verify(*, as_json: bool, **options: Path | None) -> None:
     """Check order, versions, hash chain and guards of the log, and compare the tables with a replay."""
     settings = settings_for(**options)
     with open_store(settings.database_url, create=False, migrate=False) as store:
@@ -46,7 +47,7 @@ def verify(*, as_json: bool, **options: object) -> None:
 
 @db.command(epilog="Example: trainwright db rebuild")
 @results_option
-def rebuild(**options: object) -> None:
+def rebuild(**options: Path | None) -> None:
     """Drop the derived tables and fold them anew from the log."""
     settings = settings_for(**options)
     with open_store(settings.database_url, create=False) as store:
@@ -56,7 +57,7 @@ def rebuild(**options: object) -> None:
 @db.command(epilog="Example: trainwright db info")
 @results_option
 @json_option
-def info(*, as_json: bool, **options: object) -> None:
+def info(*, as_json: bool, **options: Path | None) -> None:
     """Say what the database is: engine, size, counts, warnings."""
     settings = settings_for(**options)
     with open_store(settings.database_url, create=False, migrate=False) as store:
@@ -65,6 +66,9 @@ def info(*, as_json: bool, **options: object) -> None:
         emit(dataclasses.asdict(found))
         return
     say(f"{found.url}  ({found.engine} {found.engine_version}, schema {found.schema})")
-    say(f"{found.events:,} events, {found.plans:,} plans, {found.fits:,} fits, {found.size_bytes / 1e6:.1f} MB")
+    say(
+        f"{found.events:,} events, {found.plans:,} plans, {found.fits:,} fits, "
+        f"{found.size_bytes / 1e6:.1f} MB"
+    )
     for warning in found.warnings:
         tell(f"warning: {warning}")

@@ -1,7 +1,7 @@
 """Options that take several words after one flag: ``--symbols AAPL MSFT GOOGL``.
 
-click gives an option a fixed number of values; the commands of the seeds do not. The words up to the next flag
-are handed to click as repeated options, so that ``--symbols AAPL --symbols MSFT`` and commas work as well.
+click gives an option a fixed number of values; the older commands do not. The words up to the next flag are
+handed to click as repeated options, so that ``--symbols AAPL --symbols MSFT`` and commas work as well.
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import click
 from daemon.cli.screen import emit, say
 from daemon.cli.workspace import json_option, reader_for, results_option, settings_for
 from daemon.errors import DaemonError
-from daemon.logs import configure_logs
+from daemon.logs import log_to_stream
 from daemon.service import serve
 from panel.names import safe_file_name
 from store import load_plan_directory, new_event_id
@@ -29,7 +31,7 @@ LOOK_SECONDS = 0.2
 def daemon(*, config: Path | None, until_idle: bool, **options: object) -> None:
     """Watch the drop folder and train what lands there, until told to stop."""
     settings = settings_for(config, **options)
-    configure_logs()
+    log_to_stream(sys.stderr, os.environ)
     raise SystemExit(serve(settings, until_idle=until_idle))
 
 
@@ -50,7 +52,9 @@ class NoReceipt(DaemonError):
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @results_option
 @click.option("--inbox-dir", type=click.Path(path_type=Path), help="The drop folder; default inbox.")
-@click.option("--wait-seconds", type=click.FloatRange(min=0), default=30.0, show_default=True, help="For the receipt.")
+@click.option(
+    "--wait-seconds", type=click.FloatRange(min=0), default=30.0, show_default=True, help="For the receipt."
+)
 @click.option("--dry-run", is_flag=True, help="Check the plan and say what would be handed over.")
 @json_option
 def submit(
@@ -93,7 +97,9 @@ def _drop(directory: Path, inbox: Path, name: str) -> Path:
     """Copy beside the drop folder's view (a dot name) and rename in: the daemon sees all or nothing."""
     inbox.mkdir(parents=True, exist_ok=True)
     hidden = inbox / f".{name}"
-    shutil.copytree(directory, hidden, symlinks=False, ignore=shutil.ignore_patterns("*.db", "*.db-*", "cache", "work"))
+    shutil.copytree(
+        directory, hidden, symlinks=False, ignore=shutil.ignore_patterns("*.db", "*.db-*", "cache", "work")
+    )
     return hidden.rename(inbox / name)
 
 

@@ -61,15 +61,20 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.option(
-    "-C", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Act as if started in DIR."
+    "-C",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Act as if started in DIR.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="trainwright", prog_name="trainwright")
 @click.pass_context
 def cli(ctx: click.Context, folder: Path | None, *, verbose: bool) -> None:
-    """Rank targets, catch leaks, plan, and train many models on panels of financial time series.
+    r"""Rank targets, catch leaks, plan, and train many models on panels of financial time series.
 
     \b
     First time:   trainwright demo

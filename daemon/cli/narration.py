@@ -30,16 +30,21 @@ class PlanningNarrator:
         self._from = time.monotonic()
         self._live = sys.stderr.isatty()
 
-    def __call__(self, word: Progress | PlanningEvent) -> None:
+    def __call__(self, word: object) -> None:
         """Take one word of the planner."""
-        if not isinstance(word, Progress):
+        if isinstance(word, PlanningEvent):
             self.events.append(word)
-            return
+        elif isinstance(word, Progress):
+            self._progress(word)
+
+    def _progress(self, word: Progress) -> None:
         if word.step != self._step:
             self.finish()
             self._step, self._from = word.step, time.monotonic()
         if self._live and word.total > 1:
-            click.echo(f"\r{self._label()}  {bar(word.done, word.total)} {word.words[:40]:<40}", nl=False, err=True)
+            click.echo(
+                f"\r{self._label()}  {bar(word.done, word.total)} {word.words[:40]:<40}", nl=False, err=True
+            )
 
     def finish(self) -> None:
         """End the line of the step that was under way."""
@@ -47,7 +52,10 @@ class PlanningNarrator:
             return
         start = "\r" if self._live else ""
         line = f"{self._label()}  {span(time.monotonic() - self._from):>6}"
-        click.echo(speakable(f"{start}{line:<110}".rstrip() if not start else f"{start}{line:<110}", sys.stderr), err=True)
+        click.echo(
+            speakable(f"{start}{line:<110}".rstrip() if not start else f"{start}{line:<110}", sys.stderr),
+            err=True,
+        )
         self._step = None
 
     def _label(self) -> str:
@@ -124,7 +132,10 @@ def _show_routes(routing_plan: Mapping[str, Any], blocked: Mapping[str, Sequence
         say(table(("target", "all symbols", "each symbol"), lines))
     if blocked:
         say()
-        say(f"not trained: {len(blocked)} targets, each with its reasons in METRICS/routing_plan/routing_plan.md")
+        say(
+            f"not trained: {len(blocked)} targets, each with its reasons in "
+            "METRICS/routing_plan/routing_plan.md"
+        )
 
 
 def _short(route: str) -> str:

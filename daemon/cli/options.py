@@ -9,17 +9,22 @@ from typing import Any, TypeVar, cast
 import click
 
 from daemon.cli.work import planner_settings
+from daemon.cli.workspace import settings_for
 from daemon.settings import Settings
 from planner import PlanRequest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 PLANNING = (
-    click.option("--data-dir", required=True, type=click.Path(path_type=Path), help="Where the symbol files are."),
+    click.option(
+        "--data-dir", required=True, type=click.Path(path_type=Path), help="Where the symbol files are."
+    ),
     click.option("--symbols", multiple=True, help="Symbols, space-separated; default all in the data."),
     click.option("--auto-targets", is_flag=True, help="Rank all targets and take the best."),
     click.option("--auto-features", is_flag=True, help="Select features per target."),
-    click.option("--top-n-targets", type=click.IntRange(min=1), default=10, show_default=True, help="How many targets."),
+    click.option(
+        "--top-n-targets", type=click.IntRange(min=1), default=10, show_default=True, help="How many targets."
+    ),
     click.option("--targets", multiple=True, help="These targets, space-separated."),
     click.option("--features", multiple=True, help="These features, space-separated."),
     click.option("--families", multiple=True, help="Model families, space-separated, in any spelling."),
@@ -35,6 +40,18 @@ def planning_options(command: Command) -> Command:
     for option in reversed(PLANNING):
         command = option(command)
     return command
+
+
+def planning_settings(options: Mapping[str, Any]) -> Settings:
+    """The settings of a planning command's options; its ``--output-dir`` is where results go."""
+    return settings_for(
+        options["config"],
+        results_dir=options["output_dir"],
+        data_dir=options["data_dir"],
+        symbols=options["symbols"] or None,
+        families=options["families"] or None,
+        seed=options["seed"],
+    )
 
 
 def request_from(settings: Settings, options: Mapping[str, Any]) -> PlanRequest:

@@ -11,9 +11,10 @@ import click
 
 from daemon.cli import work
 from daemon.cli.greedy import GreedyCommand
-from daemon.cli.options import planning_options, request_from
+from daemon.cli.narration import PlanningNarrator, show_planning
+from daemon.cli.options import planning_options, planning_settings, request_from
 from daemon.cli.screen import say
-from daemon.cli.workspace import json_option, settings_for
+from daemon.cli.workspace import json_option
 from planner import PlanRequest, make_plan
 from store import open_store
 
@@ -27,16 +28,11 @@ from store import open_store
 @click.option("--dry-run", is_flag=True, help="Plan, show what would be trained and why, and write nothing.")
 @json_option
 @click.pass_context
-def run(ctx: click.Context, *, skip_training: bool, dry_run: bool, as_json: bool, **options: object) -> None:
+def run(
+    ctx: click.Context, /, *, skip_training: bool, dry_run: bool, as_json: bool, **options: object
+) -> None:
     """Rank targets, probe for leaks, select features, choose routes, write the plan, and train it."""
-    settings = settings_for(
-        options["config"],  # type: ignore[arg-type]  # click gives what the option's type says
-        results_dir=options["output_dir"],
-        data_dir=options["data_dir"],
-        symbols=options["symbols"] or None,
-        families=options["families"] or None,
-        seed=options["seed"],
-    )
+    settings = planning_settings(options)
     request = request_from(settings, options)
     if dry_run:
         _show_dry_run(request)
@@ -54,7 +50,10 @@ def run(ctx: click.Context, *, skip_training: bool, dry_run: bool, as_json: bool
             say()
             say(result.sentence)
             if result.jobs and skip_training:
-                say(f"next  trainwright train --data-dir {request.data_dir} --training-plan-dir {result.plan_dir}")
+                say(
+                    f"next  trainwright train --data-dir {request.data_dir} "
+                    f"--training-plan-dir {result.plan_dir}"
+                )
         ctx.exit(0 if drained is None else work.exit_code_of(drained))
 
 
@@ -62,15 +61,14 @@ def _show_dry_run(request: PlanRequest) -> None:
     """Plan into a scratch directory with the real cache, and tell each job with its reason."""
     scratch = Path(tempfile.mkdtemp(prefix="trainwright-dry-"))
     try:
-        narrator = work.PlanningNarrator()
+        narrator = PlanningNarrator()
         cache = request.cache_dir or request.results_dir / "cache"
         result = make_plan(dataclasses.replace(request, results_dir=scratch, cache_dir=cache), tell=narrator)
         narrator.finish()
-        work.show_planning(result)
+        show_planning(result)
         say()
         for job in result.training_plan["jobs"]:
             say(f"would train  {job['job_id']}  {', '.join(job['model_families'])}  because {job['reason']}")
         say(f"dry run: {result.jobs} jobs, nothing was written")
     finally:
         shutil.rmtree(scratch)
-

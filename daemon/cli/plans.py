@@ -11,9 +11,9 @@ import click
 
 from daemon.cli import work
 from daemon.cli.greedy import GreedyCommand
-from daemon.cli.options import planning_options, request_from
+from daemon.cli.options import planning_options, planning_settings, request_from
 from daemon.cli.screen import emit, say, table
-from daemon.cli.workspace import json_option, settings_for
+from daemon.cli.workspace import json_option
 from executors.families import availability, resolve
 from store import FamilyEntry, complete_plan, load_plan_directory, open_store
 
@@ -23,19 +23,14 @@ def plan() -> None:
     """Make, show or check a training plan."""
 
 
-@plan.command(cls=GreedyCommand, epilog="Example: trainwright plan make --data-dir data --auto-targets --auto-features")
+@plan.command(
+    cls=GreedyCommand, epilog="Example: trainwright plan make --data-dir data --auto-targets --auto-features"
+)
 @planning_options
 @json_option
-def make(*, as_json: bool, **options: Any) -> None:
+def make(*, as_json: bool, **options: object) -> None:
     """Rank, probe, select, route and write the plan, without training."""
-    settings = settings_for(
-        options["config"],
-        results_dir=options["output_dir"],
-        data_dir=options["data_dir"],
-        symbols=options["symbols"] or None,
-        families=options["families"] or None,
-        seed=options["seed"],
-    )
+    settings = planning_settings(options)
     with open_store(settings.database_url) as store:
         result = work.plan(store, request_from(settings, options), quiet=as_json)
     if as_json:
@@ -55,7 +50,13 @@ def show(directory: Path, *, as_json: bool) -> None:
         emit({"plan": document})
         return
     rows = [
-        (job["job_id"], _short(job["route"]), job.get("priority", 0), _features(job), ", ".join(job["model_families"]))
+        (
+            job["job_id"],
+            _short(job["route"]),
+            job.get("priority", 0),
+            _features(job),
+            ", ".join(job["model_families"]),
+        )
         for job in document["jobs"]
     ]
     say(table(("job", "route", "priority", "features", "families"), rows, right=("priority", "features")))

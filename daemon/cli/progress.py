@@ -39,7 +39,9 @@ class TrainingNarrator:
             case FitEnded():
                 self._ended(news)
             case FitRescued():
-                self._line(f"   {news.name}: taken back ({news.cause}), {span(news.lost_seconds)} of work lost")
+                self._line(
+                    f"   {news.name}: taken back ({news.cause}), {span(news.lost_seconds)} of work lost"
+                )
             case FitMoved():
                 self._moving(f"{news.name} {news.step}/{news.steps_total}")
             case PlanFinished():

@@ -1,4 +1,4 @@
-"""What a person sees: aligned tables, plain words where the terminal cannot draw, errors of at most six lines.
+"""What a person sees: aligned tables, plain words where a terminal cannot draw, errors of at most six lines.
 
 Machine output goes to stdout; progress, messages and errors go to stderr.
 """
@@ -14,12 +14,24 @@ from typing import Any, TextIO
 
 import click
 
-PLAIN = {"±": "+/-", "→": "->", "…": "...", "·": "-", "−": "-", "≥": ">=", "≤": "<=", "×": "x", "σ": "sigma", "█": "#", "░": "-"}
+PLAIN = {
+    "±": "+/-",
+    "→": "->",
+    "…": "...",
+    "·": "-",
+    "−": "-",
+    "≥": ">=",
+    "≤": "<=",
+    "×": "x",
+    "σ": "sigma",
+    "█": "#",
+    "░": "-",
+}
 ERROR_LINES_MAX = 6
 
 
 def speakable(text: str, stream: TextIO) -> str:
-    """The text in characters that the stream can carry; control characters of foreign text are shown, not obeyed."""
+    """The text as the stream can carry it; control characters of foreign text are shown, not obeyed."""
     clean = "".join(char if char.isprintable() or char in "\n\t" else repr(char)[1:-1] for char in text)
     if (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "") == "utf8":
         return clean
@@ -72,7 +84,7 @@ def iso(at: datetime | None) -> str | None:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> str:
-    """Columns aligned under their headers, two blanks apart; columns named in ``right`` are set flush right."""
+    """Columns aligned under their headers; those named in ``right`` are set flush right."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max([len(header), *(len(row[place]) for row in cells)]) for place, header in enumerate(headers)]
     flush = {place for place, header in enumerate(headers) if header in set(right)}

@@ -1,7 +1,7 @@
 """``trainwright train`` (and ``python -m executors``): train from a plan, or, if asked, without one.
 
-A plan that is missing, unreadable, empty or made for other data is an error. Training without a plan is possible with
-``--no-training-plan`` and in no other way.
+A plan that is missing, unreadable, empty or made for other data is an error. Training without a plan is
+possible with ``--no-training-plan`` and in no other way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from daemon.cli.workspace import config_option, json_option, settings_for
 from daemon.narrowing import narrow, plan_of_everything
 from daemon.settings import Settings
 from executors.families import CROSS_SECTIONAL, FAMILIES
-from store import PlanRejected, find_plan, load_plan_directory, open_store
+from store import find_plan, load_plan_directory, open_store
 
 MODEL_TYPES = ("sequential", "cross-sectional", "both")
 
@@ -27,47 +27,43 @@ MODEL_TYPES = ("sequential", "cross-sectional", "both")
     cls=GreedyCommand,
     epilog="Example: trainwright train --data-dir data --symbols AAPL MSFT --model-types sequential",
 )
-@click.option("--data-dir", required=True, type=click.Path(path_type=Path), help="Where the symbol files are.")
+@click.option(
+    "--data-dir", required=True, type=click.Path(path_type=Path), help="Where the symbol files are."
+)
 @click.option("--symbols", multiple=True, help="Symbols, space-separated; default those of the plan.")
 @click.option(
     "--model-types",
     type=click.Choice(MODEL_TYPES),
     default="both",
-    help="sequential: all families in two stages, CPU then GPU; cross-sectional: only families on single rows.",
+    help="sequential: all families, CPU stage then GPU stage; cross-sectional: only families on single rows.",
 )
-@click.option("--training-plan-dir", type=click.Path(path_type=Path), help="The plan; default: found by itself.")
+@click.option(
+    "--training-plan-dir", type=click.Path(path_type=Path), help="The plan; default: found by itself."
+)
 @click.option("--no-training-plan", is_flag=True, help="Train every target without a plan.")
 @click.option("--families", multiple=True, help="Only these families, space-separated.")
 @click.option("--output-dir", type=click.Path(path_type=Path), help="Where models go; default output.")
-@click.option("--results-dir", type=click.Path(path_type=Path), help="Where plan and event log lie; default results.")
+@click.option(
+    "--results-dir", type=click.Path(path_type=Path), help="Where plan and event log lie; default results."
+)
 @config_option
 @json_option
 @click.pass_context
 def train(
     ctx: click.Context,
+    /,
     *,
-    data_dir: Path,
-    symbols: tuple[str, ...],
     model_types: str,
     training_plan_dir: Path | None,
     no_training_plan: bool,
-    families: tuple[str, ...],
-    output_dir: Path | None,
-    results_dir: Path | None,
-    config: Path | None,
     as_json: bool,
+    **places: Any,  # noqa: ANN401 (what the options above give)
 ) -> None:
     """Train the models of a plan: first all CPU families, then all GPU families."""
     if no_training_plan and training_plan_dir is not None:
         raise click.UsageError("--training-plan-dir and --no-training-plan exclude each other", ctx)
-    settings = settings_for(
-        config,
-        data_dir=data_dir,
-        symbols=symbols or None,
-        families=families or None,
-        output_dir=output_dir,
-        results_dir=results_dir,
-    )
+    symbols, families = places.pop("symbols"), places.pop("families")
+    settings = settings_for(**places, symbols=symbols or None, families=families or None)
     document = plan_of_everything(settings) if no_training_plan else _found_plan(settings, training_plan_dir)
     allowed = _allowed_families(model_types, settings.families if families else ())
     document, left_out = narrow(document, families=allowed, symbols=symbols)
@@ -80,7 +76,10 @@ def train(
         else:
             work.show_models(store, plan_id)
             say()
-            say(f"done  {drained.succeeded} trained, {drained.failed} failed, {drained.unavailable} not available")
+            say(
+                f"done  {drained.succeeded} trained, {drained.failed} failed, "
+                f"{drained.unavailable} not available"
+            )
     ctx.exit(work.exit_code_of(drained))
 
 
@@ -91,13 +90,6 @@ def _found_plan(settings: Settings, given: Path | None) -> dict[str, Any]:
         PlanRejected: there is none, or it cannot be read.
     """
     directory = given or find_plan(output_dir=settings.output_dir, results_dir=settings.results_dir)
-    if directory is None:
-        raise PlanRejected(
-            source=str(settings.results_dir / "globals" / "training_plan"),
-            place="",
-            sentence="there is no training plan",
-            fix="Make one with `trainwright run … --skip-training`, or train every target with --no-training-plan",
-        )
     tell(f"training plan: {directory}")
     document, _ = load_plan_directory(directory)
     return document
@@ -105,5 +97,9 @@ def _found_plan(settings: Settings, given: Path | None) -> dict[str, Any]:
 
 def _allowed_families(model_types: str, named: tuple[str, ...]) -> frozenset[str]:
     """The families that the two options leave."""
-    allowed = {family.name for family in FAMILIES if model_types != "cross-sectional" or family.group == CROSS_SECTIONAL}
+    allowed = {
+        family.name
+        for family in FAMILIES
+        if model_types != "cross-sectional" or family.group == CROSS_SECTIONAL
+    }
     return frozenset(allowed & set(named) if named else allowed)

@@ -1,4 +1,4 @@
-"""The road that `run`, `train`, `plan make` and `demo` share: plan, record the decisions, accept, drain, show."""
+"""The road that `run`, `train`, `plan make` and `demo` share: plan, record, accept, drain, show."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def train(
     name: str | None = None,
     planning_id: str | None = None,
 ) -> tuple[str, Drained]:
-    """Accept a plan (its directory or its document) and train it to the end; returns its id and how it ended."""
+    """Accept a plan (its directory or its document) and train it; returns its id and how it ended."""
     accepted = submit_plan(settings, store, plan, name=name, planning_id=planning_id)
     tell("")
     if not accepted.new:

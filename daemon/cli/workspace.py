@@ -1,4 +1,4 @@
-"""Where a command works: the settings, the configuration file, the event log. Light: reading commands start here."""
+"""Where a command works: settings, configuration file, event log. Light: reading commands start here."""
 
 from __future__ import annotations
 
@@ -42,14 +42,18 @@ def results_option(command: Command) -> Command:
 def config_option(command: Command) -> Command:
     """Add ``--config`` to a command."""
     option = click.option(
-        "--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file; default trainwright.toml."
+        "--config",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="TOML file; default trainwright.toml.",
     )
     return option(command)
 
 
 def json_option(command: Command) -> Command:
     """Add ``--json`` to a command."""
-    return click.option("--json", "as_json", is_flag=True, help="A versioned JSON document on stdout.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="A versioned JSON document on stdout.")(
+        command
+    )
 
 
 def config_table(config: Path | None) -> tuple[Mapping[str, Any], str]:
@@ -64,11 +68,13 @@ def config_table(config: Path | None) -> tuple[Mapping[str, Any], str]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8")), str(path)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        fault = Fault(place=str(path), problem=f"cannot be read: {error}", fix="correct the file or name another")
+        fault = Fault(
+            place=str(path), problem=f"cannot be read: {error}", fix="correct the file or name another"
+        )
         raise SettingsInvalid([fault]) from error
 
 
-def settings_for(config: Path | None = None, **overrides: Any) -> Settings:
+def settings_for(config: Path | None = None, **overrides: object) -> Settings:
     """The settings of a command: its options over the environment over the file over the defaults.
 
     Raises:

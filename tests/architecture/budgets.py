@@ -56,7 +56,9 @@ def measure(paths: list[Path]) -> Tree:
         text = path.read_text(encoding="utf-8")
         where = str(path.relative_to(ROOT))
         file_lines[where] = text.count("\n")
-        code_lines += sum(1 for line in text.splitlines() if line.strip() and not line.strip().startswith("#"))
+        code_lines += sum(
+            1 for line in text.splitlines() if line.strip() and not line.strip().startswith("#")
+        )
         module = ast.parse(text)
         functions.extend(_functions(module, where))
         undocumented.extend(_undocumented(module, where))
@@ -97,7 +99,9 @@ def _undocumented_in(scope: ast.Module | ast.ClassDef, where: str) -> Iterator[s
     for node in scope.body:
         if not isinstance(node, Definition) or node.name.startswith("_"):
             continue
-        overload = any("overload" in ast.unparse(mark) or "setter" in ast.unparse(mark) for mark in node.decorator_list)
+        overload = any(
+            "overload" in ast.unparse(mark) or "setter" in ast.unparse(mark) for mark in node.decorator_list
+        )
         if ast.get_docstring(node) is None and not overload:
             yield f"{where}:{node.lineno} {node.name}"
         if isinstance(node, ast.ClassDef):
@@ -125,7 +129,10 @@ def main() -> None:
     print(f"{'measure':<16}{'median':>8}{'p90':>8}{'max':>8}")
     for name, values in (("file lines", files), ("function lines", functions)):
         print(f"{name:<16}{statistics.median(values):>8.0f}{quantile(values, 0.9):>8.0f}{max(values):>8}")
-    print(f"source {source.code_lines} lines, tests {tests.code_lines}: {tests.code_lines / source.code_lines:.2f}")
+    print(
+        f"source {source.code_lines} lines, tests {tests.code_lines}: "
+        f"{tests.code_lines / source.code_lines:.2f}"
+    )
     for name, lines in sorted(source.file_lines.items(), key=lambda item: -item[1])[:8]:
         print(f"{lines:>6} {name}")
     for function in sorted(source.functions, key=lambda item: -item.lines)[:8]:

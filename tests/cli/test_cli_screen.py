@@ -50,7 +50,9 @@ def test_durations_read_as_people_say_them(seconds: float, words: str) -> None:
     assert screen.span(seconds) == words
 
 
-@pytest.mark.parametrize(("done", "total", "expected"), [(0, 4, "[----]"), (2, 4, "[##--]"), (0, 0, "[####]")])
+@pytest.mark.parametrize(
+    ("done", "total", "expected"), [(0, 4, "[----]"), (2, 4, "[##--]"), (0, 0, "[####]")]
+)
 def test_the_bar_is_as_full_as_the_work(done: int, total: int, expected: str) -> None:
     """Nothing to do counts as done."""
     assert screen.bar(done, total, width=4) == expected
