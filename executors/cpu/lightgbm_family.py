@@ -56,7 +56,7 @@ def train(session: Session) -> Trained:
     """
     device = Device(used="cpu", reason="LightGBM is a family of the CPU stage")
     boosted = boost(session, _LightGBM(session), device)
-    model = lightgbm.Booster(model_str=(boosted.model or b"").decode(), params={"verbosity": -1})
+    model = lightgbm.Booster(model_str=(boosted.model or b"").decode())
     gains = model.feature_importance("gain", iteration=boosted.best_round)
     return Trained(
         files={MODEL: model.model_to_string(num_iteration=boosted.best_round).encode()},
@@ -73,7 +73,7 @@ def predict(
     files: Mapping[str, bytes], outline: Mapping[str, Any], panel: Panel, rows: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Return predictions for `rows`: (rows,) float32, of a multiclass target (rows, classes)."""
-    model = lightgbm.Booster(model_str=files[MODEL].decode(), params={"verbosity": -1})
+    model = lightgbm.Booster(model_str=files[MODEL].decode())
     features = feature_matrix(panel, tuple(outline["features"]), rows)
     answers = model.predict(features, num_threads=1)
     return LabelCode.from_json(outline["labels"]).decoded(answers)

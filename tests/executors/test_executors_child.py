@@ -1,0 +1,68 @@
+"""Children from the inside: whatever happens becomes a last report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from executor_children import await_outcome, started
+
+from executors.contract import Failed, FitSpec
+from executors.process import start
+
+SpecMaker = Callable[..., FitSpec]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"params": {"lerning_rate": 0.1}}, "did you mean learning_rate"),
+        ({"target": "fwd_ret_1"}, "column fwd_ret_1: no such column"),
+        ({"family": "NGBoost"}, "family NGBoost: not available yet in this version"),
+        ({"family": "Lightgmb"}, "did you mean LightGBM"),
+        ({"panel_path": Path("/nowhere")}, "/nowhere: meta.json is not readable"),
+    ],
+)
+def test_bad_input_is_one_clear_sentence_and_never_tried_again(
+    make_spec: SpecMaker, tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    """The sentence names the thing, the place is in our code, the traceback is in the log."""
+    child = started(make_spec(**changes), tmp_path)
+    outcome = await_outcome(child)
+    assert isinstance(outcome, Failed)
+    assert (outcome.cause, outcome.retryable) == ("bad_input", False)
+    assert words in outcome.sentence
+    assert "\n" not in outcome.sentence
+    assert ".py:" in outcome.where
+    assert child.returncode == 1
+    assert "Traceback" in (tmp_path / "fit.log").read_text()
+
+
+def test_a_spec_that_cannot_be_read_is_bad_input(make_spec: SpecMaker, tmp_path: Path) -> None:
+    """A child of another version says what it does not understand."""
+
+    class OtherVersion(FitSpec):
+        def to_json(self) -> str:
+            return '{"colour": "red"}'
+
+    spec = make_spec()
+    other = OtherVersion(**{name: getattr(spec, name) for name in FitSpec.__dataclass_fields__})
+    child = start(other, log_path=tmp_path / "fit.log", spec_path=tmp_path / "spec.json")
+    outcome = await_outcome(child)
+    assert isinstance(outcome, Failed)
+    assert outcome.cause == "bad_input"
+    assert "colour" in outcome.sentence
+
+
+def test_a_bundle_directory_that_cannot_be_written_fails_the_fit(
+    make_spec: SpecMaker, tmp_path: Path
+) -> None:
+    """The disk's refusal is internal and may be tried again."""
+    (tmp_path / "file").write_text("")
+    spec = replace(make_spec(params={"rounds": 5}), bundle_path=tmp_path / "file" / "bundle")
+    outcome = await_outcome(started(spec, tmp_path))
+    assert isinstance(outcome, Failed)
+    assert (outcome.cause, outcome.retryable) == ("internal", True)
+    assert str(tmp_path / "file") in outcome.sentence

@@ -1,0 +1,80 @@
+"""Judgement on the rows no one has seen: honest about noise, able to see a signal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from executors.contract import FitSpec, Succeeded
+from executors.dataset import fit_data
+from executors.evaluation import judge
+from executors.training import fit_once
+
+SpecMaker = Callable[..., FitSpec]
+
+FAMILIES: dict[str, dict[str, Any]] = {
+    "LightGBM": {},
+    "XGBoost": {},
+    "LSTM": {"window": 5, "learning_rate": 0.01},
+}
+
+
+def metrics_of(spec: FitSpec) -> dict[str, Any]:
+    """Do the fit and return its metrics."""
+    outcome = fit_once(spec, tell=lambda report: None, should_stop=lambda: False)
+    assert isinstance(outcome, Succeeded)
+    return dict(outcome.metrics)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("target", "metric"), [("fwd_ret_1d", "rank_ic"), ("y_up_1d", "auc"), ("y_class_1d", "auc_ovr")]
+)
+def test_a_planted_signal_is_found_by_every_family_on_every_task(
+    make_spec: SpecMaker, family: str, target: str, metric: str
+) -> None:
+    """The score beats no skill and persistence significantly, and takes error away."""
+    metrics = metrics_of(make_spec(family=family, target=target, params=FAMILIES[family]))
+    assert metrics["metric"] == metric
+    assert metrics["beats_no_skill"]
+    assert metrics["beats_baseline"]
+    assert metrics["error_reduction"] > 0.02
+    assert metrics["low"] < metrics["score"] < metrics["high"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_on_pure_noise_no_family_claims_skill(make_spec: SpecMaker, family: str, seed: int) -> None:
+    """The score is not significantly better than the baseline's, and next to no error is taken away."""
+    metrics = metrics_of(make_spec(family=family, target="y_noise_1d", params=FAMILIES[family], seed=seed))
+    assert not metrics["beats_baseline"]
+    assert metrics["error_reduction"] < 0.01
+    assert metrics["low"] < 0.0
+
+
+def test_a_symbol_s_own_fit_is_judged_within_the_symbol(make_spec: SpecMaker) -> None:
+    """Symbol-specific fits are scored over time, not across symbols."""
+    metrics = metrics_of(make_spec(training_type="symbol_specific", symbol="BBB", params={"rounds": 50}))
+    assert metrics["metric"] == "rank_corr"
+    assert metrics["n"] == 100
+
+
+def test_a_constant_prediction_has_no_skill(make_spec: SpecMaker) -> None:
+    """Saying the training mean scores exactly nothing and takes no error away."""
+    data = fit_data(make_spec())
+    mean = np.float32(data.labels_at(data.train).mean(dtype=np.float64))
+    metrics = judge(data, np.full(len(data.test), mean), training_type="cross_sectional").metrics
+    assert metrics["skill"] == 0.0
+    assert not metrics["beats_no_skill"]
+    assert abs(metrics["error_reduction"]) < 1e-6
+
+
+def test_a_perfect_prediction_scores_one(make_spec: SpecMaker) -> None:
+    """Knowing the labels is the upper end of every scale."""
+    data = fit_data(make_spec())
+    metrics = judge(data, data.labels_at(data.test), training_type="cross_sectional").metrics
+    assert metrics["score"] == pytest.approx(1.0)
+    assert metrics["error_reduction"] == pytest.approx(1.0)

@@ -1,0 +1,221 @@
+"""Children from the parent's side: reports, stopping, killing, dying together, words for the silent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from executor_children import await_end, await_outcome, await_report, started
+
+from executors.contract import Checkpointed, Failed, FitSpec, Progressed, Started, Stopped, Succeeded
+from executors.process import Child, child_environment
+
+SpecMaker = Callable[..., FitSpec]
+
+#: A fit that would go on for hours.
+ENDLESS = {"rounds": 100_000, "patience": 100_000, "chunk_rounds": 10, "learning_rate": 1e-4}
+
+
+@pytest.fixture
+def endless(make_spec: SpecMaker, tmp_path: Path) -> Iterator[Child]:
+    """A child in the midst of a fit that would go on for hours."""
+    child = started(make_spec(params=ENDLESS, checkpoint_rounds=1_000_000), tmp_path)
+    await_report(child, Progressed)
+    yield child
+    child.kill()
+    await_outcome(child)
+
+
+def test_a_fit_in_a_child_reports_its_way_and_ends_with_a_bundle(
+    make_spec: SpecMaker, tmp_path: Path
+) -> None:
+    """Started, progress, checkpoints and Succeeded come up the pipe; the log has the same lines."""
+    spec = make_spec(params={"rounds": 30, "chunk_rounds": 10}, checkpoint_rounds=10)
+    child = started(spec, tmp_path)
+    begun = await_report(child, Started)
+    assert isinstance(begun, Started)
+    assert (begun.pid, begun.device_used, begun.resumed_from_step) == (child.pid, "cpu", None)
+    assert begun.rows_train > 1000
+    outcome = await_outcome(child)
+    assert isinstance(outcome, Succeeded)
+    assert outcome.bundle == str(spec.bundle_path)
+    assert child.returncode == 0
+    assert '"report": "Succeeded"' in (tmp_path / "fit.log").read_text()
+
+
+def test_sigterm_saves_the_state_and_the_next_attempt_goes_on_from_it(
+    make_spec: SpecMaker, tmp_path: Path, endless: Child
+) -> None:
+    """Stop() ends with Stopped and a checkpoint though none was due; the next lease resumes there."""
+    await_report(endless, Progressed)  # the second one: beyond the first chunk
+    endless.stop()
+    outcome = await_outcome(endless)
+    assert isinstance(outcome, Stopped)
+    assert outcome.step > 0
+    assert endless.returncode == 0
+    successor = started(make_spec(params=ENDLESS, fence=2), tmp_path)
+    begun = await_report(successor, Started)
+    successor.kill()
+    await_outcome(successor)
+    assert isinstance(begun, Started)
+    assert (begun.resumed_from_step, begun.resumed_from_fence) == (outcome.step, 1)
+
+
+def test_kill_ends_the_whole_process_group_and_is_named_as_ours(endless: Child) -> None:
+    """A killed child is retryable, and not taken for one that ran out of memory."""
+    endless.kill()
+    outcome = await_outcome(endless)
+    assert isinstance(outcome, Failed)
+    assert (outcome.cause, outcome.retryable) == ("internal", True)
+    assert "ended by the process that started it" in outcome.sentence
+    with pytest.raises(ProcessLookupError):
+        os.killpg(endless.pid, 0)
+
+
+def test_a_child_killed_from_outside_is_taken_for_out_of_memory(endless: Child) -> None:
+    """SIGKILL that was not ours is what the kernel sends when memory runs out."""
+    os.kill(endless.pid, signal.SIGKILL)
+    outcome = await_outcome(endless)
+    assert isinstance(outcome, Failed)
+    assert (outcome.cause, outcome.retryable) == ("out_of_memory", True)
+    assert "fit.log" in outcome.where
+
+
+def test_a_crash_is_named_by_its_signal(endless: Child) -> None:
+    """A segmentation fault in a library is internal, retryable, and named."""
+    os.kill(endless.pid, signal.SIGSEGV)
+    outcome = await_outcome(endless)
+    assert isinstance(outcome, Failed)
+    assert outcome.cause == "internal"
+    assert "SIGSEGV" in outcome.sentence
+
+
+def test_letting_go_of_a_child_ends_it(endless: Child) -> None:
+    """Closing the pipes is, for the child, the death of its parent."""
+    endless.close()
+    assert endless.wait(60)
+    assert endless.returncode == -signal.SIGKILL
+
+
+def test_what_a_child_leaves_behind_in_its_group_ends_with_it(tmp_path: Path, make_spec: SpecMaker) -> None:
+    """A grandchild does not outlive the fit that started it."""
+    code = "import subprocess; print(subprocess.Popen(['sleep', '1000']).pid, flush=True)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True, text=False
+    )
+    assert process.stdout is not None
+    grandchild = int(process.stdout.readline())
+    process.stdout.close()
+    report_read, report_write = os.pipe()
+    os.close(report_write)
+    child = Child(
+        make_spec(), process, report_fd=report_read, lifeline_fd=os.dup(report_read), log_path=tmp_path / "x"
+    )
+    assert child.wait(60)
+    assert await_end(grandchild)
+    outcome = child.outcome()
+    assert isinstance(outcome, Failed)
+    assert "exit code 0 and no last word" in outcome.sentence
+
+
+@pytest.mark.parametrize("thread", ["main", "other"])
+def test_a_child_dies_with_its_parent(make_spec: SpecMaker, tmp_path: Path, thread: str) -> None:
+    """SIGKILL of the parent ends the child, from whichever thread it was started."""
+    spec = make_spec(params=ENDLESS)
+    (tmp_path / "wanted.json").write_text(spec.to_json())
+    begin = "go()" if thread == "main" else "t = threading.Thread(target=go); t.start(); t.join()"
+    code = (
+        "import sys, threading, signal\n"
+        "from pathlib import Path\n"
+        "from executors import FitSpec, start\n"
+        "d = Path(sys.argv[1])\n"
+        "def go():\n"
+        "    global child\n"
+        "    spec = FitSpec.from_json((d / 'wanted.json').read_text())\n"
+        "    child = start(spec, log_path=d / 'fit.log', spec_path=d / 'spec.json')\n"
+        f"{begin}\n"
+        "while not any(type(r).__name__ == 'Progressed' for r in child.reports()):\n"
+        "    child.wait(0.05)\n"
+        "print(child.pid, flush=True)\n"
+        "signal.pause()\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    assert psutil.pid_exists(pid)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    assert await_end(pid)
+
+
+def test_waiting_has_an_end(endless: Child) -> None:
+    """A wait with a time limit comes back while the child lives."""
+    assert not endless.wait(0.0)
+    assert endless.outcome() is None
+
+
+def test_reports_of_a_torn_line_are_left_out(endless: Child) -> None:
+    """Half a line is no report, nor is what a library may print into the pipe."""
+    endless.reports()
+    endless._unread = b'half a line\n{"report": "Stop'
+    assert all(not isinstance(report, Stopped) for report in endless.reports())
+
+
+def test_silence_after_sigterm_is_a_stop_at_the_last_saved_step(make_spec: SpecMaker, tmp_path: Path) -> None:
+    """SIGTERM before the child could listen loses nothing: it stopped where the last state is."""
+    child = started(make_spec(), tmp_path)
+    child._remember(Checkpointed(step=40, path="x", seconds=0.0))
+    assert child._outcome_of_silence(-signal.SIGTERM) == Stopped(step=40)
+    child.kill()
+    await_outcome(child)
+
+
+def test_the_environment_fixes_threads_and_determinism(make_spec: SpecMaker) -> None:
+    """Thread counts, passive waiting, hash seed and cuBLAS are settled before a library loads."""
+    environment = child_environment(
+        make_spec(threads=2), {"PATH": "/bin", "TRAINWRIGHT_DATABASE_URL": "x:secret"}
+    )
+    assert environment["OMP_NUM_THREADS"] == environment["MKL_NUM_THREADS"] == "2"
+    assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert environment["PYTHONHASHSEED"] == "0"
+    assert environment["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert environment["PATH"] == "/bin"
+    assert "secret" not in str(environment)
+
+
+@pytest.mark.parametrize(
+    ("device", "inherited", "visible"),
+    [
+        ("cpu", None, ""),
+        ("cuda:1", None, "1"),
+        ("cuda:1", "4,7", "7"),
+        ("cuda:2", "4,7", ""),
+        ("cuda:0", "", ""),
+    ],
+)
+def test_a_child_sees_only_the_gpu_it_was_given(
+    make_spec: SpecMaker, device: str, inherited: str | None, visible: str
+) -> None:
+    """GPUs are counted among those the parent may see; a CPU fit sees none."""
+    parent = {} if inherited is None else {"CUDA_VISIBLE_DEVICES": inherited}
+    assert child_environment(make_spec(device_requested=device), parent)["CUDA_VISIBLE_DEVICES"] == visible
+
+
+def test_the_kernel_s_death_signal_is_used_from_the_main_thread_only(make_spec: SpecMaker) -> None:
+    """It is bound to the thread that forks; another thread's end must not end the fit."""
+    found: list[str] = []
+    ask = threading.Thread(
+        target=lambda: found.append(child_environment(make_spec(), {})["TRAINWRIGHT_DEATH_SIGNAL"])
+    )
+    ask.start()
+    ask.join()
+    assert found == ["0"]
+    assert child_environment(make_spec(), {})["TRAINWRIGHT_DEATH_SIGNAL"] == "1"
