@@ -51,9 +51,10 @@ class TrainingNarrator:
         if news.stage != self._stage:
             self._stage = news.stage
             self._line(f" {STAGE_WORDS[news.stage]}: {self._total[news.stage]} fits")
-        if news.device_reason and news.device_reason not in self._devices_told:
+        fell_back = news.stage == "gpu" and news.device_used == "cpu"
+        if fell_back and news.device_reason not in self._devices_told:
             self._devices_told.add(news.device_reason)
-            self._line(f"   runs on the {news.device_used.upper()}: {news.device_reason}")
+            self._line(f"   GPU families run on the CPU here: {news.device_reason}")
         if news.resumed_from_step is not None:
             self._line(f"   {news.name}: resumed from step {news.resumed_from_step} (attempt {news.attempt})")
 

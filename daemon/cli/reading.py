@@ -248,7 +248,9 @@ def _show_fit(fit: FitRow, reasons: dict[str, WaitingReason]) -> None:
 
 
 def _progress(fit: FitRow) -> str:
-    return "-" if fit.step is None else f"{fit.step}/{fit.steps_total}"
+    if fit.step is None or fit.state not in OPEN_STATES:
+        return "-"
+    return f"{max(fit.step, fit.checkpoint_step or 0)}/{fit.steps_total}"
 
 
 def _score(fit: FitRow) -> str:
@@ -263,4 +265,6 @@ def _score(fit: FitRow) -> str:
 def _note(fit: FitRow, reasons: dict[str, WaitingReason]) -> str:
     if fit.id in reasons:
         return f"{reasons[fit.id].code}: {reasons[fit.id].words}"
-    return fit.sentence or fit.device_reason or ""
+    if fit.stage == "gpu" and fit.device_used == "cpu":
+        return f"ran on the CPU: {fit.device_reason}"
+    return fit.sentence or ""

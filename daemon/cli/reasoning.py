@@ -87,7 +87,7 @@ def _decision_line(decision: DecisionRow) -> str:
     who = decision.symbol or "all symbols"
     match decision.kind:
         case "TargetRanked":
-            return f"ranked   {who}: {'kept' if data['kept'] else 'dropped'}, {data['reason']}"
+            return f"ranked   {who}: {data['reason']}"
         case "LeakFound":
             return f"leak     {data['feature']} {data['verdict']} by {data['probe']}: {data['evidence']}"
         case "FeaturesSelected":
@@ -97,7 +97,7 @@ def _decision_line(decision: DecisionRow) -> str:
             counts = f"{len(data['features'])} selected, {data['left_out']} left out"
             return f"features {who}: {counts}: {shown}{rest}"
         case "RouteChosen":
-            return f"route    {who}: {data['route']}, {data['reason']}"
+            return f"route    {who}: {data['route']}, {data['reason'].partition('; ')[0]}"
         case _:
             return f"{decision.kind}  {dict(data)}"
 

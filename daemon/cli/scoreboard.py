@@ -8,13 +8,13 @@ from typing import Any
 from daemon.cli.screen import table
 from store.records import FitRow
 
-HEADERS = ("model", "family", "device", "metric", "score", "naive", "less error", "worth")
+HEADERS = ("model", "family", "device", "metric", "score", "naive", "vs mean", "worth")
 
 
 def scoreboard(fits: Iterable[FitRow]) -> str:
     """One line per fit: trained ones by score, then those without a model and why."""
     ordered = sorted(fits, key=lambda fit: (fit.job_id, -_skill(fit), fit.family))
-    return table(HEADERS, [_line(fit) for fit in ordered], right=("score", "naive", "less error"))
+    return table(HEADERS, [_line(fit) for fit in ordered], right=("score", "naive", "vs mean"))
 
 
 def _skill(fit: FitRow) -> float:

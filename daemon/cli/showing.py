@@ -18,7 +18,7 @@ from store import PlanStore, open_store
 
 SEED = 42
 FAMILIES = ("LightGBM", "XGBoost", "LSTM")
-TOP_TARGETS = 4
+TOP_TARGETS = 3
 
 
 @click.command(epilog="Example: trainwright demo --dir demo")

@@ -11,8 +11,10 @@ from daemon.cli.progress import TrainingNarrator
 from daemon.cli.scoreboard import scoreboard
 from daemon.cli.screen import emit, say, tell
 from daemon.cli.workspace import config_table
+from daemon.logs import log_to_file
 from daemon.service import Drained, drain, submit_plan
 from daemon.settings import TABLE, Settings
+from daemon.workplace import Workplace
 from planner import PlanningResult, PlanRequest, make_plan
 from planner.config import PlannerConfig, planner_config
 from store import PlanStore
@@ -44,6 +46,7 @@ def train(
     planning_id: str | None = None,
 ) -> tuple[str, Drained]:
     """Accept a plan (its directory or its document) and train it; returns its id and how it ended."""
+    log_to_file(Workplace.of(settings).log_path)
     accepted = submit_plan(settings, store, plan, name=name, planning_id=planning_id)
     tell("")
     if not accepted.new:
