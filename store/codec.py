@@ -26,6 +26,8 @@ _TYPES: Mapping[str, type[Event]] = {event.kind: event for event in EVENT_TYPES}
 
 def encode(event: Event) -> str:
     """Return the canonical JSON text of an event's payload."""
+    if isinstance(event, UnknownEvent):
+        return canonical_text(event.data)
     payload = {item.name: _plain(getattr(event, item.name)) for item in dataclasses.fields(event)}
     return canonical_text(payload)
 

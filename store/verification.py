@@ -39,7 +39,9 @@ class _Chain:
             self._note(f"event {seq}: stream {stream} goes on at version {version} where {expected} belongs")
         if not self._broken and chained_hash(self._hash, row) != link:
             self._broken = True
-            self._note(f"event {seq} ({row[4]} of {stream}): its hash does not fit: this row was changed")
+            self._note(
+                f"event {seq} ({row[4]} of {stream}): the hash does not fit: it or the row before was changed"
+            )
         self._seq, self._hash = seq, link
         self._versions[stream] = version
 

@@ -21,7 +21,7 @@ import pytest
 from store.schema import upgrade
 
 _NUMBERS = count(1)
-_FAST = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=60 -c listen_addresses="
+_FAST = "-c fsync=off -c full_page_writes=off -c max_connections=60 -c listen_addresses="
 
 
 def _postgres_tools() -> Path | None:
@@ -34,13 +34,18 @@ def _postgres_tools() -> Path | None:
 
 
 def _as_another_user(place: Path) -> list[str]:
-    """Return the words that run a command as an ordinary user, who owns `place` from now on; none if not root."""
+    """Return the words that run a command as an ordinary user, who then owns `place`; none if not root."""
     if os.geteuid() != 0:
         return []
     names = {entry.pw_name: entry for entry in pwd.getpwall()}
     user = names.get("postgres") or names["nobody"]
     os.chown(place, user.pw_uid, user.pw_gid)
     return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]
+
+
+def _call(command: list[str]) -> None:
+    """Run a command to its end, quietly; raises CalledProcessError."""
+    subprocess.run(command, cwd="/", check=True, stdout=subprocess.DEVNULL)
 
 
 @pytest.fixture(scope="session")
@@ -57,13 +62,24 @@ def postgres_server() -> Iterator[str]:
     else:
         be = _as_another_user(place)
         data, options = str(place / "data"), f"{_FAST} -c unix_socket_directories={place}"
-        quiet = {"cwd": place, "check": True, "stdout": subprocess.DEVNULL}
-        init = [*be, str(tools / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
-        subprocess.run([*init, "--locale=C"], **quiet)
+        init = [
+            *be,
+            str(tools / "initdb"),
+            "-D",
+            data,
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        ]
+        _call([*init, "--locale=C"])
         control = [*be, str(tools / "pg_ctl"), "-D", data, "-w"]
-        subprocess.run([*control, "-l", str(place / "log"), "-o", options, "start"], **quiet)
+        _call([*control, "-l", str(place / "log"), "-o", options, "start"])
         yield f"postgresql://postgres@/postgres?host={place}"
-        subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+        _call([*control, "-m", "immediate", "stop"])
     shutil.rmtree(place, ignore_errors=True)
 
 
