@@ -5,6 +5,7 @@ counted; the count comes back as a note and becomes a warning of the panel.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -117,7 +118,7 @@ def _part(path: Path, table: pa.Table, dtype: type[np.floating[Any]]) -> _Part:
     if time_column is None:
         fix = f"Name the time column one of {listed(TIME_COLUMNS)}."
         raise BadData(path, f"no time column among {listed(table.column_names)}", fix)
-    repeated = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(table.column_names).items() if count > 1)
     if repeated:
         raise BadData(path, f"several columns are called {listed(repeated)}", "Give each its own name.")
     times, valid = _times(path, time_column, table[time_column])
@@ -146,7 +147,10 @@ def _numbers(column: pa.ChunkedArray, dtype: type[np.floating[Any]]) -> Array | 
         return None
     if pa.types.is_boolean(kind):
         column = pc.cast(column, pa.int8())
-    return np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(), dtype=np.float64).astype(dtype)
+    elif not pa.types.is_floating(kind):
+        column = pc.cast(column, pa.float64(), safe=False)
+    with np.errstate(over="ignore"):
+        return np.asarray(column.to_numpy()).astype(dtype)
 
 
 def _times(path: Path, name: str, column: pa.ChunkedArray) -> tuple[Int64s, Mask]:

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import panel_cases as cases
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import panel.prepare
@@ -25,8 +28,11 @@ Frames = dict[str, pd.DataFrame]
 
 
 def frames() -> Frames:
-    """Two symbols of different length."""
-    return {"AAPL": cases.labelled(150, 1), "MSFT": cases.labelled(120, 2)}
+    """Two symbols of different length, a missing value in each."""
+    made = {"AAPL": cases.labelled(150, 1), "MSFT": cases.labelled(120, 2)}
+    for frame in made.values():
+        frame.loc[5, "beta"] = np.nan
+    return made
 
 
 @pytest.fixture
@@ -88,6 +94,20 @@ def test_the_key_does_not_know_how_the_data_was_written(
     assert first == second
 
 
+def test_a_missing_value_has_one_spelling(tmp_path: Path) -> None:
+    """Nulls and NaNs of any bit pattern are the same missing value."""
+    keys = set()
+    for place, missing in enumerate((np.nan, -np.nan, None)):
+        frame = cases.labelled(120)
+        beta = [*frame["beta"].tolist()[:-1], missing]
+        table = pa.Table.from_pandas(frame.drop(columns="beta"), preserve_index=False)
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        pq.write_table(table.append_column("beta", pa.array(beta, pa.float64())), folder / "X.parquet")
+        keys.add(prepare_panel(folder, symbols=None, cache_dir=tmp_path / "cache").key)
+    assert len(keys) == 1
+
+
 def test_the_key_is_the_same_for_every_layout(tmp_path: Path) -> None:
     """Hive directories, csv files and one long file of the same numbers are one panel."""
     (tmp_path / "csv").mkdir()
@@ -142,13 +162,11 @@ def test_the_same_files_are_not_parsed_again(parsed: list[int], tmp_path: Path) 
 
 
 def test_a_touched_file_or_a_forced_refresh_parses_again(parsed: list[int], tmp_path: Path) -> None:
-    """Same content written anew gives the same panel after one more parse."""
+    """The same size at another time is read anew, and the same content gives the same panel."""
     first = cases.prepared(frames(), tmp_path)
     options = {"symbols": None, "cache_dir": tmp_path / "cache"}
-    frames()["AAPL"].to_parquet(tmp_path / "data" / "symbol=AAPL" / "more.parquet")
-    (tmp_path / "data" / "symbol=AAPL" / "more.parquet").rename(
-        tmp_path / "data" / "symbol=AAPL" / "AAPL.parquet"
-    )
+    file = tmp_path / "data" / "symbol=AAPL" / "AAPL.parquet"
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
     assert prepare_panel(tmp_path / "data", **options).path == first.path
     assert len(parsed) == 2
     assert prepare_panel(tmp_path / "data", force_refresh=True, **options).path == first.path
