@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from executor_panels import SYMBOLS, symbol_frame, write_panel
 
 from executors.contract import FitSpec, Succeeded
 from executors.dataset import fit_data
@@ -45,14 +47,35 @@ def test_a_planted_signal_is_found_by_every_family_on_every_task(
     assert metrics["low"] < metrics["score"] < metrics["high"]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("seed", [1, 2])
-def test_on_pure_noise_no_family_claims_skill(make_spec: SpecMaker, family: str, seed: int) -> None:
-    """The score is not significantly better than the baseline's, and next to no error is taken away."""
-    metrics = metrics_of(make_spec(family=family, target="y_noise_1d", params=FAMILIES[family], seed=seed))
-    assert not metrics["beats_baseline"]
-    assert metrics["error_reduction"] < 0.01
-    assert metrics["low"] < 0.0
+@pytest.mark.parametrize(("family", "draws"), [("LightGBM", 8), ("XGBoost", 8), ("LSTM", 4)])
+def test_on_pure_noise_claims_of_skill_are_as_rare_as_their_interval_says(
+    make_spec: SpecMaker, tmp_path: Path, family: str, draws: int
+) -> None:
+    """Of several targets of pure noise at most one looks like skill at 95 %, none looks useful."""
+    frames = {symbol: symbol_frame(symbol, 100 + place) for place, symbol in enumerate(SYMBOLS)}
+    random = np.random.default_rng(2024)
+    for frame in frames.values():
+        for draw in range(draws):
+            frame[f"y_noise{draw}_1d"] = random.standard_normal(len(frame)).astype(np.float32)
+    panel = write_panel(tmp_path, frames)
+    found = [
+        metrics_of(
+            make_spec(
+                family=family,
+                target=f"y_noise{draw}_1d",
+                params=FAMILIES[family],
+                panel_path=panel.path,
+                panel_key=panel.key,
+                checkpoint_dir=tmp_path / "checkpoints" / str(draw),
+                bundle_path=tmp_path / "bundles" / str(draw),
+            )
+        )
+        for draw in range(draws)
+    ]
+    assert sum(metrics["beats_no_skill"] for metrics in found) <= 1
+    assert sum(metrics["beats_baseline"] for metrics in found) <= 1
+    assert max(metrics["error_reduction"] for metrics in found) < 0.03
+    assert max(metrics["skill"] / metrics["standard_error"] for metrics in found) < 3.5
 
 
 def test_a_symbol_s_own_fit_is_judged_within_the_symbol(make_spec: SpecMaker) -> None:
