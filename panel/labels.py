@@ -61,9 +61,13 @@ def label_directory(
     `horizons` are bars ahead. The same bars give the same bytes.
 
     Raises:
-        DataNotFound, UnknownSymbol, BadData: the bars cannot be read, or a column of them is missing.
+        DataNotFound, UnknownSymbol, BadData: the bars cannot be read, or a column of them is missing, or
+            the result would lie among them.
         BadHorizon: a horizon below 1.
     """
+    if out_dir.resolve() == data_dir.resolve() or data_dir.resolve() in out_dir.resolve().parents:
+        fix = "Give a directory of its own, beside the raw bars."
+        raise BadData(out_dir, "labelled bars would mix with the raw ones", fix)
     frames = list(read_frames(find_symbol_files(data_dir, symbols, interval=interval), dtype=np.float64))
     interval_ns = bar_interval_ns([frame.times for frame in frames], data_dir)
     rows, names = {}, [""]

@@ -213,6 +213,15 @@ def test_labelling_twice_writes_the_same_bytes(tmp_path: Path) -> None:
     assert not (tmp_path / "one" / "symbol=BRK.B").exists()
 
 
+@pytest.mark.parametrize("inside", [".", "labelled", "../raw"])
+def test_raw_bars_are_never_written_over(inside: str, tmp_path: Path) -> None:
+    """The result must lie elsewhere, or the next reading would find both."""
+    raw = cases.write({"AAPL": cases.bars(40)}, tmp_path / "raw")
+    with pytest.raises(BadData, match="would mix with the raw ones"):
+        label_directory(raw, raw / inside)
+    assert len(list(raw.rglob("*.parquet"))) == 1
+
+
 def test_bars_without_a_needed_column_are_refused(tmp_path: Path) -> None:
     """The message names the symbol and the column."""
     cases.write({"AAPL": cases.bars(40).drop(columns="volume")}, tmp_path / "raw")
