@@ -52,6 +52,17 @@ def completed(settings: Settings, document: Mapping[str, Any], found: Descriptio
     )
 
 
+def rehearse(settings: Settings, document: Mapping[str, Any], *, source: str) -> None:
+    """Check all of a document that can be checked without its data; raises PlanRejected."""
+    complete_plan(
+        document,
+        family_of=family_entry,
+        training=_training(settings, document),
+        data={},
+        source=source,
+    )
+
+
 def admit(
     store: PlanStore,
     workplace: Workplace,

@@ -50,11 +50,7 @@ def opened(parent_fd: int, name: str) -> Iterator[int]:
     try:
         descriptor = os.open(name, _DIRECTORY, dir_fd=parent_fd)
     except OSError as error:
-        raise Refused(
-            f"{_shown(name)} is not a directory that can be read ({error.strerror})",
-            where=_shown(name),
-            fix="Drop a directory with master_training_plan.json in it, readable for the daemon",
-        ) from error
+        raise _no_directory(parent_fd, name, error) from error
     try:
         yield descriptor
     finally:
@@ -196,6 +192,24 @@ def _read_file(directory_fd: int | None, name: str, path: str) -> bytes | None:
             fix="Split the plan into several",
         )
     return content
+
+
+def _no_directory(parent_fd: int, name: str, error: OSError) -> Refused:
+    """Return why a name of the drop folder is no directory to look into."""
+    try:
+        kind = stat.S_IFMT(os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode)
+    except OSError:
+        kind = 0
+    what = f"{_shown(name)} is not a directory"
+    if kind == stat.S_IFLNK:
+        what = f"{_shown(name)} is a symbolic link"
+    elif kind == stat.S_IFDIR:
+        what = f"{_shown(name)} cannot be read: {error.strerror}"
+    return Refused(
+        what,
+        where=_shown(name),
+        fix="Drop a directory with master_training_plan.json in it, readable for the daemon's user",
+    )
 
 
 def _unreadable(path: str, error: OSError) -> Refused:

@@ -67,8 +67,15 @@ class InboxUnsafe(DaemonError):
         super().__init__(f"the drop folder is not safe: {problem}", where=str(inbox_dir), fix=fix)
 
 
-class SurveyFailed(DaemonError):
-    """The data could not be read; the survey's process says why."""
+class ChildStopped(DaemonError):
+    """A fit's process was stopped from outside for longer than its lease."""
+
+    def __init__(self, name: str, pid: int) -> None:
+        super().__init__(
+            f"the process {pid} of {name} was stopped until its lease ran out",
+            where=name,
+            fix="nothing: it is ended, and the fit goes on from its last checkpoint",
+        )
 
 
 class Refused(DaemonError):

@@ -78,14 +78,24 @@ def is_dead(worker: str, *, here: Identity | None = None) -> bool:
     return start_ticks(asked.pid) != asked.started
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process exists and is stopped by a signal or a debugger: it cannot do anything."""
+    return _stat_fields(pid)[:1] in ([b"T"], [b"t"])
+
+
 def start_ticks(pid: int) -> int | None:
     """Return when a process started, in clock ticks since boot (proc(5), field 22); None when it is gone.
 
     A zombie counts as gone: it runs no more.
     """
+    fields = _stat_fields(pid)
+    return None if not fields or fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def _stat_fields(pid: int) -> list[bytes]:
+    """Return the fields of a process's stat behind its name, which may hold blanks; none when it is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
-        return None
-    fields = stat[stat.rindex(b")") + 2 :].split()  # behind the name, which may hold blanks and parentheses
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+        return []
+    return stat[stat.rindex(b")") + 2 :].split()

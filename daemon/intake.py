@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from daemon.admission import acceptance_sentence, admit, completed
+from daemon.admission import acceptance_sentence, admit, completed, rehearse
 from daemon.inbox import Dropped, Inbox, Unfit
 from daemon.settings import Settings
 from daemon.shelves import shelve_accepted, shelve_rejected
@@ -132,6 +132,7 @@ class Intake:
         source = f"inbox/{dropped.name}/{dropped.path} (owner {dropped.uid})"
         try:
             document = parse_plan_text(dropped.content, source=source)
+            rehearse(self._settings, document, source=source)
         except PlanRejected as rejected:
             self._refuse(dropped.name, rejected)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ from typing import Any, Protocol
 
 import structlog
 
+from daemon.errors import ChildStopped
+from daemon.identity import is_stopped
 from daemon.news import FitBegan, FitEnded, FitMoved, Tell
 from daemon.settings import Settings
 from daemon.slots import Slot
@@ -116,7 +119,7 @@ class Runner:
             if self._outcome is None or self._unsaid:
                 self._renew()
                 return False
-        except LeaseLost as lost:
+        except (LeaseLost, ChildStopped) as lost:
             self._give_up(lost)
         except DatabaseUnavailable as error:
             self._log.warning("the event log does not answer; the words are kept", cause=str(error))
@@ -236,6 +239,8 @@ class Runner:
         )
         self._store.succeeded(self.claim, word, event_id=event_id)
         shutil.rmtree(self.places.work, ignore_errors=True)
+        with contextlib.suppress(OSError):  # other fits of the plan still work there
+            self.places.work.parent.rmdir()
         self._log.info("fit succeeded", seconds=round(self._seconds(), 3), bundle=outcome.bundle)
         self._tell_end("succeeded", metrics=outcome.metrics, bundle=Path(outcome.bundle))
 
@@ -258,11 +263,11 @@ class Runner:
         self._log.info("fit given back", cause=cause, step=self._saved_step)
         self._tell_end("released", sentence=cause)
 
-    def _give_up(self, lost: LeaseLost) -> None:
+    def _give_up(self, lost: LeaseLost | ChildStopped) -> None:
         self.child.kill()
         self.child.wait(5)
         self._unsaid.clear()
-        self._log.warning("lease lost; the child was ended", cause=str(lost), state=lost.state)
+        self._log.warning("lease lost; the child was ended", cause=str(lost))
         self._tell_end("lost", sentence=str(lost))
 
     def _queue(self, say: Callable[[bytes], object]) -> None:
@@ -274,9 +279,19 @@ class Runner:
             self._unsaid.popleft()
 
     def _renew(self) -> None:
-        if self._clock() >= self._renew_at:
+        """Renew the lease well before its end; not for a child that is stopped and can do nothing.
+
+        Raises:
+            LeaseLost: somebody else has the fit.
+            ChildStopped: the child has been stopped for so long that the lease has run out.
+        """
+        if self._clock() < self._renew_at:
+            return
+        if not is_stopped(self.child.pid):
             self._store.renew(self.claim)
             self._renew_at = self._clock() + self.claim.lease_seconds / 3
+        elif self._clock() >= self._renew_at + self.claim.lease_seconds * 2 / 3:
+            raise ChildStopped(self.name, self.child.pid)
 
     def _attempt_of(self, fence: int | None) -> int | None:
         """Return which attempt held the lease of that number, as the log has it."""

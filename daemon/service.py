@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from daemon.admission import admit, completed
+from daemon.admission import admit, completed, rehearse
 from daemon.host import Host
 from daemon.identity import Identity, is_dead, own_identity
 from daemon.inbox import Inbox
@@ -70,10 +70,12 @@ def submit_plan(
     Raises:
         PlanRejected: says what is wrong, where in the document, and what to do.
     """
+    log_to_file(Workplace.of(settings).log_path)
     said = source or (str(plan) if isinstance(plan, Path) else "command line")
     called = name or (plan.name if isinstance(plan, Path) else "plan")
     try:
         document = load_plan_directory(plan)[0] if isinstance(plan, Path) else plan
+        rehearse(settings, document, source=said)
         with closing(Survey(settings, document, source=said)) as survey:
             found = survey.wait()
         whole = completed(settings, document, found, source=said)

@@ -35,6 +35,8 @@ def shelve_accepted(
         return shelf
     again = shelf / "again"
     again.mkdir(exist_ok=True)
+    with contextlib.suppress(OSError):
+        _write_inside(inbox_fd, name, {RECEIPT: _json(receipt)})
     _move(inbox_fd, name, again)
     with (shelf / DROPPED_AS).open("a", encoding="utf-8") as names:
         names.write(f"{name}\n")

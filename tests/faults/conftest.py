@@ -1,0 +1,8 @@
+"""The fault tests share the samples of the daemon's tests."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "daemon"))
