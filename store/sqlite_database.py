@@ -7,8 +7,10 @@ store insists on FULL (https://sqlite.org/pragma.html#pragma_synchronous).
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -107,7 +109,7 @@ class SqliteDatabase:
     def _begun(self, begin: str) -> Iterator[SqliteTx]:
         connection = self._connection()
         with _translated(self.url):
-            connection.execute(begin)
+            _begin(connection, begin)
         try:
             yield SqliteTx(connection, self.url)
             with _translated(self.url):
@@ -145,6 +147,26 @@ class SqliteDatabase:
                 fix="Move the file to a local disk file system",
             )
         return connection
+
+
+def _begin(connection: sqlite3.Connection, begin: str) -> None:
+    """Begin a transaction, asking for the lock every millisecond; raises sqlite3.OperationalError after 30 s.
+
+    SQLite's own waiting sleeps up to 0.1 s between two tries, so that a busy writer starves all others.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                connection.execute(begin)
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(random.uniform(0.0005, 0.0015))  # noqa: S311 - no secret, only out of step
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
 
 
 def refuse_network_file_system(url: str, path: Path, mounts: str | None = None) -> None:
