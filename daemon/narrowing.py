@@ -56,6 +56,15 @@ def _with_families(job: Mapping[str, Any], kept: Sequence[str]) -> dict[str, Any
     return {**job, "model_families": list(kept), **({"fits": fits} if "fits" in job else {})}
 
 
+def about_data(document: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """The plan with the data the command line names in place of its own; its fingerprint must still fit."""
+    metadata = dict(document.get("metadata") or {})
+    data = {**(metadata.get("data") or {}), "data_dir": str(settings.data_dir)}
+    if settings.symbols:
+        data["symbols"] = sorted(settings.symbols)
+    return {**document, "metadata": {**metadata, "data": data}}
+
+
 def plan_of_everything(settings: Settings) -> dict[str, Any]:
     """A plan with one job for all symbols per target of the data: what ``--no-training-plan`` means.
 

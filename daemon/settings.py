@@ -16,13 +16,12 @@ from typing import Any
 
 from daemon.errors import Fault, SettingsInvalid
 from executors.errors import UnknownFamily
-from executors.families import resolve
+from executors.families import DEFAULT_FAMILIES, resolve
 from planner.config import SECTIONS, PlannerConfig, planner_config
 from planner.errors import ConfigInvalid
 
 TABLE = "daemon"
 PREFIX = "TRAINWRIGHT_"
-DEFAULT_FAMILIES = ("LightGBM", "XGBoost")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

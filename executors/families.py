@@ -91,6 +91,9 @@ FAMILIES: tuple[Family, ...] = (
     _on_gpu("TabTransformer", group=SEQUENTIAL),
 )
 
+#: What is trained when nobody names families: both stages of the pipeline.
+DEFAULT_FAMILIES: tuple[str, ...] = ("LightGBM", "XGBoost", "LSTM")
+
 
 def resolve(name: str) -> Family:
     """Return the family meant by `name`, in any spelling (`LightGBM`, `light_gbm`, `tab-lstm`).

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from executors.families import DEFAULT_FAMILIES
 from planner.config import PlannerConfig
-
-DEFAULT_FAMILIES: tuple[str, ...] = ("LightGBM", "XGBoost")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from executors.families import Family
+from executors.families import DEFAULT_FAMILIES, Family
 from planner.artifacts import write_training_plan
 from planner.estimates import estimate_fit
 from planner.families import choose_families, fitting_families
-from planner.request import DEFAULT_FAMILIES
 from planner.routing import (
     DISALLOWED,
     ROUTE_BLOCKED,

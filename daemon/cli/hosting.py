@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import click
 from daemon.cli.screen import emit, say
 from daemon.cli.workspace import json_option, reader_for, results_option, settings_for
 from daemon.errors import DaemonError
-from daemon.logs import log_to_stream
+from daemon.logs import configure_logs
 from daemon.service import serve
 from panel.names import safe_file_name
 from store import load_plan_directory, new_event_id
@@ -31,7 +29,7 @@ LOOK_SECONDS = 0.2
 def daemon(*, config: Path | None, until_idle: bool, **options: object) -> None:
     """Watch the drop folder and train what lands there, until told to stop."""
     settings = settings_for(config, **options)
-    log_to_stream(sys.stderr, os.environ)
+    configure_logs()
     raise SystemExit(serve(settings, until_idle=until_idle))
 
 

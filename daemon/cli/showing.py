@@ -13,11 +13,11 @@ from daemon.cli.screen import say, span, tell
 from daemon.cli.workspace import settings_for
 from daemon.demo import PLANTED_FEATURE, PLANTED_TARGET, label_bars_with_plants, write_bars
 from daemon.settings import Settings
+from executors.families import DEFAULT_FAMILIES
 from planner import PlannerConfig, PlanRequest
 from store import PlanStore, open_store
 
 SEED = 42
-FAMILIES = ("LightGBM", "XGBoost", "LSTM")
 TOP_TARGETS = 3
 
 
@@ -31,7 +31,7 @@ def demo(ctx: click.Context, *, folder: Path, skip_training: bool) -> None:
     settings = settings_for(
         results_dir=folder / "results",
         data_dir=folder / "data",
-        families=FAMILIES,
+        families=DEFAULT_FAMILIES,
         seed=SEED,
         gpu_fallback="auto",
     )

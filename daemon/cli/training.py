@@ -15,7 +15,7 @@ from daemon.cli import work
 from daemon.cli.greedy import GreedyCommand
 from daemon.cli.screen import say, tell
 from daemon.cli.workspace import config_option, json_option, settings_for
-from daemon.narrowing import narrow, plan_of_everything
+from daemon.narrowing import about_data, narrow, plan_of_everything
 from daemon.settings import Settings
 from executors.families import CROSS_SECTIONAL, FAMILIES
 from store import find_plan, load_plan_directory, open_store
@@ -66,6 +66,7 @@ def train(
     settings = settings_for(**places, symbols=symbols or None, families=families or None)
     document = plan_of_everything(settings) if no_training_plan else _found_plan(settings, training_plan_dir)
     allowed = _allowed_families(model_types, settings.families if families else ())
+    document = about_data(document, settings)
     document, left_out = narrow(document, families=allowed, symbols=symbols)
     for words in left_out:
         tell(f"left out: {words}")
