@@ -7,12 +7,14 @@ with exit code 0 after Succeeded or Stopped, 1 after Failed.
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import importlib.abc
 import os
 import signal
 import sys
 import threading
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
@@ -64,11 +66,12 @@ class _StopFlag:
 
 
 def _tell(report_fd: int, report: Report) -> None:
-    """Send `report` up the pipe and write it to the log."""
-    line = encode(report)
-    sys.stderr.write(line.decode())
+    """Send `report` up the pipe and write it to the log, with the time, in words."""
+    values = ((field.name, getattr(report, field.name)) for field in dataclasses.fields(report))
+    words = " ".join(f"{name}={value}" for name, value in values if value is not None)
+    sys.stderr.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {type(report).__name__} {words}\n")
     sys.stderr.flush()
-    view = memoryview(line)
+    view = memoryview(encode(report))
     while view:
         view = view[os.write(report_fd, view) :]
 

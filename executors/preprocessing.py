@@ -29,16 +29,8 @@ class Standardisation:
 
         A feature with no value among them gets median 0, one that never varies gets scale 1.
         """
-        known = np.isfinite(training)
-        some = known.any(axis=0)
-        median = np.zeros(training.shape[1], dtype=np.float32)
-        median[some] = np.nanmedian(np.where(known, training, np.nan)[:, some], axis=0)
-        filled = np.where(known, training, median).astype(np.float64)
-        mean = filled.mean(axis=0)
-        scale = filled.std(axis=0)
-        # Rounding leaves a constant column a scale of about 1e-17 of its size.
-        scale[scale <= 1e-7 * np.maximum(1e-30, np.abs(mean))] = 1.0
-        return cls(median=median, mean=mean.astype(np.float32), scale=scale.astype(np.float32))
+        fitted = np.array([_column_facts(column) for column in training.T], dtype=np.float32).reshape(-1, 3)
+        return cls(median=fitted[:, 0].copy(), mean=fitted[:, 1].copy(), scale=fitted[:, 2].copy())
 
     def applied(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return `values` (rows, features) filled, standardised and cut; a new array, all finite."""
@@ -58,6 +50,16 @@ class Standardisation:
             mean=np.array(values["mean"], dtype=np.float32),
             scale=np.array(values["scale"], dtype=np.float32),
         )
+
+
+def _column_facts(column: NDArray[np.float32]) -> tuple[float, float, float]:
+    """Return (median, mean, scale) of one feature, column by column so that little memory is needed."""
+    known = np.isfinite(column)
+    median = float(np.median(column[known])) if known.any() else 0.0
+    filled = np.where(known, column, np.float32(median)).astype(np.float64)
+    mean, scale = float(filled.mean()), float(filled.std())
+    # Rounding leaves a constant column a scale of about 1e-17 of its size.
+    return median, mean, 1.0 if scale <= 1e-7 * max(1e-30, abs(mean)) else scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ LIFELINE_FD = "TRAINWRIGHT_LIFELINE_FD"
 PARENT_PID = "TRAINWRIGHT_PARENT_PID"
 DEATH_SIGNAL = "TRAINWRIGHT_DEATH_SIGNAL"
 
+_KERNEL_COUNTERS = Path("/proc/vmstat")
 _LOG_TAIL_BYTES = 4000
 _LOG_TAIL_LINES = 3
 _READ_BYTES = 65536
@@ -127,6 +128,7 @@ class Child:
         self._saved_step = 0
         self._ended_by_us = False
         self._last: Outcome | None = None
+        self._memory_kills = memory_kills()
 
     def fileno(self) -> int:
         """Return the descriptor that is readable once there is a report or an end; -1 when closed."""
@@ -226,14 +228,20 @@ class Child:
             return Stopped(step=self._saved_step)
         if self._ended_by_us:
             cause, sentence = "internal", "the fit was ended by the process that started it"
-        elif code == -signal.SIGKILL:
+        elif code == -signal.SIGKILL and self._memory_ran_out():
             cause = "out_of_memory"
-            sentence = "the fit was killed from outside (SIGKILL), most likely because memory ran out"
+            sentence = "the fit was killed by the system (SIGKILL): memory ran out"
+        elif code == -signal.SIGKILL:
+            cause, sentence = "internal", "the fit was killed from outside (SIGKILL) while memory was left"
         elif code < 0:
             cause, sentence = "internal", f"the fit's process crashed with {_signal_name(-code)}"
         else:
             cause, sentence = "internal", f"the fit's process ended with exit code {code} and no last word"
         return Failed(cause=cause, sentence=sentence, where=self._log_tail(), retryable=True)
+
+    def _memory_ran_out(self) -> bool:
+        kills = memory_kills()
+        return kills is None or self._memory_kills is None or kills > self._memory_kills
 
     def _log_tail(self) -> str:
         try:
@@ -249,6 +257,16 @@ class Child:
         # Called only while the leader is not reaped, so the group's number cannot have passed to others.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
+
+
+def memory_kills() -> int | None:
+    """Return how many processes this kernel has ended for want of memory; None if unknown."""
+    try:
+        lines = _KERNEL_COUNTERS.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    counts = [line.split()[1] for line in lines if line.startswith("oom_kill ")]
+    return int(counts[0]) if counts else None
 
 
 def _visible_devices(spec: FitSpec, inherited: str | None) -> str:

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from executors import checkpoint
 from executors.bundle import write_bundle
 from executors.contract import Failed, FitSpec, Outcome, Report, Stopped, Succeeded
 from executors.dataset import FitData, fit_data
@@ -48,6 +49,7 @@ def fit_once(spec: FitSpec, *, tell: Callable[[Report], None], should_stop: Call
     prediction = trainer.predict(trained.files, trained.outline, data.panel, data.test)
     judged = judge(data, prediction, training_type=spec.training_type)
     path, digest = write_bundle(session, trained, judged)
+    checkpoint.discard(spec.checkpoint_dir, fence=spec.fence)
     return Succeeded(bundle=str(path), bundle_sha256=digest, metrics=judged.metrics)
 
 

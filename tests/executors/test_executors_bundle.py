@@ -114,6 +114,29 @@ def test_nothing_of_the_test_rows_goes_into_a_model(
     assert before["predictions.parquet"] != after["predictions.parquet"]
 
 
+@pytest.mark.parametrize("family", SMALL)
+def test_a_prediction_depends_on_its_symbol_s_rows_up_to_its_own_alone(
+    make_spec: SpecMaker, tmp_path: Path, panel: Panel, family: str
+) -> None:
+    """Features later or of another symbol change no bit; an own earlier one changes the LSTM's."""
+    bundle = load_bundle(fitted(make_spec(family=family, params=SMALL[family])))
+    frames = {symbol: symbol_frame(symbol, place) for place, symbol in enumerate(SYMBOLS)}
+    for frame in frames.values():
+        frame.loc[300:, "f0"] = 5.0
+    frames["BBB"]["f1"] = -3.0
+    later = write_panel(tmp_path / "later", frames)
+    rows = np.concatenate(
+        [np.arange(own.start, own.start + 300) for own in map(panel.rows_of, ("AAA", "CCC"))]
+    )
+    assert bundle.predict(later, rows).tobytes() == bundle.predict(panel, rows).tobytes()
+    changed = bundle.predict(later, rows + 200) != bundle.predict(panel, rows + 200)
+    assert changed.any()
+    frames["AAA"].loc[296, "f0"] = 9.0
+    earlier = bundle.predict(write_panel(tmp_path / "earlier", frames), np.arange(299, 300))
+    before = bundle.predict(later, np.arange(299, 300))
+    assert (earlier != before).all() == (family == "LSTM")
+
+
 def test_preprocessing_is_fitted_on_the_training_rows_alone(make_spec: SpecMaker, tmp_path: Path) -> None:
     """Other values in the validation rows change the network, not what is subtracted and divided by."""
     frames = {symbol: symbol_frame(symbol, place) for place, symbol in enumerate(SYMBOLS)}

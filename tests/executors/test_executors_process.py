@@ -14,6 +14,7 @@ import psutil
 import pytest
 from executor_children import await_end, await_outcome, await_report, started
 
+from executors import process
 from executors.contract import Checkpointed, Failed, FitSpec, Progressed, Started, Stopped, Succeeded
 from executors.process import Child, child_environment
 
@@ -36,7 +37,7 @@ def endless(make_spec: SpecMaker, tmp_path: Path) -> Iterator[Child]:
 def test_a_fit_in_a_child_reports_its_way_and_ends_with_a_bundle(
     make_spec: SpecMaker, tmp_path: Path
 ) -> None:
-    """Started, progress, checkpoints and Succeeded come up the pipe; the log has the same lines."""
+    """Started, progress, checkpoints and Succeeded come up the pipe; the log tells the same in words."""
     spec = make_spec(params={"rounds": 30, "chunk_rounds": 10}, checkpoint_rounds=10)
     child = started(spec, tmp_path)
     begun = await_report(child, Started)
@@ -47,7 +48,9 @@ def test_a_fit_in_a_child_reports_its_way_and_ends_with_a_bundle(
     assert isinstance(outcome, Succeeded)
     assert outcome.bundle == str(spec.bundle_path)
     assert child.returncode == 0
-    assert '"report": "Succeeded"' in (tmp_path / "fit.log").read_text()
+    log = (tmp_path / "fit.log").read_text()
+    assert " Started " in log
+    assert f"Succeeded bundle={spec.bundle_path}" in log
 
 
 def test_sigterm_saves_the_state_and_the_next_attempt_goes_on_from_it(
@@ -79,13 +82,32 @@ def test_kill_ends_the_whole_process_group_and_is_named_as_ours(endless: Child) 
         os.killpg(endless.pid, 0)
 
 
-def test_a_child_killed_from_outside_is_taken_for_out_of_memory(endless: Child) -> None:
-    """SIGKILL that was not ours is what the kernel sends when memory runs out."""
+@pytest.mark.parametrize(
+    ("kills", "cause"), [((3, 4), "out_of_memory"), ((3, 3), "internal"), ((None, None), "out_of_memory")]
+)
+def test_sigkill_from_outside_is_out_of_memory_when_the_kernel_has_counted_one(
+    endless: Child, monkeypatch: pytest.MonkeyPatch, kills: tuple[int | None, int | None], cause: str
+) -> None:
+    """The kernel's own count decides; where there is none, memory is what is suspected."""
+    endless._memory_kills = kills[0]
+    monkeypatch.setattr(process, "memory_kills", lambda: kills[1])
     os.kill(endless.pid, signal.SIGKILL)
     outcome = await_outcome(endless)
     assert isinstance(outcome, Failed)
-    assert (outcome.cause, outcome.retryable) == ("out_of_memory", True)
+    assert (outcome.cause, outcome.retryable) == (cause, True)
+    assert "SIGKILL" in outcome.sentence
     assert "fit.log" in outcome.where
+
+
+def test_the_kernel_s_count_of_memory_kills_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The number comes from the kernel's counters, and is unknown where there are none."""
+    counters = tmp_path / "vmstat"
+    monkeypatch.setattr(process, "_KERNEL_COUNTERS", counters)
+    assert process.memory_kills() is None
+    counters.write_text("nr_free_pages 12\noom_kill 5\n")
+    assert process.memory_kills() == 5
+    counters.write_text("nr_free_pages 12\n")
+    assert process.memory_kills() is None
 
 
 def test_a_crash_is_named_by_its_signal(endless: Child) -> None:
@@ -107,16 +129,14 @@ def test_letting_go_of_a_child_ends_it(endless: Child) -> None:
 def test_what_a_child_leaves_behind_in_its_group_ends_with_it(tmp_path: Path, make_spec: SpecMaker) -> None:
     """A grandchild does not outlive the fit that started it."""
     code = "import subprocess; print(subprocess.Popen(['sleep', '1000']).pid, flush=True)"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True, text=False
-    )
-    assert process.stdout is not None
-    grandchild = int(process.stdout.readline())
-    process.stdout.close()
+    leader = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
+    assert leader.stdout is not None
+    grandchild = int(leader.stdout.readline())
+    leader.stdout.close()
     report_read, report_write = os.pipe()
     os.close(report_write)
     child = Child(
-        make_spec(), process, report_fd=report_read, lifeline_fd=os.dup(report_read), log_path=tmp_path / "x"
+        make_spec(), leader, report_fd=report_read, lifeline_fd=os.dup(report_read), log_path=tmp_path / "x"
     )
     assert child.wait(60)
     assert await_end(grandchild)
