@@ -6,8 +6,8 @@ from typing import Any
 
 from planner.cache import fingerprint
 from planner.config import RoutingConfig
-from planner.selection import Stability, stability_of
 from planner.skill import Measured, Skill
+from planner.stability import Stability, stability_of
 from planner.tables import BLOCKED, SAFE, SUSPECT, Candidate, LeakRow, RankedRow, SelectionRow
 
 

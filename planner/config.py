@@ -40,7 +40,7 @@ class RankingConfig:
     boosting_rate: float = 0.1
     boosting_bins: int = 63
     boosting_leaf_rows: int = 50
-    max_screened_features: int = 60  # boosting sees at most so many, screened inside the training fold
+    max_screened_features: int = 30  # boosting sees at most so many, screened inside the training fold
     max_symbols_alone: int = 100  # with more symbols the symbol-specific view is left out
 
 
@@ -97,13 +97,9 @@ class RoutingConfig:
     cs_stabilities: tuple[str, ...] = ("STABLE", "DRIFTING", "UNKNOWN")
     symbol_stabilities: tuple[str, ...] = ("STABLE", "UNKNOWN")
     both_strong_behavior: Literal["ROUTE_BOTH", "PREFER_CS", "PREFER_SYMBOL"] = "ROUTE_BOTH"
-    stable_overlap_min: float = 0.70
-    drifting_overlap_min: float = 0.50
-    stable_tau_min: float = 0.60
-    drifting_tau_min: float = 0.40
-    max_std_overlap: float = 0.20
-    max_std_tau: float = 0.25
-    stability_features: int = 20  # overlap is taken among so many leading features
+    stable_min_share: float = 0.2  # of the folds' mean skill, that the weakest fold has
+    drifting_min_share: float = 0.75  # of the folds, that have skill at all
+    stability_features: int = 20  # tau is taken among so many leading features
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,8 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from panel.aligned import Panel
 from planner.cache import Cache
 from planner.config import RankingConfig, config_document
@@ -35,8 +37,9 @@ def probes_of(
         }
         known = cache.find(PROBES, parts)
         if known is None:
-            ranked = ranked or RankedFeatures(panel, features, until=until)
-            measured = probe_target(panel, column, features, ranked, until=until)
+            with _one_blas_thread():
+                ranked = ranked or RankedFeatures(panel, features, until=until)
+                measured = probe_target(panel, column, features, ranked, until=until)
             cache.keep(PROBES, parts, asdict(measured))
         else:
             measured = _probes_from(known)
@@ -78,10 +81,16 @@ def skills_of(
     missing = {
         target: sorted(features) for target, features in features_by_target.items() if target not in found
     }
-    for measured in measure_targets(panel, missing, config, until=until, seed=seed, tell=tell):
-        cache.keep(SKILL, parts[measured.target], asdict(measured))
-        found[measured.target] = measured
+    with _one_blas_thread():
+        for measured in measure_targets(panel, missing, config, until=until, seed=seed, tell=tell):
+            cache.keep(SKILL, parts[measured.target], asdict(measured))
+            found[measured.target] = measured
     return [found[target] for target in sorted(found)]
+
+
+def _one_blas_thread() -> threadpool_limits:
+    """Keep BLAS on one thread: for small matrices beside other work its waiting costs more than it computes."""
+    return threadpool_limits(limits=1, user_api="blas")
 
 
 def _probes_from(record: Mapping[str, Any]) -> Probes:

@@ -29,6 +29,7 @@ Ints = npt.NDArray[np.int64]
 _MOST_LAGS = 16
 _PAST_WINDOWS = 4
 _RATIO_BINS_PER_UNIT = 2_000.0
+_RATIO_ROWS = 20_000
 _FEWEST_DISTINCT = 50
 _FEWEST_OVERLAP = 30
 
@@ -224,6 +225,8 @@ def _ratio_spikes(
     rows = np.concatenate([ranked.rows[symbol] for symbol in panel.symbols])
     label = values[rows]
     known = np.concatenate([_shifted(values[ranked.rows[symbol]], -horizon) for symbol in panel.symbols])
+    every = max(1, len(rows) // _RATIO_ROWS)
+    rows, label, known = rows[::every], label[::every], known[::every]
     spikes = np.zeros(len(features))
     if column.task != "regression" or len(np.unique(label[np.isfinite(label)])) < _FEWEST_DISTINCT:
         return spikes

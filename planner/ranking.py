@@ -133,7 +133,7 @@ def _verdict(cell: Skill, q_value: float | None, config: RankingConfig) -> tuple
     test = f"{numbers}, z {cell.z:.2f}, q {q_value:.2g}"
     line = config.false_discovery_rate
     if q_value > line:
-        return False, f"dropped: {test} above {line:g}: as likely as not by luck over {cell.shifts} shifts"
+        return False, f"dropped: {test} above {line:g}: not told apart from luck by {cell.shifts} shifts"
     if cell.low <= none:
         return False, f"dropped: {test}: the interval reaches down to no skill ({none:g})"
     last, overall = cell.folds[-1].score - none, cell.score - none

@@ -1,30 +1,16 @@
 """Feature selection inside the training folds: chosen in each fold by itself, kept when chosen steadily."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from planner.config import RoutingConfig, SelectionConfig
+from planner.config import SelectionConfig
 from planner.rounding import rounded
 from planner.skill import FoldView, Skill
-from planner.tables import DIVERGED, DRIFTING, SAFE, STABLE, UNKNOWN, SelectionRow
+from planner.tables import SAFE, SelectionRow
 
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stability:
-    """How alike the folds' feature rankings are: a label, overlaps and taus of neighbouring folds."""
-
-    label: str
-    mean_overlap: float | None = None
-    std_overlap: float | None = None
-    mean_tau: float | None = None
-    std_tau: float | None = None
-    snapshots: int = 0
 
 
 def select_features(
@@ -43,7 +29,7 @@ def select_features(
     """
     if not cell.folds:
         return []
-    shares = np.stack([_importance(fold) for fold in cell.folds])  # (folds, features)
+    shares = np.stack([importance_of(fold) for fold in cell.folds])  # (folds, features)
     chosen = np.stack(
         [_chosen(fold, share, config, horizon_bars) for fold, share in zip(cell.folds, shares, strict=True)]
     )
@@ -66,8 +52,8 @@ def select_features(
             frequency=rounded(frequency[place]),
             importance=rounded(importance[place]),
             rank_correlation=rounded(np.mean([fold.correlation[place] for fold in cell.folds])),
-            ridge_importance=rounded(np.mean([_share(fold.ridge)[place] for fold in cell.folds])),
-            boosting_importance=rounded(np.mean([_share(fold.gain)[place] for fold in cell.folds])),
+            ridge_importance=rounded(np.mean([share_of(fold.ridge)[place] for fold in cell.folds])),
+            boosting_importance=rounded(np.mean([share_of(fold.gain)[place] for fold in cell.folds])),
             folds=len(cell.folds),
             leakage_verdict=verdicts.get(cell.features[place], SAFE),
         )
@@ -76,56 +62,17 @@ def select_features(
     return sorted(rows, key=lambda row: row.position or len(rows) + 1)
 
 
-def stability_of(cell: Skill, config: RoutingConfig) -> Stability:
-    """Compare neighbouring folds: Jaccard overlap of the leading features, Kendall's tau of all importances.
+def importance_of(fold: FoldView) -> Floats:
+    """Return each feature's importance in a fold, (features,) summing to 1.
 
-    Too few folds or features: UNKNOWN. A spread over its limit or a mean under the drifting limits: DIVERGED.
+    It is the mean of three shares: of absolute rank correlation, ridge coefficients and boosting gain.
     """
-    if len(cell.folds) < 2 or len(cell.features) < 3:
-        return Stability(label=UNKNOWN, snapshots=len(cell.folds))
-    shares = [_importance(fold) for fold in cell.folds]
-    leading = max(2, min(config.stability_features, len(cell.features) // 3))
-    tops = [set(np.argsort(-share, kind="stable")[:leading].tolist()) for share in shares]
-    overlaps = [len(one & two) / len(one | two) for one, two in pairwise(tops)]
-    taus = [_tau(one, two) for one, two in pairwise(shares)]
-    found = Stability(
-        label=UNKNOWN,
-        mean_overlap=rounded(np.mean(overlaps)),
-        std_overlap=rounded(np.std(overlaps)),
-        mean_tau=rounded(np.mean(taus)),
-        std_tau=rounded(np.std(taus)),
-        snapshots=len(shares),
-    )
-    return Stability(
-        label=stability_label(found, config),
-        mean_overlap=found.mean_overlap,
-        std_overlap=found.std_overlap,
-        mean_tau=found.mean_tau,
-        std_tau=found.std_tau,
-        snapshots=found.snapshots,
-    )
-
-
-def stability_label(found: Stability, config: RoutingConfig) -> str:
-    """Return STABLE, DRIFTING or DIVERGED for measured overlaps and taus, UNKNOWN where there are none."""
-    if found.mean_overlap is None or found.mean_tau is None:
-        return UNKNOWN
-    if (found.std_overlap or 0.0) > config.max_std_overlap or (found.std_tau or 0.0) > config.max_std_tau:
-        return DIVERGED
-    if found.mean_overlap >= config.stable_overlap_min and found.mean_tau >= config.stable_tau_min:
-        return STABLE
-    if found.mean_overlap >= config.drifting_overlap_min and found.mean_tau >= config.drifting_tau_min:
-        return DRIFTING
-    return DIVERGED
-
-
-def _importance(fold: FoldView) -> Floats:
-    """Mean of three shares: absolute rank correlation, ridge coefficients, boosting gain."""
-    parts = [_share(fold.correlation), _share(fold.ridge), _share(fold.gain)]
+    parts = [share_of(fold.correlation), share_of(fold.ridge), share_of(fold.gain)]
     return np.asarray(np.mean(parts, axis=0))
 
 
-def _share(values: Sequence[float]) -> Floats:
+def share_of(values: Sequence[float]) -> Floats:
+    """Return absolute values scaled to sum 1; even shares when all are zero."""
     size = np.abs(np.asarray(values, dtype=np.float64))
     total = size.sum()
     return size / total if total > 0 else np.full(len(size), 1.0 / len(size))
@@ -136,7 +83,7 @@ def _chosen(
 ) -> npt.NDArray[np.bool_]:
     effective = max(1.0, fold.train_timestamps / horizon_bars)  # windows that do not overlap
     clear = np.abs(np.asarray(fold.correlation)) * np.sqrt(effective) >= config.noise_line
-    used = _share(fold.gain) > 1.0 / len(share)
+    used = share_of(fold.gain) > 1.0 / len(share)
     leading = np.zeros(len(share), dtype=bool)
     leading[np.argsort(-share, kind="stable")[: config.max_features]] = True
     return np.asarray(leading & (clear | used))
@@ -172,12 +119,3 @@ def _reasons(
     for place in spare[: max(0, min(config.min_features, config.max_features) - len(kept))]:
         reasons[place] = (True, f"{reasons[place][1]}; taken to have {config.min_features}")
     return reasons
-
-
-def _tau(one: Floats, two: Floats) -> float:
-    """Kendall's tau-b of two importance vectors."""
-    upper = np.triu_indices(len(one), k=1)
-    first = np.sign(one[:, None] - one[None, :])[upper]
-    second = np.sign(two[:, None] - two[None, :])[upper]
-    scale = np.sqrt((first**2).sum() * (second**2).sum())
-    return float((first * second).sum() / scale) if scale > 0 else 0.0
