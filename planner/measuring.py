@@ -1,6 +1,7 @@
 """Probes and skill through the cache: only what is not known yet is measured."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -88,9 +89,10 @@ def skills_of(
     return [found[target] for target in sorted(found)]
 
 
-def _one_blas_thread() -> threadpool_limits:
-    """Keep BLAS on one thread: for small matrices beside other work its waiting costs more than it computes."""
-    return threadpool_limits(limits=1, user_api="blas")
+def _one_blas_thread() -> AbstractContextManager[object]:
+    """Keep BLAS on one thread: for small matrices beside other work its waiting costs more than it gains."""
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    return limits
 
 
 def _probes_from(record: Mapping[str, Any]) -> Probes:
