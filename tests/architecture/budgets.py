@@ -56,10 +56,8 @@ def measure(paths: list[Path]) -> Tree:
         text = path.read_text(encoding="utf-8")
         where = str(path.relative_to(ROOT))
         file_lines[where] = text.count("\n")
-        code_lines += sum(
-            1 for line in text.splitlines() if line.strip() and not line.strip().startswith("#")
-        )
         module = ast.parse(text)
+        code_lines += _code_lines(module, text)
         functions.extend(_functions(module, where))
         undocumented.extend(_undocumented(module, where))
         broad.extend(_broad_excepts(module, where))
@@ -77,6 +75,21 @@ def measure(paths: list[Path]) -> Tree:
 def quantile(values: list[int], share: float) -> float:
     """The value below which the share of the values lies."""
     return statistics.quantiles(values, n=100, method="inclusive")[round(share * 100) - 1]
+
+
+def _code_lines(module: ast.Module, text: str) -> int:
+    """Lines that hold code: neither empty, nor a comment, nor part of a docstring."""
+    prose: set[int] = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.Module | Definition) and ast.get_docstring(node, clean=False) is not None:
+            first = node.body[0]
+            prose.update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
+    lines = enumerate(text.splitlines(), start=1)
+    return sum(
+        1
+        for number, line in lines
+        if number not in prose and line.strip() and not line.strip().startswith("#")
+    )
 
 
 def _functions(module: ast.Module, where: str) -> Iterator[Function]:
@@ -109,10 +122,14 @@ def _undocumented_in(scope: ast.Module | ast.ClassDef, where: str) -> Iterator[s
 
 
 def _broad_excepts(module: ast.Module, where: str) -> Iterator[str]:
+    """Clauses that catch everything and keep it; one that cleans up and raises again hides nothing."""
     for node in ast.walk(module):
-        if isinstance(node, ast.ExceptHandler) and (
-            node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"}
-        ):
+        if not isinstance(node, ast.ExceptHandler):
+            continue
+        is_broad = node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"}
+        last = node.body[-1]
+        passes_on = isinstance(last, ast.Raise) and last.exc is None
+        if is_broad and not passes_on:
             yield f"{where}:{node.lineno}"
 
 
