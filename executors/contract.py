@@ -46,7 +46,8 @@ class FitSpec:
         threads: of the numeric libraries in the child.
         checkpoint_dir: directory of the fit's checkpoints, one sub-directory per fence.
         checkpoint_seconds: longest time between two checkpoints.
-        checkpoint_rounds: most steps (boosting rounds, batches) between two checkpoints.
+        checkpoint_rounds: most steps (boosting rounds, batches) between two checkpoints; a boosted fit
+            has states at the ends of its chunks only (parameter chunk_rounds).
         bundle_path: the directory the finished bundle appears under.
     """
 

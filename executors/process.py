@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -186,11 +187,11 @@ class Child:
             self._signal_group(signal.SIGKILL)
 
     def wait(self, timeout_seconds: float | None = None) -> bool:
-        """Wait until the child has ended, reading nothing; return whether it has."""
+        """Wait until the child has ended; return whether it has. What it reports meanwhile is kept."""
         if self.returncode is None:
             descriptor = os.pidfd_open(self.pid)
             try:
-                _wait_readable(descriptor, timeout_seconds)
+                self._wait_for(descriptor, timeout_seconds)
             finally:
                 os.close(descriptor)
         return self.returncode is not None
@@ -201,6 +202,23 @@ class Child:
             if descriptor is not None:
                 os.close(descriptor)
         self._report_fd = self._lifeline_fd = None
+
+    def _wait_for(self, process_descriptor: int, timeout_seconds: float | None) -> None:
+        """Wait for the end of the process, emptying the pipe so that the child never waits for us."""
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        poll = select.poll()
+        poll.register(process_descriptor, select.POLLIN)
+        if self._report_fd is not None:
+            poll.register(self._report_fd, select.POLLIN)
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            ready = dict(poll.poll(None if left is None else left * 1000))
+            if process_descriptor in ready or not ready:
+                return
+            piece = self._read_all()
+            self._unread += piece
+            if not piece and self._report_fd is not None:
+                poll.unregister(self._report_fd)  # closed at the other end
 
     def _read_all(self) -> bytes:
         pieces: list[bytes] = []
@@ -281,13 +299,11 @@ def _visible_devices(spec: FitSpec, inherited: str | None) -> str:
 
 
 def _has_ended(pid: int) -> bool:
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def _wait_readable(descriptor: int, timeout_seconds: float | None) -> None:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    poll.poll(None if timeout_seconds is None else timeout_seconds * 1000)
+    """Return whether our child `pid` has ended, without taking its exit code away."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # someone else in this process has waited for it
+        return True
 
 
 def _signal_name(number: int) -> str:

@@ -15,7 +15,7 @@ import pytest
 from executor_children import await_end, await_outcome, await_report, started
 
 from executors import process
-from executors.contract import Checkpointed, Failed, FitSpec, Progressed, Started, Stopped, Succeeded
+from executors.contract import Checkpointed, Failed, FitSpec, Progressed, Started, Stopped, Succeeded, encode
 from executors.process import Child, child_environment
 
 SpecMaker = Callable[..., FitSpec]
@@ -180,6 +180,22 @@ def test_waiting_has_an_end(endless: Child) -> None:
     """A wait with a time limit comes back while the child lives."""
     assert not endless.wait(0.0)
     assert endless.outcome() is None
+
+
+def test_waiting_takes_in_more_reports_than_the_pipe_holds(make_spec: SpecMaker, tmp_path: Path) -> None:
+    """A child that reports a lot is never held up by a parent that only waits for its end."""
+    line = encode(Progressed(step=1, steps_total=2))
+    count = 4 * 65536 // len(line)
+    report_read, report_write = os.pipe()
+    os.set_blocking(report_read, False)
+    code = f"import os; [os.write({report_write}, {line!r}) for _ in range({count})]"
+    leader = subprocess.Popen([sys.executable, "-c", code], pass_fds=(report_write,), start_new_session=True)
+    os.close(report_write)
+    lifeline = os.dup(report_read)
+    child = Child(make_spec(), leader, report_fd=report_read, lifeline_fd=lifeline, log_path=tmp_path / "x")
+    assert child.wait(60)
+    assert len(child.reports()) == count
+    child.close()
 
 
 def test_reports_of_a_torn_line_are_left_out(endless: Child) -> None:

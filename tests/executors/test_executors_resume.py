@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -157,6 +158,49 @@ def test_a_fit_that_forgets_part_of_its_state_is_found_out(
     monkeypatch.setattr(owner, name, make_replacement())  # a new process counts from the beginning
     assert not killed_at(replace(spec, fence=2), 10**9, steps)
     assert contents(spec.bundle_path) != expected or not is_ascending(steps)
+
+
+@pytest.mark.parametrize("call", ["fsync", "rename"])
+@pytest.mark.parametrize("number", [1, 2, 5, 9, 14])
+def test_a_fit_killed_in_the_midst_of_saving_goes_on_from_the_state_before(
+    make_spec: SpecMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    """Whichever write to disk is the last one, half a state is never taken for a whole one."""
+    spec = make_spec(**FAMILIES["LightGBM"] | {"family": "LightGBM"})
+    expected = whole(spec, tmp_path)
+    owner = os if call == "fsync" else Path
+    original = getattr(owner, call)
+    seen = itertools.count(1)
+
+    def dying(*arguments: Any) -> Any:
+        if next(seen) == number:
+            raise Killed
+        return original(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, call, dying)
+        died = killed_at(spec, 10**9, [])
+    assert died == (call == "fsync" or number < 9)  # there are six renames: five states and the bundle
+    assert not killed_at(replace(spec, fence=2), 10**9, [])
+    assert contents(spec.bundle_path) == expected
+
+
+@pytest.mark.slow
+def test_a_child_killed_at_random_moments_ends_with_the_same_bytes(
+    make_spec: SpecMaker, tmp_path: Path
+) -> None:
+    """Wherever SIGKILL hits, start-up, training or saving, the next attempt goes on as if unhurt."""
+    params = {"rounds": 100, "patience": 100, "chunk_rounds": 5, "row_share": 0.6, "feature_share": 0.5}
+    spec = make_spec(params=params, checkpoint_rounds=5)
+    expected = whole(spec, tmp_path)
+    luck = np.random.default_rng(8)
+    for fence in range(1, 5):
+        child = started(replace(spec, fence=fence), tmp_path)
+        child.wait(luck.uniform(0.1, 1.0))
+        child.kill()
+        await_outcome(child)
+    assert isinstance(await_outcome(started(replace(spec, fence=5), tmp_path)), Succeeded)
+    assert contents(spec.bundle_path) == expected
 
 
 @pytest.mark.slow
