@@ -42,14 +42,15 @@ def completed(settings: Settings, document: Mapping[str, Any], found: Descriptio
     Raises:
         PlanRejected: says what is wrong, where in the document, and the nearest right name.
     """
-    check_jobs(document, found, source=source)
-    return complete_plan(
+    plan = complete_plan(
         document,
         family_of=family_entry,
         training=_training(settings, document),
         data=found.data(),
         source=source,
     )
+    check_jobs(document, found, source=source)
+    return plan
 
 
 def rehearse(settings: Settings, document: Mapping[str, Any], *, source: str) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,15 +39,34 @@ class Intake:
         self._settings, self._store, self._inbox = settings, store, inbox
         self._place = Workplace.of(settings)
         self._in_hand: deque[_InHand] = deque()
+        self._judging: str | None = None
+        self._blamed: dict[str, str] = {}
 
     @property
     def busy(self) -> frozenset[str]:
         """The names in the drop folder that are being judged."""
-        return frozenset(one.dropped.name for one in self._in_hand)
+        return frozenset((*(one.dropped.name for one in self._in_hand), *self._blamed))
+
+    def turn(self, *, look: bool, moved_in: Collection[str] = ()) -> None:
+        """Carry on with what is in hand, and look through the drop folder if told to.
+
+        Raises:
+            StoreError: the event log does not answer; the same again at the next turn.
+        """
+        try:
+            self._refuse_blamed()
+            if look:
+                self.scan(moved_in=moved_in)
+            self.tick()
+        except StoreError:
+            self._judging = None
+            raise
+        self._judging = None
 
     def scan(self, *, moved_in: Collection[str] = ()) -> None:
         """Look through the drop folder and take in hand what is complete; refuse what can never be."""
         for one in self._inbox.scan(moved_in=moved_in, busy=self.busy):
+            self._judging = one.name
             match one:
                 case Unfit(name=name, refused=refused):
                     self._refuse(
@@ -68,6 +86,7 @@ class Intake:
         if not self._in_hand:
             return
         first = self._in_hand[0]
+        self._judging = first.dropped.name
         try:
             if first.survey is None:
                 first.survey = Survey(self._settings, first.document, source=first.source)
@@ -95,31 +114,26 @@ class Intake:
         }
         self._move(first.dropped.name, plan_id=accepted.plan_id, receipt=receipt)
 
-    @contextmanager
-    def surviving(self) -> Iterator[None]:
-        """Inside, a plan that breaks the judging itself is refused: no plan stops the daemon.
+    def blame(self, error: Exception) -> bool:
+        """Hold an unforeseen error against the plan that was being judged; the next turn refuses that plan.
 
-        A database that does not answer, and an error that has nothing to do with a plan, pass.
+        Returns:
+            Whether there was such a plan: no plan stops the daemon, and none takes its neighbours with it.
         """
-        try:
-            yield
-        except StoreError:
-            raise
-        except Exception as error:  # the edge of the service's loop
-            name = self._inbox.considered or next(iter(self.busy), None)
-            if name is None:
-                raise
-            log.exception("a plan could not be judged", name=name)
-            self._in_hand = deque(one for one in self._in_hand if one.dropped.name != name)
-            self._refuse(
-                name,
-                PlanRejected(
-                    source=f"inbox/{name}",
-                    place="",
-                    sentence=f"it could not be judged: {type(error).__name__}: {error}",
-                    fix="The whole traceback is in the daemon's log",
-                ),
-            )
+        name = self._inbox.considered or self._judging
+        self._judging = self._inbox.considered = None
+        if name is None:
+            return False
+        self._in_hand = deque(one for one in self._in_hand if one.dropped.name != name)
+        self._blamed[name] = f"{type(error).__name__}: {error}"
+        return True
+
+    def _refuse_blamed(self) -> None:
+        for name, problem in list(self._blamed.items()):
+            fix = "The whole traceback is in the daemon's log"
+            sentence = f"it could not be judged: {problem}"
+            self._refuse(name, PlanRejected(source=f"inbox/{name}", place="", sentence=sentence, fix=fix))
+            del self._blamed[name]
 
     def close(self) -> None:
         """Drop what is in hand: it lies where it lay and is taken again after the next start."""

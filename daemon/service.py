@@ -187,8 +187,8 @@ class Service:
                     self.host.stopping = "nothing is left to do"
             except DatabaseUnavailable as error:
                 log.warning("the event log does not answer; trying again", cause=str(error))
-            except Exception:  # the edge of the service's loop
-                failed_turns += 1
+            except Exception as error:  # the edge of the service's loop
+                failed_turns += 0 if self.intake.blame(error) else 1
                 log.exception("a turn failed", failed_turns=failed_turns)
                 if failed_turns >= FAILED_TURNS_MAX:
                     raise
@@ -222,11 +222,8 @@ class Service:
 
     def _turn(self) -> None:
         rang = self.host.turn()
-        if RESCAN in rang or self.inbox.unsettled:
-            with self.intake.surviving():
-                self.intake.scan(moved_in=self._watcher.moved_in())
-        with self.intake.surviving():
-            self.intake.tick()
+        look = RESCAN in rang or self.inbox.unsettled
+        self.intake.turn(look=look, moved_in=self._watcher.moved_in() if look else ())
         if ALIVE in rang:
             self._notifier.alive(self.status())
 

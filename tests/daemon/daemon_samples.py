@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from daemon.admission import family_entry
 from daemon.settings import Settings
-from store import EventRow, PlanStore
+from executors.contract import Failed, Outcome, Report, Started, Succeeded
+from store import EventRow, PlanStore, complete_plan
 
 PATIENCE_SECONDS = 120.0
 TARGET = "fwd_ret_1d"
@@ -109,3 +111,92 @@ def all_events(store: PlanStore, *kinds: str) -> list[EventRow]:
     while page := store.events(after=found[-1].seq if found else 0, kinds=kinds or None):
         found.extend(page)
     return found
+
+
+class FakeClock:
+    """A clock that moves when told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class FakeChild:
+    """A child that says what a test tells it to say; it is nobody's process."""
+
+    pid = 2**22 + 1  # beyond every pid
+
+    def __init__(self) -> None:
+        self.said: list[Report] = []
+        self.ends_with: Outcome | None = None
+        self.returncode: int | None = None
+        self.was_asked_to_stop = self.was_killed = self.was_closed = False
+
+    def fileno(self) -> int:
+        """No descriptor."""
+        return -1
+
+    def says(self, *reports: Report) -> None:
+        """Report something."""
+        self.said.extend(reports)
+
+    def ends(self, outcome: Outcome) -> None:
+        """End with a last word."""
+        self.said.append(outcome)
+        self.ends_with, self.returncode = outcome, 0
+
+    def reports(self) -> list[Report]:
+        """What was said since the last call."""
+        said, self.said = self.said, []
+        return said
+
+    def outcome(self) -> Outcome | None:
+        """The last word."""
+        return self.ends_with
+
+    def stop(self) -> None:
+        """Remember that it was asked."""
+        self.was_asked_to_stop = True
+
+    def kill(self) -> None:
+        """End without a word of its own."""
+        self.was_killed = True
+        if self.returncode is None:
+            self.ends(Failed(cause="internal", sentence="ended", where="", retryable=True))
+
+    def wait(self, timeout_seconds: float | None = None) -> bool:
+        """Whether it has ended."""
+        return self.returncode is not None
+
+    def close(self) -> None:
+        """Remember that it was let go."""
+        self.was_closed = True
+
+
+STARTED = Started(
+    device_requested="cpu",
+    device_used="cpu",
+    device_reason="a family of the CPU stage",
+    pid=FakeChild.pid,
+    rows_train=70,
+    rows_valid=10,
+    rows_test=20,
+)
+
+
+def succeeded(bundle: Path) -> Succeeded:
+    """A success with a bundle somewhere."""
+    return Succeeded(bundle=str(bundle), bundle_sha256="0" * 64, metrics={"score": 0.1})
+
+
+def accept(store: PlanStore, *jobs: Mapping[str, Any], **metadata: Any) -> str:
+    """Accept a plan without looking at any data; returns its id."""
+    plan = complete_plan(
+        document(*jobs, **metadata),
+        family_of=family_entry,
+        training={"seed": 42},
+        data={"panel_key": "d_1", "panel_path": "nowhere", "output": "o"},
+    )
+    return store.accept(plan, source="test", name="test").plan_id

@@ -1,0 +1,211 @@
+"""The dispatcher fills free slots with ready fits, in the order the store gives, and never more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from daemon_samples import FakeChild, FakeClock, accept, all_events, job, settings_in, succeeded
+
+from daemon.dispatcher import Dispatcher
+from daemon.identity import own_identity
+from daemon.news import FitRescued, News, PlanFinished
+from daemon.rescuer import Rescuer
+from daemon.runner import FitProcess
+from daemon.workplace import FitPlaces
+from executors.contract import FitSpec, Stopped
+from store import DatabaseUnavailable, PlanStore, open_store
+
+
+class Stage:
+    """A dispatcher whose children are fakes."""
+
+    def __init__(self, directory: Path, url: str) -> None:
+        self.store = open_store(url)
+        self.clock = FakeClock()
+        self.specs: list[FitSpec] = []
+        self.children: list[FakeChild] = []
+        self.news: list[News] = []
+        self.fails_to_start: OSError | None = None
+        self.settings = settings_in(directory, cpu_slots=2, gpu_slots=1, params={"LSTM": {"epochs": 3}})
+
+    def begin(self, spec: FitSpec, _places: FitPlaces) -> FitProcess:
+        """Start a fake."""
+        if self.fails_to_start is not None:
+            raise self.fails_to_start
+        self.specs.append(spec)
+        self.children.append(FakeChild())
+        return self.children[-1]
+
+    def dispatcher(self, **more: object) -> Dispatcher:
+        """A dispatcher over the store."""
+        return Dispatcher(
+            self.settings,
+            self.store,
+            worker=own_identity().worker,
+            tell=self.news.append,
+            begin=self.begin,
+            clock=self.clock,
+            **more,
+        )
+
+    def end_all(self) -> None:
+        """Let all running children succeed."""
+        for child in self.children:
+            if child.returncode is None:
+                child.ends(succeeded(Path("bundle")))
+
+
+@pytest.fixture
+def stage(tmp_path: Path, sqlite_url: str) -> Iterator[Stage]:
+    """A stage on a fresh store."""
+    made = Stage(tmp_path, sqlite_url)
+    yield made
+    made.store.close()
+
+
+def test_slots_are_filled_and_not_more(stage: Stage) -> None:
+    """Of five ready fits two run in two slots; each end makes place for the next; the plan's end is told."""
+    jobs = [job(["LightGBM"], target=f"y_{number}") for number in range(5)]
+    plan_id = accept(stage.store, *jobs)
+    dispatcher = stage.dispatcher()
+    for running, begun in ((2, 2), (2, 4), (1, 5)):
+        dispatcher.tick()
+        assert (len(dispatcher.running), len(stage.specs)) == (running, begun)
+        stage.end_all()
+    dispatcher.tick()
+    assert dispatcher.running == []
+    assert len(all_events(stage.store, "FitSucceeded")) == 5
+    (finished,) = [news for news in stage.news if isinstance(news, PlanFinished)]
+    assert (finished.plan_id, finished.succeeded) == (plan_id, 5)
+
+
+def test_the_gpu_stage_waits_for_the_cpu_stage(stage: Stage) -> None:
+    """No GPU fit starts while a CPU fit of its plan is open, though its slot is free."""
+    accept(stage.store, job(["LightGBM", "LSTM", "XGBoost"]))
+    dispatcher = stage.dispatcher()
+    dispatcher.tick()
+    assert [spec.family for spec in stage.specs] == ["LightGBM", "XGBoost"]
+    stage.children[0].ends(succeeded(Path("bundle")))
+    dispatcher.tick()
+    assert len(stage.specs) == 2
+    stage.end_all()
+    dispatcher.tick()
+    assert [spec.family for spec in stage.specs][2:] == ["LSTM"]
+    assert stage.specs[2].device_requested == "cuda:0"
+
+
+def test_a_spec_says_what_the_plan_says(stage: Stage, tmp_path: Path) -> None:
+    """Features, leaks, seed and parameters reach the child; paths lie in the installation."""
+    accept(
+        stage.store,
+        job(["lstm"], symbol="AAA", features=["f1", "f2"], blocked_features=["f9"]),
+        training={"seed": 5, "test_share": 0.3},
+    )
+    stage.dispatcher().tick()
+    (spec,) = stage.specs
+    assert (spec.family, spec.symbol, spec.training_type) == ("LSTM", "AAA", "symbol_specific")
+    assert (spec.features, spec.blocked_features) == (("f1", "f2"), ("f9",))
+    assert (spec.seed, spec.test_share, dict(spec.params)) == (5, 0.3, {"epochs": 3})
+    assert (spec.attempt, spec.panel_key) == (1, "d_1")
+    assert spec.bundle_path.is_relative_to(tmp_path / "output" / "o" / "models")
+    assert spec.checkpoint_dir.is_relative_to(tmp_path / "results" / "work")
+
+
+def test_only_the_plans_asked_for_are_touched(stage: Stage) -> None:
+    """A drain of one plan leaves the fits of others alone."""
+    accept(stage.store, job(target="y_1"))
+    wanted = accept(stage.store, job(target="y_2"))
+    dispatcher = stage.dispatcher(plans=[wanted])
+    dispatcher.tick()
+    assert [spec.target for spec in stage.specs] == ["y_2"]
+
+
+def test_an_idle_dispatcher_does_not_write(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nothing new and nothing ready only the head of the log is asked for; after a second all is."""
+    claims: list[str] = []
+    real = stage.store.claim
+
+    def counted(worker: str, **more: object) -> object:
+        claims.append(str(more["stage"]))
+        return real(worker, **more)
+
+    monkeypatch.setattr(stage.store, "claim", counted)
+    dispatcher = stage.dispatcher()
+    for _ in range(5):
+        dispatcher.tick()
+    assert claims == ["cpu", "gpu"]
+    stage.clock.now += 1.5
+    dispatcher.tick()
+    assert claims == ["cpu", "gpu"] * 2
+    accept(stage.store)
+    dispatcher.tick()
+    assert len(stage.specs) == 1
+
+
+def test_a_child_that_cannot_start_is_a_failed_attempt(stage: Stage) -> None:
+    """When no process can be had the attempt fails in words, the slot is free, and the fit is tried again."""
+    accept(stage.store)
+    stage.fails_to_start = OSError("no more processes")
+    dispatcher = stage.dispatcher()
+    dispatcher.tick()
+    assert dispatcher.running == []
+    (failed,) = all_events(stage.store, "FitFailed")
+    assert failed.data["sentence"] == "no more processes"
+    assert failed.data["retry"]
+
+
+def test_stopping_claims_nothing_more(stage: Stage) -> None:
+    """After the word to stop, fits that end leave their slots empty."""
+    accept(stage.store, *[job(target=f"y_{number}") for number in range(4)])
+    dispatcher = stage.dispatcher()
+    dispatcher.tick()
+    dispatcher.ask_to_stop("shutdown")
+    assert all(child.was_asked_to_stop for child in stage.children)
+    stage.children[0].ends(Stopped(step=3))
+    dispatcher.tick()
+    assert len(dispatcher.running) == 1
+    dispatcher.end_all()
+    assert dispatcher.running == []
+    assert len(stage.specs) == 2
+    assert {fit.state for fit in stage.store.reading.fits()} == {"ready"}
+
+
+def test_a_silent_database_stops_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tick while the event log does not answer is a tick without claims."""
+    accept(stage.store)
+
+    def silent(*_words: object, **_more: object) -> None:
+        raise DatabaseUnavailable(url="db", cause="away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PlanStore, "claim", silent)
+        dispatcher = stage.dispatcher()
+        dispatcher.tick()
+        assert dispatcher.running == []
+    dispatcher.tick()
+    assert len(dispatcher.running) == 1
+
+
+def test_the_rescuer_takes_back_from_the_dead(stage: Stage) -> None:
+    """The fits of a process of this host that is gone are ready at once; those of a living one are not."""
+    accept(stage.store, job(target="y_1"), job(target="y_2"))
+    here = own_identity()
+    dead = here.worker.rsplit("/", 1)[0] + "/1"
+    stage.store.claim(dead, stage="cpu", limit=1, lease_seconds=3600)
+    stage.store.claim(here.worker, stage="cpu", limit=1, lease_seconds=3600)
+    (rescue,) = Rescuer(stage.store, here, tell=stage.news.append).rescue()
+    assert (rescue.worker, rescue.cause) == (dead, "daemon gone")
+    assert sorted(fit.state for fit in stage.store.reading.fits()) == ["claimed", "ready"]
+    assert [type(news) for news in stage.news] == [FitRescued]
+
+
+def test_a_rescue_can_wait_for_the_database(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the event log does not answer nothing is rescued and nothing breaks."""
+
+    def silent(*_words: object, **_more: object) -> None:
+        raise DatabaseUnavailable(url="db", cause="away")
+
+    monkeypatch.setattr(PlanStore, "rescue", silent)
+    assert Rescuer(stage.store, own_identity()).rescue() == ()

@@ -1,0 +1,73 @@
+"""A worker's name tells whether its process can still be alive."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from daemon.identity import Identity, is_dead, is_stopped, own_identity, start_ticks
+
+
+def test_the_name_gives_the_identity_back() -> None:
+    """A worker's name holds everything an identity has."""
+    here = own_identity()
+    assert Identity.of_worker(here.worker) == here
+    assert here.pid == os.getpid()
+
+
+def test_a_living_process_is_not_dead() -> None:
+    """This process is alive."""
+    assert not is_dead(own_identity().worker)
+
+
+def test_an_ended_process_is_dead() -> None:
+    """A process that ran on this boot and runs no more is dead, also while nobody has collected it."""
+    process = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    gone = replace(own_identity(), pid=process.pid, started=1)
+    assert is_dead(gone.worker)
+    assert start_ticks(process.pid) is None
+    process.wait()
+    assert is_dead(gone.worker)
+
+
+def test_a_reused_pid_is_another_process() -> None:
+    """The same pid with another start time is not the process that claimed."""
+    here = own_identity()
+    assert is_dead(replace(here, started=here.started + 1).worker)
+
+
+def test_another_boot_means_dead() -> None:
+    """No process outlives its boot."""
+    here = own_identity()
+    assert is_dead(replace(here, boot_id="0" * 8).worker)
+
+
+@pytest.mark.parametrize(
+    "change", [{"host": "elsewhere", "boot_id": "x"}, {"namespace": 1, "pid": 4_000_000}]
+)
+def test_what_cannot_be_seen_from_here_is_left_alive(change: dict[str, object]) -> None:
+    """Processes of other hosts and of other containers are left to their leases."""
+    assert not is_dead(replace(own_identity(), **change).worker)
+
+
+@pytest.mark.parametrize("worker", ["", "somebody", "a/b/c/d/e", "a/b/1/2", "a/b/1/2/3/4"])
+def test_a_name_of_another_kind_is_left_alive(worker: str) -> None:
+    """A name that is no identity says nothing about a process."""
+    assert Identity.of_worker(worker) is None
+    assert not is_dead(worker)
+
+
+def test_a_stopped_process_is_seen() -> None:
+    """SIGSTOP is visible from outside; a process that is gone is not stopped."""
+    process = subprocess.Popen(["sleep", "600"])
+    os.kill(process.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+    assert is_stopped(process.pid)
+    process.kill()
+    process.wait()
+    assert not is_stopped(process.pid)

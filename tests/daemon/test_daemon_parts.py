@@ -1,0 +1,144 @@
+"""The small parts of the host: slots, the bell, the timetable, the lock, the workplace."""
+
+from __future__ import annotations
+
+import select
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from daemon_samples import await_that, settings_in
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.bell import Bell
+from daemon.errors import AlreadyServing
+from daemon.lock import held_lock
+from daemon.slots import Slot, Slots
+from daemon.timetable import Timetable
+from daemon.workplace import Workplace
+
+
+@given(st.lists(st.booleans(), max_size=40))
+def test_no_place_is_given_twice(moves: list[bool]) -> None:
+    """Whatever is taken and given back, no place is held twice and none is lost."""
+    slots, held = Slots(cpu=0, gpu=3), []
+    for take in moves:
+        if take and slots.free("gpu"):
+            held.append(slots.take("gpu"))
+        elif held:
+            slots.give_back(held.pop(0))
+        assert len(set(held)) == len(held)
+        assert slots.free("gpu") + len(held) == 3
+
+
+def test_a_place_names_its_device() -> None:
+    """A place of the GPU stage is a device; the lowest number comes first."""
+    slots = Slots(cpu=1, gpu=2)
+    assert [slots.take("gpu").device, slots.take("gpu").device] == ["cuda:0", "cuda:1"]
+    assert slots.take("cpu").device == "cpu"
+    with pytest.raises(IndexError):
+        slots.take("cpu")
+
+
+def test_a_free_place_cannot_be_given_back() -> None:
+    """Giving back what was not taken is a mistake, not a new place."""
+    with pytest.raises(ValueError, match="was not taken"):
+        Slots(cpu=1, gpu=0).give_back(Slot(stage="cpu", number=0))
+
+
+def test_the_bell_is_heard_once() -> None:
+    """Two rings of one name before a listen are one; the descriptor is readable until then."""
+    bell = Bell()
+    poll = select.poll()
+    poll.register(bell.fileno(), select.POLLIN)
+    assert bell.heard() == frozenset()
+    bell.ring("a")
+    bell.ring("a")
+    bell.ring("b")
+    assert poll.poll(0)
+    assert bell.heard() == {"a", "b"}
+    assert not poll.poll(0)
+    bell.close()
+
+
+def test_a_bell_nobody_hears_does_not_block() -> None:
+    """Ringing goes on when the pipe is full."""
+    bell = Bell()
+    for _ in range(70_000):
+        bell.ring("x")
+    assert bell.heard() == {"x"}
+    bell.close()
+
+
+def test_the_timetable_rings() -> None:
+    """What is due at regular times is rung, again and again, until the timetable is stopped."""
+    bell = Bell()
+    timetable = Timetable(bell)
+    timetable.every(0.01, "tick")
+    timetable.start()
+    for _ in range(3):
+        await_that(lambda: "tick" in bell.heard(), "ring")
+    timetable.stop()
+    timetable.stop()
+    bell.close()
+
+
+def test_only_one_holds_the_lock(tmp_path: Path) -> None:
+    """A second holder is refused with the name of the first; afterwards the lock is free."""
+    path = tmp_path / "results" / "daemon.lock"
+    with held_lock(path, "pid 1 on alpha"):
+        with pytest.raises(AlreadyServing, match="pid 1 on alpha") as caught, held_lock(path, "pid 2"):
+            raise AssertionError
+        assert caught.value.exit_code == 75
+    with held_lock(path, "pid 3"):
+        assert path.read_text() == "pid 3\n"
+
+
+def test_a_killed_holder_lets_go(tmp_path: Path) -> None:
+    """The lock ends with its process, however that ended."""
+    path = tmp_path / "daemon.lock"
+    words = (
+        "import sys; from pathlib import Path; from daemon.lock import held_lock\n"
+        "with held_lock(Path(sys.argv[1]), 'child'): print('held', flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-P", "-c", words, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(AlreadyServing, match="child"), held_lock(path, "me"):
+        raise AssertionError
+    holder.kill()
+    holder.communicate()
+    with held_lock(path, "me"):
+        pass
+
+
+def test_outputs_of_one_second_are_apart(tmp_path: Path) -> None:
+    """Two plans accepted in the same second get directories of their own, each with its three parts."""
+    place = Workplace.of(settings_in(tmp_path))
+    at = datetime(2026, 11, 22, 4, 51, 53, tzinfo=UTC)
+    names = [place.open_output(at), place.open_output(at)]
+    assert names == ["20261122_045153", "20261122_045153_2"]
+    assert {path.name for path in (place.output_dir / names[1]).iterdir()} == {"models", "metrics", "logs"}
+    place.close_output(names[1])
+    assert not (place.output_dir / names[1]).exists()
+
+
+def test_a_job_is_never_a_path(tmp_path: Path) -> None:
+    """Whatever a job is called, its files lie inside the output directory."""
+    place = Workplace.of(settings_in(tmp_path))
+    places = place.fit_places(
+        output="o", plan_id="p_1", fit_id="f_1", job_id="../../etc/x y", family="LightGBM", attempt=3
+    )
+    for path in (places.bundle, places.metrics, places.log):
+        assert path.resolve().is_relative_to(place.output_dir.resolve() / "o")
+        assert " " not in str(path.relative_to(place.output_dir))
+    assert places.log.name == "LightGBM.3.log"
+    assert places.spec.parent == places.checkpoints.parent == place.results_dir / "work" / "p_1" / "f_1"

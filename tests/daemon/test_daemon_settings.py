@@ -1,0 +1,125 @@
+"""Settings come from four sources, are checked as a whole, and name every fault at once."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon import settings as module
+from daemon.errors import SettingsInvalid
+from daemon.settings import Settings
+
+
+def test_every_setting_can_be_set() -> None:
+    """There is a reader for every field of the settings and for nothing else."""
+    assert {item.name for item in fields(Settings)} == set(module._READERS)
+
+
+def test_places_follow_from_the_results_directory(tmp_path: Path) -> None:
+    """Without further words output and inbox lie beside the results, the event log inside."""
+    settings = Settings.from_sources({}, {}, {"results_dir": tmp_path / "results"})
+    assert settings.output_dir == tmp_path / "output"
+    assert settings.inbox_dir == tmp_path / "inbox"
+    assert settings.database_url == f"sqlite:///{tmp_path}/results/trainwright.db"
+
+
+def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path is taken from where the command was given."""
+    monkeypatch.chdir(tmp_path)
+    assert Settings.from_sources({"daemon": {"data_dir": "data"}}).data_dir == tmp_path / "data"
+
+
+def test_the_nearer_source_wins() -> None:
+    """The command line stands over the environment, that over the file, that over the default."""
+    config = {"daemon": {"seed": 1, "cpu_slots": 1, "gpu_slots": 5}}
+    environ = {"TRAINWRIGHT_SEED": "2", "TRAINWRIGHT_CPU_SLOTS": "2"}
+    settings = Settings.from_sources(config, environ, {"seed": 3, "cpu_slots": None})
+    assert (settings.seed, settings.cpu_slots, settings.gpu_slots, settings.threads_per_fit) == (3, 2, 5, 1)
+
+
+def test_shared_tables_are_read() -> None:
+    """What the planner's tables say about data and training holds for plans that do not say it."""
+    config = {
+        "data": {"interval": "5m", "horizons": {"y_x": 7}, "test_share": 0.3},
+        "training": {"valid_share": 0.1, "stage_barrier": "job", "params": {"light_gbm": {"rounds": 5}}},
+    }
+    settings = Settings.from_sources(config)
+    assert (settings.interval, settings.horizons, settings.test_share) == ("5m", {"y_x": 7}, 0.3)
+    assert (settings.valid_share, settings.stage_barrier) == (0.1, "job")
+    assert settings.params == {"LightGBM": {"rounds": 5}}
+
+
+def test_words_of_an_environment_are_split() -> None:
+    """A list in a variable is written with blanks or commas; families are taken in any spelling."""
+    environ = {"TRAINWRIGHT_SYMBOLS": "AAPL,MSFT GOOGL", "TRAINWRIGHT_FAMILIES": "lightgbm tab_lstm"}
+    settings = Settings.from_sources({}, environ)
+    assert settings.symbols == ("AAPL", "MSFT", "GOOGL")
+    assert settings.families == ("LightGBM", "TabLSTM")
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """Five wrong settings give one error with five faults, each with its place and the nearest name."""
+    config: dict[str, Any] = {"daemn": {}, "daemon": {"cpu_slot": 1, "seed": -1}}
+    environ = {"TRAINWRIGHT_SYMBLS": "A"}
+    with pytest.raises(SettingsInvalid) as caught:
+        Settings.from_sources(config, environ, {"families": ["LigtGBM"]}, source="host.toml")
+    faults = caught.value.faults
+    assert [fault.fix for fault in faults] == [
+        "did you mean 'daemon'?",
+        "did you mean 'cpu_slots'?",
+        "write a whole number from 0 to 2147483647",
+        "did you mean 'symbols'?",
+        "did you mean LightGBM?",
+    ]
+    assert faults[1].place == "host.toml: [daemon]"
+    assert all(str(fault.problem) in str(caught.value) for fault in faults)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("lease_seconds", 0.0),
+        ("poll_seconds", "soon"),
+        ("gpu_fallback", "maybe"),
+        ("results_dir", ""),
+        ("symbols", [1]),
+        ("cpu_slots", True),
+        ("params", {"LightGBM": 3}),
+        ("horizons", {"y": "two"}),
+        ("test_share", 1.0),
+        ("database_url", ""),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_a_fault(key: str, value: object) -> None:
+    """A value that cannot be what its key says is named with its place."""
+    with pytest.raises(SettingsInvalid) as caught:
+        Settings.from_sources({"daemon": {key: value}})
+    assert [fault.place for fault in caught.value.faults] == [f"configuration: [daemon] {key}"]
+
+
+def test_a_key_at_the_top_is_shown_its_table() -> None:
+    """A setting outside its table is told where it belongs."""
+    with pytest.raises(SettingsInvalid, match=r"write it in the table \[daemon\]"):
+        Settings.from_sources({"cpu_slots": 3})
+
+
+def test_a_wrong_shared_table_is_a_fault_too() -> None:
+    """An error in the planner's tables is one of the faults."""
+    with pytest.raises(SettingsInvalid, match="did you mean 'valid_share'"):
+        Settings.from_sources({"training": {"valid_shar": 0.1}})
+
+
+def test_variables_of_others_are_passed_over() -> None:
+    """A variable that is far from any setting, or not ours, is no fault."""
+    Settings.from_sources({}, {"TRAINWRIGHT_REPORT_FD": "4", "PATH": "/bin", "TRAINWRIGHT_X": "1"})
+
+
+def test_training_holds_what_decides_a_model() -> None:
+    """The settings a plan takes over are those that change models, and no others."""
+    training = Settings.from_sources({}, {}, {"seed": 7}).training()
+    assert training["seed"] == 7
+    assert set(training) == {"seed", "test_share", "valid_share", "embargo_bars", "stage_barrier", "params"}
