@@ -1,0 +1,97 @@
+"""Write the golden log of the version at hand: `python tests/golden/write_log.py DIRECTORY`, once per release.
+
+A log once written is never written again: it stands for the databases that users of that version have.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from store_samples import STARTED, SUCCEEDED, Clock, checkpoint, cs_job, plan_of, projected_rows
+
+from store import Failure, PlanRejected, PlanStore
+from store.database import Database, connect
+from store.events import (
+    DaemonStarted, DaemonStopped, FeaturesSelected, FitProgressed, FitReleased, LeakFound, PlanningFinished,
+    PlanningStarted, RouteChosen, TargetRanked,
+)
+from store.log import COLUMNS, all_rows
+from store.schema import upgrade
+
+
+def history(store: PlanStore, clock: Clock) -> None:
+    """Let every kind of event happen."""
+    store.daemon_started(DaemonStarted(worker="h:1:b:9", host="h", version="0.1.0", boot_id="b", pid=1))
+    store.record("n_0123456789abcdef", [
+        PlanningStarted(data_dir="data", symbols=("AAPL", "MSFT"), panel_key="d_1", settings={"top_n": 10}),
+        TargetRanked(target="y_a", view="CROSS_SECTIONAL", symbol=None, score=0.031, standard_error=0.008, p=0.0001,
+                     q=0.002, kept=True, reason="rank IC 0.031 ± 0.008", metric="rank_ic"),
+        LeakFound(target="y_a", feature="x_copy", verdict="BLOCKED", probe="near copy", evidence="correlation 0.9999"),
+        FeaturesSelected(target="y_a", symbol=None, features=("x1", "x2"), left_out=3),
+        RouteChosen(target="y_a", symbol=None, route="ROUTE_CROSS_SECTIONAL", reason="0.031 > 0.02"),
+        PlanningFinished(plan=None, jobs=3, path="results/globals/training_plan"),
+    ])
+    families = ("LightGBM", "XGBoost", "NGBoost", "LSTM")
+    symbol = {**cs_job("y_b", families=families), "job_id": "sym_y_b_AAPL", "symbol": "AAPL", "priority": 3,
+              "training_type": "symbol_specific", "route": "ROUTE_BOTH", "metadata": {"needs_cs_ensemble": True}}
+    jobs = [cs_job("y_a", families=families), symbol, cs_job("y_c → σ", families=families, priority=1)]
+    store.accept(plan_of(*jobs), source="inbox/first", name="first", planning_id="n_0123456789abcdef")
+    store.reject(PlanRejected(source="inbox/bad", place="jobs[3].target", sentence="a path", fix="Rename it"), name="bad")
+    one, two, three, four, five, six = store.claim("h:1:b:9", stage="cpu", limit=6, lease_seconds=60)
+    store.started(one, STARTED)
+    store.progressed(one, FitProgressed(step=50, steps_total=400, train_loss=0.51, valid_loss=0.62))
+    clock.move(7.25)
+    store.checkpointed(one, checkpoint(50))
+    store.succeeded(one, SUCCEEDED)
+    store.failed(two, Failure(cause="library", sentence="it fell over", where="trace", retryable=True))
+    store.failed(three, Failure(cause="bad_input", sentence="constant label", where="dataset"))
+    store.released(four, FitReleased(cause="daemon stops", step=3))
+    store.cancel(five.fit_id, reason="not wanted")
+    store.started(six, STARTED)
+    clock.move(61)
+    store.rescue()
+    store.retry(three.fit_id, reason="mended")
+    for stage in ("cpu", "gpu"):
+        while claims := store.claim("h:1:b:9", stage=stage):
+            store.started(claims[0], STARTED)
+            store.succeeded(claims[0], SUCCEEDED)
+    store.daemon_stopped(DaemonStopped(worker="h:1:b:9", host="h", cause="SIGTERM"))
+
+
+def plain(value: Any) -> Any:
+    """Return bytes as hex, everything else as it is."""
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def written(database: Database) -> tuple[str, str]:
+    """Return the log as NDJSON and the states as JSON."""
+    with database.snapshot() as tx:
+        rows = [dict(zip(COLUMNS, map(plain, row), strict=True)) for row in all_rows(tx)]
+    log = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return log, json.dumps(projected_rows(database), indent=1, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    target = Path(sys.argv[1])
+    if (target / "log.ndjson").exists():
+        raise SystemExit(f"{target} is written; a golden log is never written again")
+    with tempfile.TemporaryDirectory() as folder:
+        url, clock = f"sqlite:///{folder}/golden.db", Clock()
+        upgrade(url)
+        database = connect(url)
+        history(PlanStore(database, clock=clock), clock)
+        log, states = written(database)
+        database.close()
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "log.ndjson").write_text(log)
+    (target / "states.json").write_text(states)
+
+
+if __name__ == "__main__":
+    main()
