@@ -142,7 +142,8 @@ def _target_columns(label: Floats, task: str, classes: int) -> Floats:
     if task == "multiclass":
         return np.asarray(np.eye(classes)[label.astype(np.intp)])
     if task == "regression":
-        low, high = np.quantile(label, [_LABEL_TAIL, 1.0 - _LABEL_TAIL])
+        low = np.quantile(label, _LABEL_TAIL, method="higher")
+        high = np.quantile(label, 1.0 - _LABEL_TAIL, method="lower")
         return np.clip(label, low, high)[:, None]
     return label[:, None]
 

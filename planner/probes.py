@@ -28,6 +28,7 @@ Ints = npt.NDArray[np.int64]
 
 _MOST_LAGS = 16
 _PAST_WINDOWS = 4
+_EXCESS_WEIGHT = 3.0  # the default lines for a correlation and for its excess are as 3 to 1
 _RATIO_BINS_PER_UNIT = 2_000.0
 _RATIO_ROWS = 20_000
 _FEWEST_DISTINCT = 50
@@ -198,9 +199,9 @@ def _read(
     for place, name in enumerate(features):
         forms = [place, place + count]
         increments = size[forms, 1:stop].max(axis=0)
-        # The form whose match with the future exceeds its match with the past the most is the suspicious one.
+        # The suspicious form is the one that has both: a large match, and one larger than with the past.
         ahead, behind = size[forms, 0], size[forms, stop : stop + len(past)].max(axis=1)
-        worst = int((ahead - behind).argmax())
+        worst = int(np.minimum(ahead, _EXCESS_WEIGHT * (ahead - behind)).argmax())
         probed[name] = Probed(
             copy_correlation=rounded(size[place, 0]),
             increment=rounded(increments.max()),

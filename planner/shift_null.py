@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _DAY_NS = 86_400 * 10**9
+_GAP_NS = 2 * 3_600 * 10**9
 _FEWEST_ROWS = 30
 
 
@@ -44,14 +45,26 @@ class ShiftTest:
 
 
 def time_axis(panel: Panel) -> TimeAxis:
-    """Return the axis of a panel: bar by bar from daily bars on, else session by session with its slots."""
+    """Return the axis of a panel: bar by bar from daily bars on, else session by session with its slots.
+
+    Sessions lie between gaps of two hours and more, and a bar's slot is its place in its session (so the
+    change of summer time moves nothing). Where most days have no such gap, a day is a session and the clock
+    its slot.
+    """
     stamps = panel.timestamps
     if panel.interval_ns >= _DAY_NS:
         return TimeAxis(places=np.arange(len(stamps), dtype=np.int64), step=1)
-    sessions, first, position = np.unique(stamps // _DAY_NS, return_index=True, return_inverse=True)
-    slot = np.arange(len(stamps)) - first[position.reshape(-1)]
-    slots = int(slot.max()) + 1 if len(sessions) else 1
-    return TimeAxis(places=position.reshape(-1).astype(np.int64) * slots + slot, step=slots)
+    days = stamps // _DAY_NS
+    after_gap = np.diff(stamps) > max(_GAP_NS, panel.interval_ns * 3 // 2)
+    session = np.concatenate(([0], np.cumsum(after_gap)))
+    if session[-1] + 1 >= len(np.unique(days)) / 2.0:
+        starts = np.flatnonzero(np.concatenate(([True], after_gap)))
+        slot = np.arange(len(stamps)) - starts[session]
+    else:
+        session = days - days[0]
+        slot = (stamps - days * _DAY_NS) // panel.interval_ns
+    slots = int(slot.max()) + 1
+    return TimeAxis(places=session.astype(np.int64) * slots + slot, step=slots)
 
 
 def shift_test(

@@ -1,0 +1,202 @@
+"""Measured skill: out of sample, purged, blind to the final segment, one cell per view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from planner_samples import FEATURES, SYMBOLS, frames, panel_of
+
+from panel.aligned import Panel
+from panel.folds import holdout_from
+from planner.config import RankingConfig
+from planner.skill import Skill, measure_targets, no_skill_of
+
+CONFIG = RankingConfig(boosting_rounds=10, folds=3)
+
+
+def _measure(
+    panel: Panel, *targets: str, config: RankingConfig = CONFIG
+) -> dict[tuple[str, str | None], Skill]:
+    heard: list[str] = []
+    measured = list(
+        measure_targets(
+            panel,
+            dict.fromkeys(targets, panel.feature_names),
+            config,
+            until=holdout_from(panel, 0.2),
+            seed=1,
+            tell=heard.append,
+        )
+    )
+    assert sorted(heard) == sorted(targets)
+    return {(cell.target, cell.symbol): cell for target in measured for cell in target.cells}
+
+
+@pytest.fixture(scope="module")
+def panel(tmp_path_factory: pytest.TempPathFactory) -> Panel:
+    """Four symbols of 600 days."""
+    return panel_of(frames(), tmp_path_factory.mktemp("skill"))
+
+
+@pytest.fixture(scope="module")
+def cells(panel: Panel) -> Mapping[tuple[str, str | None], Skill]:
+    """The cells of all three targets."""
+    return _measure(panel, "y_linear_1d", "y_luck_1d", "y_luck_5d")
+
+
+def test_every_target_has_a_cell_for_all_symbols_and_for_each(
+    cells: Mapping[tuple[str, str | None], Skill],
+) -> None:
+    """Cross-sectional first, then symbol by symbol."""
+    assert [symbol for target, symbol in cells if target == "y_luck_1d"] == [None, *SYMBOLS]
+    assert all(cell.reason is None for cell in cells.values())
+
+
+def test_the_driven_target_has_skill_and_luck_has_none(
+    cells: Mapping[tuple[str, str | None], Skill],
+) -> None:
+    """The planted signal is found in every view, the luck in none."""
+    for symbol in (None, *SYMBOLS):
+        driven = cells["y_linear_1d", symbol]
+        assert driven.low is not None
+        assert driven.z is not None
+        assert driven.low > 0.2
+        assert driven.z > 3.5
+        assert (cells["y_luck_1d", symbol].z or 0.0) < 3.5
+
+
+def test_each_fold_remembers_what_its_training_rows_say(
+    cells: Mapping[tuple[str, str | None], Skill],
+) -> None:
+    """Features are judged in every fold by itself, later folds on more rows."""
+    folds = cells["y_linear_1d", None].folds
+    assert len(folds) == 3
+    assert [fold.train_rows for fold in folds] == sorted(fold.train_rows for fold in folds)
+    for fold in folds:
+        assert FEATURES[int(np.argmax(fold.gain))] == "delta" or len(fold.gain) == 4
+        assert int(np.abs(fold.correlation).argmax()) == sorted(FEATURES).index("alpha")
+
+
+def test_a_symbol_knows_how_the_common_model_does_on_it(
+    cells: Mapping[tuple[str, str | None], Skill],
+) -> None:
+    """Beside a symbol's own score stands that of the pooled model on the same rows."""
+    own = cells["y_linear_1d", "AAA"]
+    assert own.pooled is not None
+    assert own.pooled > 0.3
+    assert cells["y_linear_1d", None].pooled is None
+
+
+def test_numbers_are_plain_and_cut_to_six_digits(cells: Mapping[tuple[str, str | None], Skill]) -> None:
+    """What is stored is what is shown: no more digits than mean something."""
+    for cell in cells.values():
+        assert isinstance(cell.score, float)
+        assert cell.score == float(f"{cell.score:.6g}")
+
+
+def test_rows_whose_window_reaches_the_final_segment_are_no_labels(panel: Panel) -> None:
+    """Of 600 days 480 lie before the final segment; the last five labels of five days look into it."""
+    cell = _measure(panel, "y_luck_5d")["y_luck_5d", "AAA"]
+    assert cell.rows == 480 - 5
+
+
+def test_nothing_of_the_final_segment_is_seen(tmp_path: Path) -> None:
+    """Changing every value from the final segment on leaves every measured number as it was."""
+    before = frames()
+    after = {symbol: table.copy() for symbol, table in before.items()}
+    rng = np.random.default_rng(99)
+    for table in after.values():
+        late = table.index >= 480
+        for name in (*FEATURES, "y_linear_1d", "y_luck_1d", "y_luck_5d"):
+            table.loc[late, name] = rng.standard_normal(int(late.sum())) * 50
+        table.loc[(table.index >= 475) & ~late, "y_luck_5d"] = 1e6  # their windows reach into it
+        table.loc[(table.index == 479), ["y_linear_1d", "y_luck_1d"]] = -1e6
+    one = _measure(panel_of(before, tmp_path / "one"), "y_linear_1d", "y_luck_5d")
+    two = _measure(panel_of(after, tmp_path / "two"), "y_linear_1d", "y_luck_5d")
+    assert one == two
+
+
+def test_predictions_come_from_earlier_rows_only(tmp_path: Path) -> None:
+    """A rule that reverses before the last fold cannot be known there: its skill is negative."""
+    data = frames()
+    for table in data.values():
+        table.loc[table.index >= 360, "y_linear_1d"] *= -1.0
+    cell = _measure(panel_of(data, tmp_path), "y_linear_1d")["y_linear_1d", None]
+    assert cell.folds[0].score > 0.3
+    assert cell.folds[-1].score < -0.2
+
+
+def test_one_symbol_has_no_view_across_symbols(tmp_path: Path) -> None:
+    """With a single symbol there is nothing to pool."""
+    cells = _measure(panel_of(frames(symbols=("AAA",)), tmp_path), "y_linear_1d")
+    assert list(cells) == [("y_linear_1d", "AAA")]
+
+
+def test_many_symbols_leave_the_single_views_out(panel: Panel) -> None:
+    """Above the configured number only all symbols together are measured."""
+    cells = _measure(panel, "y_linear_1d", config=RankingConfig(boosting_rounds=5, max_symbols_alone=3))
+    assert list(cells) == [("y_linear_1d", None)]
+
+
+def test_a_symbol_without_rows_before_the_final_segment_says_so(tmp_path: Path) -> None:
+    """A late listing is left out with its reason and does not disturb the others."""
+    data = frames()
+    data["LATE"] = data["DDD"].iloc[500:].copy()
+    cells = _measure(panel_of(data, tmp_path), "y_linear_1d")
+    late = cells["y_linear_1d", "LATE"]
+    assert (late.score, late.rows) == (None, 0)
+    assert late.reason
+    assert cells["y_linear_1d", None].score is not None
+
+
+def test_a_target_without_usable_features_says_so(panel: Panel) -> None:
+    """When every feature knows the future there is nothing to predict from."""
+    measured = list(
+        measure_targets(
+            panel, {"y_luck_1d": ()}, CONFIG, until=holdout_from(panel, 0.2), seed=1, tell=lambda _name: None
+        )
+    )
+    assert all(cell.reason and "know the future" in cell.reason for cell in measured[0].cells)
+
+
+def test_a_target_that_is_constant_before_the_final_segment_says_so(tmp_path: Path) -> None:
+    """What only varies later cannot be planned for."""
+    data = frames()
+    for table in data.values():
+        table.loc[table.index < 490, "y_luck_1d"] = 0.0
+    cell = _measure(panel_of(data, tmp_path), "y_luck_1d")["y_luck_1d", None]
+    assert cell.reason == "one single value before the final segment"
+
+
+def test_classes_are_scored_by_auc(tmp_path: Path) -> None:
+    """A binary and a three-class target get AUCs, missing labels left out, and no skill is one half."""
+    data = frames()
+    for table in data.values():
+        driven = table["y_linear_1d"]
+        table["y_up_1d"] = (driven > 0).astype(float).where(driven.notna())
+        table["y_third_1d"] = (
+            pd.Series(np.digitize(driven, [-0.5, 0.5]).astype(float)).where(driven.notna()) - 1.0
+        )
+        table.loc[::9, "y_up_1d"] = np.nan
+    cells = _measure(panel_of(data, tmp_path), "y_up_1d", "y_third_1d")
+    for target, metric in (("y_up_1d", "auc"), ("y_third_1d", "auc_ovr")):
+        cell = cells[target, None]
+        assert cell.metric == metric
+        assert cell.low is not None
+        assert cell.low > 0.6
+        assert no_skill_of(cell) == 0.5
+    assert cells["y_up_1d", None].coverage < 0.9
+
+
+def test_twins_among_features_are_reported(tmp_path: Path) -> None:
+    """Two features that are nearly the same are named with their correlation."""
+    data = frames()
+    for table in data.values():
+        table["alpha_again"] = table["alpha"] * 3.0 + 0.01 * table["beta"]
+    cell = _measure(panel_of(data, tmp_path), "y_linear_1d")["y_linear_1d", None]
+    assert [(one, two) for one, two, _ in cell.twins] == [("alpha", "alpha_again")]
+    assert cell.twins[0][2] > 0.99
