@@ -24,7 +24,7 @@ from store.plan_store import PlanStore
 log = structlog.get_logger("host")
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-RESCUE_SECONDS_MAX = 10.0
+RESCUE_SECONDS_MAX = 2.0
 
 
 class Host:

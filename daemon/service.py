@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from daemon.inbox import Inbox
 from daemon.intake import Intake
 from daemon.lock import held_lock
 from daemon.logs import log_to_file
-from daemon.news import Tell, keep_quiet
+from daemon.news import FitEnded, News, Tell, keep_quiet
 from daemon.notify import Notifier
 from daemon.settings import Settings
 from daemon.surveying import Survey
@@ -39,6 +40,7 @@ from store.records import Accepted
 log = structlog.get_logger("service")
 
 FAILED_TURNS_MAX = 5
+FIT_FAILED = 1
 IDLE_SECONDS = 1.0
 
 
@@ -113,12 +115,14 @@ def drain(
         failed=sum(row.failed for row in rows),
         unavailable=sum(row.unavailable for row in rows),
         cancelled=sum(row.cancelled for row in rows),
-        interrupted=is_open,
+        interrupted=any(row.open for row in rows),
     )
 
 
 def serve(settings: Settings, *, until_idle: bool = False) -> int:
     """Be the daemon until SIGTERM or SIGINT (or, `until_idle`, until nothing is left); returns the exit code.
+
+    That is 0, or 1 when `until_idle` and a fit failed for good meanwhile.
 
     Raises:
         AlreadyServing: another daemon works on the same results directory (exit 75).
@@ -136,7 +140,7 @@ def serve(settings: Settings, *, until_idle: bool = False) -> int:
         service.start()
         service.work(until_idle=until_idle)
         service.stop()
-    return 0
+    return FIT_FAILED if until_idle and service.fits_failed else 0
 
 
 class Service:
@@ -144,10 +148,12 @@ class Service:
 
     def __init__(self, settings: Settings, store: PlanStore, notifier: Notifier, identity: Identity) -> None:
         self._settings, self._store, self._notifier = settings, store, notifier
-        self.host = Host(settings, store, identity=identity)
+        self.fits_failed = 0
+        self.host = Host(settings, store, identity=identity, tell=self._note)
         self.inbox = Inbox(settings.inbox_dir, settle_seconds=settings.settle_seconds)
         self.intake = Intake(settings, store, self.inbox)
         self._watcher = Watcher(settings.inbox_dir, self.host.bell)
+        self._look_at = 0.0  # what is not settled is looked at again then, in seconds of the monotonic clock
 
     def start(self) -> None:
         """Record the start, take back what a killed predecessor left, and begin to watch."""
@@ -220,9 +226,16 @@ class Service:
         more = f" and {len(running) - 3} more" if len(running) > 3 else ""
         return f"training {', '.join(running[:3])}{more}"
 
+    def _note(self, news: News) -> None:
+        if isinstance(news, FitEnded) and news.outcome == "failed":
+            self.fits_failed += 1
+
     def _turn(self) -> None:
         rang = self.host.turn()
-        look = RESCAN in rang or self.inbox.unsettled
+        look = RESCAN in rang or (self.inbox.unsettled and time.monotonic() >= self._look_at)
+        if look:
+            patience = max(self._settings.poll_seconds, self._settings.settle_seconds / 8)
+            self._look_at = time.monotonic() + patience
         self.intake.turn(look=look, moved_in=self._watcher.moved_in() if look else ())
         if ALIVE in rang:
             self._notifier.alive(self.status())

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -178,6 +179,44 @@ def test_the_drop_folder_is_worked_off(settings: Settings, store: PlanStore) -> 
     assert [event.kind for event in all_events(store, "DaemonStarted", "DaemonStopped")] == [
         *("DaemonStarted", "DaemonStopped"),
     ]
+
+
+def test_a_failed_fit_is_the_exit_code(settings: Settings, store: PlanStore) -> None:
+    """Working off the folder ends with 1 when a fit failed for good; the others are trained all the same."""
+    drop(
+        settings.inbox_dir, "plan", document(job(params={}), training={"params": {"LightGBM": {"wrong": 1}}})
+    )
+    drop(settings.inbox_dir, "good", document())
+    assert served(settings) == 1
+    assert sorted(fit.state for fit in store.reading.fits()) == ["failed", "succeeded"]
+    (failed,) = all_events(store, "FitFailed")
+    assert "wrong" in failed.data["sentence"]
+
+
+def test_the_service_manager_is_kept_informed(settings: Settings, store: PlanStore, tmp_path: Path) -> None:
+    """A daemon under systemd says READY, then WATCHDOG again and again, then STOPPING."""
+    given = {"results_dir": str(settings.results_dir)}
+    words = (
+        "import json, sys\n"
+        "from daemon.service import serve\n"
+        "from daemon.settings import Settings\n"
+        "raise SystemExit(serve(Settings.from_sources({}, {}, json.loads(sys.argv[1]))))"
+    )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(60)
+        environ = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "300000"}
+        command = [sys.executable, "-P", "-c", words, json.dumps(given)]
+        host = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environ)
+        assert manager.recv(1000).startswith(b"READY=1\nSTATUS=waiting for plans")
+        for _ in range(2):
+            assert manager.recv(1000).startswith(b"WATCHDOG=1")
+        host.terminate()
+        heard = [manager.recv(1000)]
+        while not heard[-1].startswith(b"STOPPING=1"):
+            heard.append(manager.recv(1000))
+        assert host.wait(60) == 0
+    assert all_events(store, "DaemonStopped")
 
 
 def test_a_crash_between_record_and_move_is_healed(settings: Settings, store: PlanStore) -> None:
