@@ -152,7 +152,7 @@ class FitTable(SQLModel, table=True):
             sqlite_where=text("state IN ('claimed', 'running')"),
             postgresql_where=text("state IN ('claimed', 'running')"),
         ),
-        Index("fit_of_plan", "plan_id", "ordinal"),
+        Index("fit_of_plan", "plan_order", "ordinal"),
         Index("fit_of_job", "job_id", "family"),
         STRICT,
     )

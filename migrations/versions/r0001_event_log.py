@@ -207,7 +207,7 @@ def create_fit() -> None:
     unfinished = "stage = 'cpu' AND state IN ('ready', 'claimed', 'running')"
     create_partial_index("fit_unfinished_cpu", ["plan_id", "job_id"], unfinished)
     create_partial_index("fit_leased", ["plan_order", "ordinal"], "state IN ('claimed', 'running')")
-    op.create_index("fit_of_plan", "fit", ["plan_id", "ordinal"])
+    op.create_index("fit_of_plan", "fit", ["plan_order", "ordinal"])
     op.create_index("fit_of_job", "fit", ["job_id", "family"])
 
 

@@ -1,0 +1,167 @@
+"""Databases are opened only where they keep their promises, and say so in the store's own errors."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import threading
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from store import DatabaseUnavailable, DatabaseUnsafe, PlanStore
+from store.database import connect, is_sqlite, sqlite_path
+from store.events import RouteChosen
+from store.postgres_database import without_password
+from store.sqlite_database import SqliteDatabase, file_system_of, refuse_network_file_system
+from store.verification import _is_wal_reset_fixed
+
+ROUTE = RouteChosen(target="y", symbol=None, route="R", reason="r")
+MOUNTS = """\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+40 22 0:35 / /mnt/team\\040data rw,relatime shared:20 - nfs4 server:/x rw
+41 22 0:36 / /mnt/team\\040data/local rw - xfs /dev/sdb rw
+"""
+
+
+def test_sqlite_writes_ahead_and_waits_for_the_disk(sqlite_url: str) -> None:
+    """WAL, synchronous=FULL, foreign keys and recursive triggers are on in every writing connection."""
+    database = connect(sqlite_url)
+    names = ("journal_mode", "synchronous", "foreign_keys", "recursive_triggers", "busy_timeout")
+    with database.snapshot() as tx:
+        assert [tx.query(f"PRAGMA {name}")[0][0] for name in names] == ["wal", 2, 1, 1, 30_000]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/home/x.db", "ext4"),
+        ("/mnt/team data/x.db", "nfs4"),
+        ("/mnt/team data/local/x.db", "xfs"),
+        ("/mnt/x", "ext4"),
+    ],
+)
+def test_the_file_system_of_a_path_is_found(path: str, kind: str) -> None:
+    """The longest mount point that holds the path counts."""
+    assert file_system_of(Path(path), MOUNTS) == kind
+
+
+def test_network_file_systems_are_refused() -> None:
+    """SQLite's WAL is not safe there, and the error offers the two ways out."""
+    with pytest.raises(DatabaseUnsafe, match=r"network file system \(nfs4\).*postgresql://"):
+        refuse_network_file_system("sqlite:///x", Path("/mnt/team data/x.db"), MOUNTS)
+    refuse_network_file_system("sqlite:///x", Path("/mnt/team data/local/x.db"), MOUNTS)
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://x", "oracle:thing", "sqlite://", "sqlite:///", "sqlite:///:memory:"]
+)
+def test_unknown_addresses_are_refused(url: str) -> None:
+    """Only files and Postgres servers hold a log; memory does not."""
+    with pytest.raises(DatabaseUnsafe, match="sqlite:///PATH"):
+        connect(url)
+
+
+def test_addresses_are_told_apart() -> None:
+    """Relative and absolute files, and both spellings of Postgres."""
+    assert sqlite_path("sqlite:///a/b.db") == Path("a/b.db")
+    assert sqlite_path("sqlite:////a/b.db") == Path("/a/b.db")
+    assert not is_sqlite("postgresql://h/d")
+    assert not is_sqlite("postgres://h/d")
+
+
+def test_passwords_are_not_shown() -> None:
+    """An address in a message has user, host and name, and no password."""
+    assert without_password("postgresql://me:secret@host:5432/db?x=1") == "postgresql://me@host:5432/db?x=1"
+    assert without_password("postgresql://host/db") == "postgresql://host/db"
+
+
+def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without psycopg a Postgres address says what to install, and not the password."""
+    monkeypatch.delitem(sys.modules, "store.postgres_database", raising=False)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(DatabaseUnsafe, match=r"trainwright\[postgres\]") as found:
+        connect("postgresql://me:secret@host/db")
+    assert "secret" not in str(found.value)
+
+
+def test_a_file_that_is_no_database_is_an_error_of_the_store(tmp_path: Path) -> None:
+    """Garbage in the file is DatabaseUnavailable, with the address."""
+    path = tmp_path / "garbage.db"
+    path.write_bytes(b"not a database" * 100)
+    with pytest.raises(DatabaseUnavailable, match=r"garbage\.db"), connect(f"sqlite:///{path}").snapshot():
+        pass
+
+
+def test_a_database_locked_for_too_long_is_unavailable(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer that cannot get its turn says so instead of waiting for ever."""
+    monkeypatch.setattr("store.sqlite_database.BUSY_SECONDS", 0.01)
+    holder = sqlite3.connect(sqlite_path(sqlite_url), isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseUnavailable, match="locked"):
+        PlanStore(connect(sqlite_url)).record("n_1", [ROUTE])
+    holder.execute("ROLLBACK")
+    PlanStore(connect(sqlite_url)).record("n_1", [ROUTE])
+    holder.close()
+
+
+def test_threads_have_their_own_connections(sqlite_url: str) -> None:
+    """One store serves many threads at once."""
+    plan_store = PlanStore(SqliteDatabase(sqlite_url))
+    errors: list[BaseException] = []
+
+    def write(name: str) -> None:
+        try:
+            for _ in range(10):
+                plan_store.record(name, [ROUTE])
+        except BaseException as error:  # noqa: BLE001 - the main thread must see whatever it was
+            errors.append(error)
+        finally:
+            plan_store.close()
+
+    threads = [threading.Thread(target=write, args=(f"n_{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert plan_store.head_seq() == 40
+
+
+def test_a_broken_connection_to_postgres_is_replaced(postgres_url: str) -> None:
+    """After the server cut the connection one call fails, says so, and the next one works."""
+    plan_store = PlanStore(connect(postgres_url))
+    plan_store.record("n_1", [ROUTE])
+    with psycopg.connect(postgres_url, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'trainwright'"
+        )
+    with pytest.raises(DatabaseUnavailable, match="Try again"):
+        plan_store.record("n_1", [ROUTE])
+    assert plan_store.record("n_1", [ROUTE]) == (2,)
+    plan_store.close()
+
+
+def test_a_postgres_that_does_not_answer_is_an_error_of_the_store(tmp_path: Path) -> None:
+    """A wrong socket is DatabaseUnavailable, not a traceback of the driver."""
+    with pytest.raises(DatabaseUnavailable), connect(f"postgresql://x@/x?host={tmp_path}").snapshot():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("version", "fixed"),
+    [
+        ("3.40.1", False),
+        ("3.44.5", False),
+        ("3.51.2", False),
+        ("3.44.6", True),
+        ("3.50.7", True),
+        ("3.54.0", True),
+    ],
+)
+def test_the_wal_reset_bug_is_known_by_version(version: str, *, fixed: bool) -> None:
+    """Versions with the fix, in their own branch or newer, give no warning."""
+    assert _is_wal_reset_fixed(version) is fixed

@@ -1,0 +1,135 @@
+"""Reading is light, read-only, and finds things by what people call them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from store_samples import SUCCEEDED, cs_job, plan_of
+
+import store
+from store import DatabaseUnavailable, NotFound, PlanStore, SchemaBehind, open_reader
+from store.database import connect
+
+HEAVY = ("sqlalchemy", "sqlmodel", "pydantic", "pandas", "numpy", "alembic", "psycopg", "torch")
+
+
+def imported_by(code: str) -> set[str]:
+    """Return the modules a fresh interpreter has after some code."""
+    told = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(' '.join(sys.modules))"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return set(told.stdout.split())
+
+
+def test_reading_sqlite_imports_nothing_heavy(sqlite_url: str) -> None:
+    """A status command pays for sqlite3 and json, not for an ORM, a validator or a data frame."""
+    asked = "r.fits(); r.events(); r.plans()"
+    code = f"import store.reading; r = store.reading.open_reader({sqlite_url!r}); {asked}"
+    assert not imported_by(code) & set(HEAVY)
+
+
+def test_the_face_is_lazy() -> None:
+    """`import store` and `from store import open_reader` load neither the ORM nor pydantic."""
+    assert not imported_by("import store; from store import open_reader, PlanRejected") & set(HEAVY)
+
+
+def test_the_face_has_every_name_it_promises() -> None:
+    """Each name of __all__ resolves, no other does, and the list is sorted and complete."""
+    for name in store.__all__:
+        assert getattr(store, name).__name__ == name
+    assert list(store.__all__) == sorted(set(store.__all__))
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = store.nonsense  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def filled(sqlite_url: str) -> PlanStore:
+    plan_store = PlanStore(connect(sqlite_url))
+    for seed in (1, 2):
+        plan_store.accept(plan_of(cs_job("y1"), cs_job("y2"), seed=seed), source="s", name=f"n{seed}")
+    return plan_store
+
+
+def test_a_reader_cannot_write(filled: PlanStore, sqlite_url: str) -> None:
+    """The database is opened without the right to write."""
+    database = connect(sqlite_url, readonly=True)
+    with pytest.raises(DatabaseUnavailable, match="readonly"), database.transaction() as tx:
+        tx.execute("DELETE FROM fit")
+
+
+def test_a_reader_sees_what_a_writer_commits_meanwhile(filled: PlanStore, sqlite_url: str) -> None:
+    """Each question is a fresh snapshot."""
+    with open_reader(sqlite_url) as reader:
+        before = reader.head_seq()
+        filled.claim("w", stage="cpu")
+        assert reader.head_seq() == before + 1
+        assert reader.fit_counts()["cpu", "claimed"] == 1
+
+
+def test_there_is_nothing_to_read_in_a_missing_file(tmp_path: Path) -> None:
+    """The error names the command that makes a database; no file is made by looking."""
+    with pytest.raises(SchemaBehind, match="trainwright db upgrade"):
+        open_reader(f"sqlite:///{tmp_path}/none.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fit_is_found_by_id_and_by_name(filled: PlanStore) -> None:
+    """A name means the newest plan's fit; a wrong one is answered with the nearest."""
+    newest = filled.reading.plans()[-1].id
+    fit = filled.reading.fit("cs_y1/LSTM")
+    assert (fit.plan_id, fit.name) == (newest, "cs_y1/LSTM")
+    assert filled.reading.fit(fit.id) == fit
+    with pytest.raises(NotFound, match="Did you mean cs_y1/LSTM"):
+        filled.reading.fit("cs_y1/LSTN")
+
+
+def test_fits_are_filtered(filled: PlanStore) -> None:
+    """By plan, job, target, family, state and number."""
+    reading = filled.reading
+    first, second = (plan.id for plan in reading.plans())
+    filled.succeeded(filled.claim("w", stage="cpu")[0], SUCCEEDED)
+    assert len(reading.fits()) == 8
+    assert len(reading.fits(plan=first, family="LSTM")) == 2
+    assert [fit.state for fit in reading.fits(states=["succeeded"])] == ["succeeded"]
+    assert reading.fits(states=[]) == ()
+    assert {fit.job_id for fit in reading.fits(target="y2")} == {"cs_y2"}
+    assert [fit.plan_id for fit in reading.fits(job="cs_y1", limit=3)] == [first, first, second]
+    assert reading.fit_counts(first) == {("cpu", "ready"): 1, ("cpu", "succeeded"): 1, ("gpu", "ready"): 2}
+
+
+def test_jobs_come_in_plan_order(filled: PlanStore) -> None:
+    """A plan's jobs have their record."""
+    jobs = filled.reading.jobs(filled.reading.plans()[0].id)
+    assert [job.job_id for job in jobs] == ["cs_y1", "cs_y2"]
+    assert jobs[0].record["reason"] == "CS training enabled"
+
+
+def test_ten_thousand_fits_are_listed(sqlite_url: str) -> None:
+    """A plan of 10,000 fits is accepted in one transaction, listed whole, and claimed from in order."""
+    plan_store = PlanStore(connect(sqlite_url))
+    jobs = (cs_job(f"y{number}", priority=number % 3) for number in range(5_000))
+    plan_store.accept(plan_of(*jobs), source="s", name="big")
+    assert len(plan_store.reading.fits()) == 10_000
+    assert plan_store.reading.fit_counts() == {("cpu", "ready"): 5_000, ("gpu", "ready"): 5_000}
+    assert [claim.target for claim in plan_store.claim("w", stage="cpu", limit=3)] == ["y2", "y5", "y8"]
+    assert plan_store.claim("w", stage="gpu") == ()
+
+
+def test_the_ready_query_uses_its_partial_indexes(sqlite_url: str) -> None:
+    """Neither the claim nor its stage barrier scans the table of fits."""
+    from store import leases
+
+    database = connect(sqlite_url)
+    with database.snapshot() as tx:
+        plan = tx.query("EXPLAIN QUERY PLAN " + leases._READY.format(plans=""), ("gpu", 0, 1))
+    steps = " ".join(str(row[3]) for row in plan)
+    assert "fit_ready" in steps
+    assert "fit_unfinished_cpu" in steps
+    assert "SCAN" not in steps
+    assert "TEMP B-TREE" not in steps
