@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,16 @@ def test_the_drop_folder_is_worked_off(settings: Settings, store: PlanStore) -> 
     assert [event.kind for event in all_events(store, "DaemonStarted", "DaemonStopped")] == [
         *("DaemonStarted", "DaemonStopped"),
     ]
+
+
+def test_a_host_works_over_postgres(settings: Settings, postgres_url: str) -> None:
+    """With the event log in Postgres plans are taken in, trained and recorded in the same way."""
+    over_postgres = replace(settings, database_url=postgres_url)
+    drop(settings.inbox_dir, "plan", document())
+    assert served(over_postgres) == 0
+    with open_store(postgres_url) as store:
+        assert [fit.state for fit in store.reading.fits()] == ["succeeded"]
+        assert len(all_events(store, "DaemonStopped")) == 1
 
 
 def test_a_failed_fit_is_the_exit_code(settings: Settings, store: PlanStore) -> None:
