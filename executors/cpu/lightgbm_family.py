@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from executors.boosting import AfterRound, boost
-from executors.dataset import FitData, feature_matrix
+from executors.cpu.lightgbm_text import Chunk, chunks_from_bytes, chunks_to_bytes, joined
+from executors.dataset import feature_matrix
 from executors.parameters import Number, Parameter
 from executors.preprocessing import LabelCode
 from executors.session import Device, Session, Trained
@@ -56,10 +57,10 @@ def train(session: Session) -> Trained:
     """
     device = Device(used="cpu", reason="LightGBM is a family of the CPU stage")
     boosted = boost(session, _LightGBM(session), device)
-    model = lightgbm.Booster(model_str=(boosted.model or b"").decode())
-    gains = model.feature_importance("gain", iteration=boosted.best_round)
+    text = joined(chunks_from_bytes(boosted.model), boosted.best_round)
+    gains = lightgbm.Booster(model_str=text).feature_importance("gain")
     return Trained(
-        files={MODEL: model.model_to_string(num_iteration=boosted.best_round).encode()},
+        files={MODEL: text.encode()},
         steps=boosted.rounds,
         best_step=boosted.best_round,
         curve={"train_loss": list(boosted.train_losses), "valid_loss": list(boosted.valid_losses)},
@@ -80,33 +81,56 @@ def predict(
 
 
 class _LightGBM:
-    """LightGBM on one fit's data; binned once, the raw values kept so that a chunk can start from a model."""
+    """LightGBM on one fit's data, binned once; each chunk begins with the scores of the chunks before it."""
 
     def __init__(self, session: Session) -> None:
+        data = session.data
         self._settings = _library_settings(session)
-        self._train = _dataset(session.data, session.data.train, self._settings)
-        self._valid = _dataset(session.data, session.data.valid, self._settings, reference=self._train)
+        self._features = [data.features_at(rows) for rows in (data.train, data.valid)]
+        labels = [data.encoded_at(rows) for rows in (data.train, data.valid)]
+        train = _dataset(self._features[0], labels[0], self._settings)
+        valid = _dataset(self._features[1], labels[1], self._settings, reference=train)
+        self._sets = [train, valid]
+        self._scored: tuple[Chunk, ...] = ()
+        self._scores: list[NDArray[np.float64]] = []  # of training and validation rows, after _scored
 
     def grow(self, model: bytes | None, *, rounds: int, seed: int, after_round: AfterRound) -> bytes:
         """Add up to `rounds` rounds to `model`; samplers start afresh from `seed`."""
+        chunks = chunks_from_bytes(model)
+        self._score(chunks)
+        iterations: list[int] = []
 
         def after_iteration(state: CallbackState) -> None:
+            iterations.append(state.model.current_iteration())
             train_loss, valid_loss = (entry[2] for entry in state.evaluation_result_list)
             if after_round(float(train_loss), float(valid_loss)):
                 raise lightgbm.callback.EarlyStopException(state.iteration, state.evaluation_result_list)
 
         grown = lightgbm.train(
             {**self._settings, "seed": seed},
-            self._train,
+            self._sets[0],
             num_boost_round=rounds,
-            valid_sets=[self._train, self._valid],
+            valid_sets=self._sets,
             valid_names=["train", "valid"],
-            init_model=None if model is None else lightgbm.Booster(model_str=model.decode()),
             callbacks=[after_iteration],
         )
-        # All trees, also those after a stop: num_iteration=-1 would end at the best one.
-        text: str = grown.model_to_string(num_iteration=grown.current_iteration())
-        return text.encode()
+        # All trees, also those after a stop: without a number it would end at the best one.
+        text = grown.model_to_string(num_iteration=grown.current_iteration())
+        return chunks_to_bytes([*chunks, Chunk(iterations_after=tuple(iterations), text=text)])
+
+    def _score(self, chunks: tuple[Chunk, ...]) -> None:
+        """Set the scores the next chunk begins with: those of each chunk, added in their order."""
+        if chunks[: len(self._scored)] != self._scored:
+            self._scored, self._scores = (), []
+        for chunk in chunks[len(self._scored) :]:
+            booster = lightgbm.Booster(model_str=chunk.text)
+            threads = self._settings["num_threads"]
+            added = [booster.predict(rows, raw_score=True, num_threads=threads) for rows in self._features]
+            before = self._scores or [np.zeros_like(scores) for scores in added]
+            self._scores = [scores + more for scores, more in zip(before, added, strict=True)]
+        self._scored = chunks
+        for dataset, scores in zip(self._sets, self._scores, strict=False):
+            dataset.set_init_score(scores)
 
 
 def _library_settings(session: Session) -> dict[str, Any]:
@@ -137,15 +161,9 @@ def _library_settings(session: Session) -> dict[str, Any]:
 
 
 def _dataset(
-    data: FitData,
-    rows: NDArray[np.int64],
+    features: NDArray[np.float32],
+    labels: NDArray[np.float32],
     settings: Mapping[str, Any],
     reference: Dataset | None = None,
 ) -> Dataset:
-    return lightgbm.Dataset(
-        data.features_at(rows),
-        label=data.encoded_at(rows),
-        reference=reference,
-        params=dict(settings),
-        free_raw_data=False,
-    )
+    return lightgbm.Dataset(features, label=labels, reference=reference, params=dict(settings))
