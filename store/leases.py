@@ -16,20 +16,11 @@ from store.errors import LeaseLost
 from store.events import FitClaimed, FitEvent, FitFailed, LeaseExpired
 from store.ids import fit_stream
 from store.moments import MICROSECONDS, moment_of, optional_moment
+from store.ready import ORDER, READY
 from store.records import Checkpoint, Claim, Failure, Rescue
 from store.state import LEASED_STATES, FitState, JobState, PlanState
 from store.turn import Turn
 
-# The literal states let both engines use the partial indexes fit_ready and fit_unfinished_cpu.
-_READY = """
-SELECT f.fit_id FROM fit AS f
-WHERE f.state = 'ready' AND f.stage = ? AND (f.not_before_at IS NULL OR f.not_before_at <= ?){plans}
-  AND (f.stage <> 'gpu' OR NOT EXISTS (
-    SELECT 1 FROM fit AS c
-    WHERE c.plan_id = f.plan_id AND c.stage = 'cpu' AND c.state IN ('ready', 'claimed', 'running')
-      AND (f.stage_barrier <> 'job' OR c.job_id = f.job_id)))
-ORDER BY f.priority DESC, f.plan_order, f.ordinal LIMIT ?
-"""
 _LEASED = """
 SELECT f.fit_id, l.renewed_at, l.expires_at FROM fit AS f LEFT JOIN lease AS l ON l.fit_id = f.fit_id
 WHERE f.state IN ('claimed', 'running') ORDER BY f.plan_order, f.ordinal
@@ -57,8 +48,9 @@ def claim(
     if plans is not None and not plans:
         return ()
     chosen = sorted(plans) if plans is not None else []
-    clause = f" AND f.plan_id IN ({', '.join('?' * len(chosen))})" if chosen else ""
-    ready = turn.tx.query(_READY.format(plans=clause), (stage, turn.now, *chosen, limit))
+    of_plans = f" AND f.plan_id IN ({', '.join('?' * len(chosen))})" if chosen else ""
+    sql = f"SELECT f.fit_id FROM fit AS f WHERE {READY}{of_plans} ORDER BY {ORDER} LIMIT ?"
+    ready = turn.tx.query(sql, (stage, turn.now, *chosen, limit))
     return tuple(_claimed(turn, turn.fit(row[0]), worker, lease_seconds) for row in ready)
 
 

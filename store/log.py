@@ -13,12 +13,8 @@ from store.database import Row, Tx
 from store.errors import ConcurrentAppend, EventIdReused
 from store.events import Event, UnknownEvent
 from store.ids import new_event_id
+from store.layout import COLUMNS, SELECT_EVENT
 
-COLUMNS = (
-    "seq", "event_id", "stream", "version", "kind", "schema_version", "recorded_at", "actor",
-    "correlation_id", "causation_id", "plan", "job", "fit", "attempt", "data", "hash",
-)  # fmt: skip
-SELECT_EVENT = "SELECT " + ", ".join(COLUMNS).replace("data", "CAST(data AS TEXT)") + " FROM event"
 GENESIS = bytes(32)  # the hash before the first event
 _INSERT = f"INSERT INTO event ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 T = TypeVar("T")

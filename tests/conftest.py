@@ -97,7 +97,10 @@ def postgres_url(_migrated_postgres: str) -> Iterator[str]:
     """A fresh Postgres database with all tables."""
     name = f"t{os.getpid()}_{next(_NUMBERS)}"
     with psycopg.connect(_migrated_postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template_trainwright".encode())
+        strategy = (
+            "STRATEGY FILE_COPY" if connection.info.server_version >= 150_000 else ""
+        )  # four times faster
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template_trainwright {strategy}".encode())
         yield _migrated_postgres.replace("/postgres?", f"/{name}?")
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 

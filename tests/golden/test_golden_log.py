@@ -11,7 +11,7 @@ from store_samples import projected_rows
 from store import PlanStore
 from store.database import connect
 from store.events import EVENT_TYPES
-from store.log import COLUMNS
+from store.layout import COLUMNS
 
 HERE = Path(__file__).parent
 VERSIONS = sorted(place.name for place in HERE.glob("v*") if place.is_dir())

@@ -1,4 +1,4 @@
-"""Write the golden log of the version at hand: `python tests/golden/write_log.py DIRECTORY`, once per release.
+"""Write the golden log of the version at hand, once per release: `python tests/golden/write_log.py DIR`.
 
 A log once written is never written again: it stands for the databases that users of that version have.
 """
@@ -18,31 +18,65 @@ from store_samples import STARTED, SUCCEEDED, Clock, checkpoint, cs_job, plan_of
 from store import Failure, PlanRejected, PlanStore
 from store.database import Database, connect
 from store.events import (
-    DaemonStarted, DaemonStopped, FeaturesSelected, FitProgressed, FitReleased, LeakFound, PlanningFinished,
-    PlanningStarted, RouteChosen, TargetRanked,
+    DaemonStarted,
+    DaemonStopped,
+    FeaturesSelected,
+    FitProgressed,
+    FitReleased,
+    LeakFound,
+    PlanningFinished,
+    PlanningStarted,
+    RouteChosen,
+    TargetRanked,
 )
-from store.log import COLUMNS, all_rows
+from store.layout import COLUMNS
+from store.log import all_rows
 from store.schema import upgrade
 
 
 def history(store: PlanStore, clock: Clock) -> None:
     """Let every kind of event happen."""
     store.daemon_started(DaemonStarted(worker="h:1:b:9", host="h", version="0.1.0", boot_id="b", pid=1))
-    store.record("n_0123456789abcdef", [
-        PlanningStarted(data_dir="data", symbols=("AAPL", "MSFT"), panel_key="d_1", settings={"top_n": 10}),
-        TargetRanked(target="y_a", view="CROSS_SECTIONAL", symbol=None, score=0.031, standard_error=0.008, p=0.0001,
-                     q=0.002, kept=True, reason="rank IC 0.031 ± 0.008", metric="rank_ic"),
-        LeakFound(target="y_a", feature="x_copy", verdict="BLOCKED", probe="near copy", evidence="correlation 0.9999"),
-        FeaturesSelected(target="y_a", symbol=None, features=("x1", "x2"), left_out=3),
-        RouteChosen(target="y_a", symbol=None, route="ROUTE_CROSS_SECTIONAL", reason="0.031 > 0.02"),
-        PlanningFinished(plan=None, jobs=3, path="results/globals/training_plan"),
-    ])
+    store.record(
+        "n_0123456789abcdef",
+        [
+            PlanningStarted(
+                data_dir="data", symbols=("AAPL", "MSFT"), panel_key="d_1", settings={"top_n": 10}
+            ),
+            TargetRanked(
+                target="y_a",
+                view="CROSS_SECTIONAL",
+                symbol=None,
+                score=0.031,
+                standard_error=0.008,
+                p=0.0001,
+                q=0.002,
+                kept=True,
+                reason="rank IC 0.031 ± 0.008",
+                metric="rank_ic",
+            ),
+            LeakFound(
+                target="y_a", feature="x_copy", verdict="BLOCKED", probe="near copy", evidence="r = 0.9999"
+            ),
+            FeaturesSelected(target="y_a", symbol=None, features=("x1", "x2"), left_out=3),
+            RouteChosen(target="y_a", symbol=None, route="ROUTE_CROSS_SECTIONAL", reason="0.031 > 0.02"),
+            PlanningFinished(plan=None, jobs=3, path="results/globals/training_plan"),
+        ],
+    )
     families = ("LightGBM", "XGBoost", "NGBoost", "LSTM")
-    symbol = {**cs_job("y_b", families=families), "job_id": "sym_y_b_AAPL", "symbol": "AAPL", "priority": 3,
-              "training_type": "symbol_specific", "route": "ROUTE_BOTH", "metadata": {"needs_cs_ensemble": True}}
+    symbol = {
+        **cs_job("y_b", families=families),
+        "job_id": "sym_y_b_AAPL",
+        "symbol": "AAPL",
+        "priority": 3,
+        "training_type": "symbol_specific",
+        "route": "ROUTE_BOTH",
+        "metadata": {"needs_cs_ensemble": True},
+    }
     jobs = [cs_job("y_a", families=families), symbol, cs_job("y_c → σ", families=families, priority=1)]
     store.accept(plan_of(*jobs), source="inbox/first", name="first", planning_id="n_0123456789abcdef")
-    store.reject(PlanRejected(source="inbox/bad", place="jobs[3].target", sentence="a path", fix="Rename it"), name="bad")
+    refusal = PlanRejected(source="inbox/bad", place="jobs[3].target", sentence="a path", fix="Rename it")
+    store.reject(refusal, name="bad")
     one, two, three, four, five, six = store.claim("h:1:b:9", stage="cpu", limit=6, lease_seconds=60)
     store.started(one, STARTED)
     store.progressed(one, FitProgressed(step=50, steps_total=400, train_loss=0.51, valid_loss=0.62))

@@ -85,7 +85,7 @@ def test_the_machine_catches_projections_outside_the_transaction() -> None:
 
 def test_the_machine_catches_a_barrier_that_forgets_running_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ready query that counts only ready CPU fits lets GPU fits go too early."""
-    forgetful = leases._READY.replace("c.state IN ('ready', 'claimed', 'running')", "c.state = 'ready'")
-    assert forgetful != leases._READY
-    monkeypatch.setattr(leases, "_READY", forgetful)
+    forgetful = leases.READY.replace("c.state IN ('ready', 'claimed', 'running')", "c.state = 'ready'")
+    assert forgetful != leases.READY
+    monkeypatch.setattr(leases, "READY", forgetful)
     assert "a GPU fit went before its CPU stage" in words_of(caught(StoreMachine))

@@ -12,6 +12,7 @@ from store_samples import SUCCEEDED, cs_job, plan_of
 import store
 from store import DatabaseUnavailable, NotFound, PlanStore, SchemaBehind, open_reader
 from store.database import connect
+from store.ready import ORDER, READY
 
 HEAVY = ("sqlalchemy", "sqlmodel", "pydantic", "pandas", "numpy", "alembic", "psycopg", "torch")
 
@@ -123,11 +124,10 @@ def test_ten_thousand_fits_are_listed(sqlite_url: str) -> None:
 
 def test_the_ready_query_uses_its_partial_indexes(sqlite_url: str) -> None:
     """Neither the claim nor its stage barrier scans the table of fits."""
-    from store import leases
-
     database = connect(sqlite_url)
     with database.snapshot() as tx:
-        plan = tx.query("EXPLAIN QUERY PLAN " + leases._READY.format(plans=""), ("gpu", 0, 1))
+        claim = f"SELECT f.fit_id FROM fit AS f WHERE {READY} ORDER BY {ORDER} LIMIT 1"
+        plan = tx.query(f"EXPLAIN QUERY PLAN {claim}", ("gpu", 0))
     steps = " ".join(str(row[3]) for row in plan)
     assert "fit_ready" in steps
     assert "fit_unfinished_cpu" in steps
