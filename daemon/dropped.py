@@ -6,6 +6,7 @@ to a name inside it, never following a link; a file is read once, and what was r
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -27,6 +28,10 @@ DEPTH_MAX = 12
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+_SHORTAGES = frozenset(
+    (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EINTR)
+)
 
 Entry = tuple[str, int, int, int, int]  # path, type, size, changed at ns, inode
 
@@ -50,7 +55,7 @@ def opened(parent_fd: int, name: str) -> Iterator[int]:
     try:
         descriptor = os.open(name, _DIRECTORY, dir_fd=parent_fd)
     except OSError as error:
-        raise _no_directory(parent_fd, name, error) from error
+        raise _no_directory(parent_fd, name, error) from None
     try:
         yield descriptor
     finally:
@@ -91,7 +96,7 @@ def _walk(directory_fd: int, prefix: str, depth: int = 1) -> Iterator[Entry]:
     try:
         names = os.listdir(directory_fd)
     except OSError as error:
-        raise _unreadable(prefix or ".", error) from error
+        raise _unreadable(prefix or ".", error) from None
     if len(names) > ENTRIES_MAX:
         raise Refused("too many files", where=_shown(prefix or "."), fix="Drop the plan directory alone")
     for name in names:
@@ -102,7 +107,7 @@ def _walk(directory_fd: int, prefix: str, depth: int = 1) -> Iterator[Entry]:
         except FileNotFoundError:
             continue  # gone between the two looks: the next look will tell
         except OSError as error:
-            raise _unreadable(path, error) from error
+            raise _unreadable(path, error) from None
         kind = stat.S_IFMT(status.st_mode)
         _check_kind(directory_fd, name, path, kind, status.st_nlink)
         yield path, kind, status.st_size, status.st_mtime_ns, status.st_ino
@@ -116,7 +121,7 @@ def _walk_into(directory_fd: int, name: str, path: str, depth: int) -> Iterator[
     except FileNotFoundError:
         return
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, error) from None
     try:
         yield from _walk(inner, f"{path}/", depth + 1)
     finally:
@@ -164,7 +169,7 @@ def _descended(directory_fd: int, place: tuple[str, ...]) -> Iterator[int | None
     except (FileNotFoundError, NotADirectoryError):
         yield None
     except OSError as error:
-        raise _unreadable("/".join(place), error) from error
+        raise _unreadable("/".join(place), error) from None
     finally:
         for descriptor in held:
             os.close(descriptor)
@@ -177,7 +182,7 @@ def _read_file(directory_fd: int | None, name: str, path: str) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, error) from None
     with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor, not a path)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
@@ -194,8 +199,10 @@ def _read_file(directory_fd: int | None, name: str, path: str) -> bytes | None:
     return content
 
 
-def _no_directory(parent_fd: int, name: str, error: OSError) -> Refused:
+def _no_directory(parent_fd: int, name: str, error: OSError) -> Refused | OSError:
     """Return why a name of the drop folder is no directory to look into."""
+    if is_our_shortage(error):
+        return error
     try:
         kind = stat.S_IFMT(os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode)
     except OSError:
@@ -212,7 +219,14 @@ def _no_directory(parent_fd: int, name: str, error: OSError) -> Refused:
     )
 
 
-def _unreadable(path: str, error: OSError) -> Refused:
+def is_our_shortage(error: Exception) -> bool:
+    """Whether an error says that this machine is short of something: no fault of what was dropped."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _SHORTAGES)
+
+
+def _unreadable(path: str, error: OSError) -> Refused | OSError:
+    if is_our_shortage(error):
+        return error
     return Refused(
         f"{_shown(path)} cannot be read: {error.strerror}",
         where=_shown(path),

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from daemon.admission import acceptance_sentence, admit, completed, rehearse
+from daemon.dropped import is_our_shortage
 from daemon.inbox import Dropped, Inbox, Unfit
 from daemon.settings import Settings
 from daemon.shelves import shelve_accepted, shelve_rejected
@@ -122,7 +123,7 @@ class Intake:
         """
         name = self._inbox.considered or self._judging
         self._judging = self._inbox.considered = None
-        if name is None:
+        if name is None or is_our_shortage(error):
             return False
         self._in_hand = deque(one for one in self._in_hand if one.dropped.name != name)
         self._blamed[name] = f"{type(error).__name__}: {error}"

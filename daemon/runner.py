@@ -145,9 +145,10 @@ class Runner:
             if not is_outcome(report):
                 self._note(report)
         if ended and self._outcome is None:
-            self._outcome = self.child.outcome()
-            if self._outcome is not None:
-                self._note_end(self._outcome)
+            outcome = self.child.outcome()
+            if outcome is not None:
+                self._note_end(outcome)
+            self._outcome = outcome
 
     def _note(self, report: Report) -> None:
         match report:
@@ -319,7 +320,10 @@ class Runner:
             "bundle_sha256": outcome.bundle_sha256,
             "metrics": dict(outcome.metrics),
         }
-        write_json(self.places.metrics, document)
+        try:
+            write_json(self.places.metrics, document)
+        except OSError as error:  # the event holds them too; a full disk does not cost the fit
+            self._log.warning("metrics not written", path=str(self.places.metrics), cause=str(error))
 
     def _tell_end(self, outcome: str, **told: Any) -> None:  # noqa: ANN401 (fields of FitEnded)
         fields: dict[str, Any] = {"sentence": "", "where": "", "metrics": {}, "bundle": None, **told}

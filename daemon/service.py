@@ -39,7 +39,8 @@ from store.records import Accepted
 
 log = structlog.get_logger("service")
 
-FAILED_TURNS_MAX = 5
+FAILING_SECONDS_MAX = 30.0  # turns that fail for so long end the daemon; its manager starts it anew
+FAILED_TURN_SECONDS = 0.5
 FIT_FAILED = 1
 IDLE_SECONDS = 1.0
 
@@ -182,22 +183,23 @@ class Service:
         """Turn the loop until told to stop. A turn that fails is logged and the next one is taken.
 
         Raises:
-            Exception: the same turn failed again and again; the service manager starts us anew.
+            Exception: every turn failed for a while; the service manager starts the daemon anew.
         """
-        failed_turns = 0
+        failing_since: float | None = None
         while self.host.stopping is None:
             try:
                 self._turn()
-                failed_turns = 0
+                failing_since = None
                 if until_idle and self._is_idle():
                     self.host.stopping = "nothing is left to do"
             except DatabaseUnavailable as error:
                 log.warning("the event log does not answer; trying again", cause=str(error))
             except Exception as error:  # the edge of the service's loop
-                failed_turns += 0 if self.intake.blame(error) else 1
-                log.exception("a turn failed", failed_turns=failed_turns)
-                if failed_turns >= FAILED_TURNS_MAX:
+                log.exception("a turn failed")
+                failing_since = failing_since or time.monotonic()
+                if not self.intake.blame(error) and time.monotonic() - failing_since > FAILING_SECONDS_MAX:
                     raise
+                time.sleep(FAILED_TURN_SECONDS)
             self.host.wait(self._patience())
 
     def stop(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from daemon.settings import Settings
 from daemon.workplace import Workplace
 from store.errors import PlanRejected
 
+DATABASE_VARIABLE = "TRAINWRIGHT_DATABASE_URL"  # may hold a password, which reading data has no use for
 _TAIL_CHARACTERS = 300
 _COVERED = 0.0  # a target needs some value of the symbol; how many are enough is the fit's to judge
 
@@ -68,6 +70,7 @@ class Survey:
                 stdin=asked,
                 stdout=self._out,
                 stderr=self._err,
+                env={name: value for name, value in os.environ.items() if name != DATABASE_VARIABLE},
                 start_new_session=True,
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -128,6 +129,22 @@ def test_only_a_directory_is_opened(
         raise AssertionError
     assert words in str(caught.value)
     os.close(descriptor)
+
+
+def test_a_shortage_of_ours_is_no_fault_of_the_plan(plan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without descriptors left nothing is refused: the error passes and the plan is looked at again."""
+    parent = at(plan.parent)
+
+    def none_left(*_words: object, **_more: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", none_left)
+        with pytest.raises(OSError, match="Too many open files"), opened(parent, plan.name):
+            raise AssertionError
+    with opened(parent, plan.name) as descriptor:
+        assert look(descriptor).entries
+    os.close(parent)
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,20 @@ def test_a_fit_is_told_from_start_to_success(stage: Stage, tmp_path: Path) -> No
     assert (stage.news[-1].outcome, stage.news[-1].bundle) == ("succeeded", tmp_path / "bundle")
 
 
+def test_a_full_disk_does_not_cost_the_fit(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Metrics that cannot be written to their file are in the event all the same."""
+
+    def full(*_words: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("daemon.runner.write_json", full)
+    stage.child.ends(succeeded(tmp_path / "bundle"))
+    assert stage.runner.listen()
+    assert stage.data("FitSucceeded")["metrics"] == {"score": 0.1}
+
+
 def test_progress_is_thinned(stage: Stage) -> None:
     """Of many progress reports at most one per interval is recorded; all are told to the screen."""
     for step in range(1, 11):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -30,6 +31,7 @@ from daemon_samples import (
 )
 
 from daemon import intake as intake_module
+from daemon import service as service_module
 from daemon.news import FitBegan, FitEnded, News, PlanFinished
 from daemon.service import drain, serve, submit_plan
 from daemon.settings import Settings
@@ -256,6 +258,26 @@ def test_a_plan_that_breaks_the_judging_is_refused(
     assert served(settings) == 0
     assert "unforeseen" in (settings.inbox_dir / "rejected" / "a" / "REASON.txt").read_text()
     assert len(store.reading.plans()) == 1
+
+
+def test_turns_that_keep_failing_end_the_daemon(
+    settings: Settings, store: PlanStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that is no plan's fault is borne for a while; then the daemon ends, to be started anew."""
+    drop(settings.inbox_dir, "plan", document(job(["NGBoost"])))
+    turns: list[int] = []
+
+    def failing(*_words: object, **_more: object) -> None:
+        turns.append(1)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(intake_module.Intake, "turn", failing)
+    monkeypatch.setattr(service_module, "FAILING_SECONDS_MAX", 0.1)
+    monkeypatch.setattr(service_module, "FAILED_TURN_SECONDS", 0.06)
+    with pytest.raises(OSError, match="Too many open files"):
+        serve(settings, until_idle=True)
+    assert len(turns) > 1
+    assert not all_events(store, "PlanRejected", "DaemonStopped")
 
 
 def test_the_host_stays_light(tmp_path: Path) -> None:
