@@ -1,5 +1,6 @@
 """The only place that writes files: the results tree, atomically, the same bytes for the same content."""
 
+import contextlib
 import csv
 import io
 import json
@@ -54,7 +55,8 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise ArtifactUnwritable(
             f"cannot write {path.name}: {error.strerror}",
             where=str(path.parent),
@@ -170,7 +172,8 @@ def link_legacy_plan(results_dir: Path) -> str | None:
         temporary.symlink_to(Path("..") / PLAN_DIR, target_is_directory=True)
         temporary.replace(link)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         return f"{link} could not be linked to {PLAN_DIR} ({error.strerror}); read the plan there"
     return None
 
