@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -69,10 +70,17 @@ class CrashingDatabase(SqliteDatabase):
             raise Crashed
 
 
+def temporary_folder() -> Path:
+    """A new folder that is gone when the test run ends, whatever happens to the machine that uses it."""
+    folder = Path(tempfile.mkdtemp(prefix="tw-sim-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 @lru_cache
 def template() -> Path:
     """A migrated file to copy; it lives as long as the test run."""
-    path = Path(tempfile.mkdtemp(prefix="tw-sim-")) / "template.db"
+    path = temporary_folder() / "template.db"
     upgrade(f"sqlite:///{path}")
     return path
 
@@ -88,7 +96,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="tw-sim-"))
+        self.folder = temporary_folder()
         shutil.copyfile(template(), self.folder / "trainwright.db")
         self.database = CrashingDatabase(f"sqlite:///{self.folder}/trainwright.db")
         self.clock = Clock()
