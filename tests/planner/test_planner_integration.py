@@ -27,7 +27,7 @@ def results(tmp_path: Path) -> Path:
     rows = [
         candidate(**origin),
         local_candidate("AAPL", **origin),
-        local_candidate("MSFT", score=0.01, **origin),
+        local_candidate("MSFT", score=0.01, score_ci_low=0.0, **origin),
         candidate(target="z", kept=False, kept_reason="dropped: q 0.3", **origin),
     ]
     write_table(tmp_path, "routing_candidates", [plain_row(row) for row in rows])
@@ -35,7 +35,7 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_routes_and_plan_are_made_after_feature_selection(results: Path) -> None:
-    """The seeds' automatic call: routing plan returned and written, training plan beside it and by its older name."""
+    """The seeds' automatic call: routes returned and written, the plan beside them and by its older name."""
     plan = generate_routing_plan_after_feature_selection(
         output_dir=results,
         targets=["y", "z"],

@@ -1,4 +1,4 @@
-"""The whole planning: the tree of files, the cache, equal bytes, the final segment, named targets and features."""
+"""The whole planning: tree of files, cache, equal bytes, final segment, named targets and features."""
 
 from __future__ import annotations
 
@@ -314,9 +314,9 @@ def test_without_selection_every_fair_feature_is_used(planned: _Planned, tmp_pat
 
 def test_top_n_takes_the_best(tmp_path: Path) -> None:
     """Of two good targets the better one is planned, the other says its rank."""
-    data = frames(rows=400)
+    data = frames(rows=1500)
     for table in data.values():
-        table["y_second_1d"] = table["y_linear_1d"] + 1.5 * np.random.default_rng(3).standard_normal(
+        table["y_second_1d"] = table["y_linear_1d"] + 0.5 * np.random.default_rng(3).standard_normal(
             len(table)
         )
     write(data, tmp_path / "data")
@@ -327,7 +327,7 @@ def test_top_n_takes_the_best(tmp_path: Path) -> None:
 
 def test_a_plan_with_nothing_to_train_is_written_and_says_so(tmp_path: Path) -> None:
     """Only luck in the data: no jobs, reasons for each target, all files there."""
-    data = {name: table.drop(columns="y_linear_1d") for name, table in frames(rows=400).items()}
+    data = {name: table.drop(columns="y_linear_1d") for name, table in frames().items()}
     write(data, tmp_path / "data")
     result = make_plan(request(tmp_path / "data", tmp_path / "results"))
     assert result.jobs == 0
@@ -341,14 +341,14 @@ def test_a_plan_with_nothing_to_train_is_written_and_says_so(tmp_path: Path) -> 
 
 def test_one_symbol_is_planned_by_itself(tmp_path: Path) -> None:
     """Without other symbols there are symbol jobs only."""
-    write(frames(symbols=("AAA",)), tmp_path / "data")
+    write(frames(rows=2500, symbols=("AAA",)), tmp_path / "data")
     result = make_plan(request(tmp_path / "data", tmp_path / "results"))
     assert [job["job_id"] for job in result.training_plan["jobs"]] == ["sym_y_linear_1d_AAA"]
 
 
 def test_odd_names_go_through(tmp_path: Path) -> None:
     """A target and a symbol with spaces and dots are planned like any other."""
-    data = frames(rows=400, symbols=("BRK.B", "A B"))
+    data = frames(rows=2000, symbols=("BRK.B", "A B"))
     for name, table in data.items():
         data[name] = table.rename(columns={"y_linear_1d": "y_odd name_1d"})
     write(data, tmp_path / "data")
