@@ -34,6 +34,8 @@ _INSIDE = ("", "globals/training_plan", "METRICS/training_plan", "training_plan"
 
 # Metadata and settings that change nothing about the models: they are no part of a plan's identity.
 VOLATILE_METADATA = frozenset(("generated_at",))
+# Where the rows lie says nothing about what they are: the fingerprint of the panel does, once it is known.
+PLACE_METADATA = frozenset(("data",))
 VOLATILE_TRAINING = frozenset(
     ("threads", "checkpoint_seconds", "checkpoint_rounds", "attempts_max", "lease_seconds", "stage_barrier")
 )
@@ -198,7 +200,8 @@ def _completed(document: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
 
 def _identity(document: Mapping[str, Any], panel_key: object, settings: Mapping[str, Any]) -> str:
     """Return the hash of what decides the models: document, data and training settings, 64 hex digits."""
-    metadata = {key: value for key, value in document["metadata"].items() if key not in VOLATILE_METADATA}
+    left_out = VOLATILE_METADATA if panel_key is None else VOLATILE_METADATA | PLACE_METADATA
+    metadata = {key: value for key, value in document["metadata"].items() if key not in left_out}
     training = {key: value for key, value in settings.items() if key not in VOLATILE_TRAINING}
     content = {"document": {**document, "metadata": metadata}, "panel_key": panel_key, "training": training}
     return sha256_hex(canonical_json(content))

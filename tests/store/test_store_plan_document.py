@@ -147,6 +147,18 @@ def test_identity_ignores_the_date_and_heeds_the_rest() -> None:
     assert other.id != base
 
 
+def test_the_same_rows_in_another_place_are_the_same_plan() -> None:
+    """A known fingerprint says what the data is; where it lies is no part of the plan's identity."""
+    here = changed("metadata", "data", to={"data_dir": "/srv/here"})
+    there = changed("metadata", "data", to={"data_dir": "/mnt/there"})
+    assert completed(here).id == completed(there).id
+    unknown = [
+        complete_plan(raw, family_of=family_of, training={}, data={**DATA, "panel_key": None}).id
+        for raw in (here, there)
+    ]
+    assert unknown[0] != unknown[1]
+
+
 def test_identity_does_not_hang_on_the_order_of_keys() -> None:
     """Two texts of the same document are one plan."""
     turned = json.loads(json.dumps(SEED, sort_keys=True))
