@@ -33,11 +33,11 @@ def ahead(shocks: npt.NDArray[np.float64], bars: int) -> npt.NDArray[np.float64]
     return label
 
 
-def frame(rows: int, seed: int) -> pd.DataFrame:
-    """Four features; `y_linear_1d` follows alpha, `y_luck_1d` and `y_luck_5d` follow nothing."""
+def frame(rows: int, seed: int, strength: float = 0.18) -> pd.DataFrame:
+    """Four features; `y_linear_1d` follows alpha with `strength`, `y_luck_1d` and `y_luck_5d` follow nothing."""
     rng = np.random.default_rng(seed)
     features = {name: rng.standard_normal(rows) for name in FEATURES}
-    driven = 0.18 * np.concatenate(([0.0], features["alpha"][:-1])) + rng.standard_normal(rows)
+    driven = strength * np.concatenate(([0.0], features["alpha"][:-1])) + rng.standard_normal(rows)
     luck, slow = rng.standard_normal(rows), rng.standard_normal(rows)
     return pd.DataFrame(
         {
@@ -50,9 +50,11 @@ def frame(rows: int, seed: int) -> pd.DataFrame:
     )
 
 
-def frames(rows: int = 900, symbols: Sequence[str] = SYMBOLS) -> dict[str, pd.DataFrame]:
+def frames(
+    rows: int = 900, symbols: Sequence[str] = SYMBOLS, strength: float = 0.18
+) -> dict[str, pd.DataFrame]:
     """One frame per symbol, each of its own seed."""
-    return {symbol: frame(rows, seed) for seed, symbol in enumerate(symbols, start=1)}
+    return {symbol: frame(rows, seed, strength) for seed, symbol in enumerate(symbols, start=1)}
 
 
 def write(data: Mapping[str, pd.DataFrame], folder: Path) -> Path:
