@@ -1,1 +1,1 @@
-"""Who runs the fits: the inbox, the dispatcher, the service and the command line. Imported by nobody but its doors."""
+"""Who runs the fits: inbox, dispatcher, service and command line. Imported by nobody but its doors."""

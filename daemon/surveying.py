@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 from daemon.settings import Settings
@@ -117,11 +118,16 @@ class Survey:
 def question_of(settings: Settings, document: Mapping[str, Any], *, source: str) -> dict[str, Any]:
     """Return which data a plan is about: what it says itself, else what the settings say.
 
+    A plan made on another machine names a directory that is not here; then the settings' stands in for it,
+    and the plan's fingerprint tells whether the data is the same.
+
     Raises:
         PlanRejected: neither says where the data is.
     """
     said = _mapping(_mapping(document.get("metadata")).get("data"))
-    data_dir = said.get("data_dir") or settings.data_dir
+    data_dir = said.get("data_dir")
+    if settings.data_dir and not (data_dir and Path(str(data_dir)).is_dir()):
+        data_dir = settings.data_dir
     if not data_dir:
         raise PlanRejected(
             source=source,

@@ -104,10 +104,13 @@ def test_a_family_says_where_and_whether_it_runs() -> None:
 
 
 def test_a_plan_says_which_data_it_is_about(tmp_path: Path) -> None:
-    """The plan's own word on data stands over the settings; without any the setting is named."""
+    """The plan's own data is taken where it is here, else that of the settings; without any that is named."""
     settings = settings_in(tmp_path, symbols=["AAA"])
-    asked = question_of(settings, document(data={"data_dir": "elsewhere"}), source="plan.json")
-    assert (asked["data_dir"], asked["symbols"]) == ("elsewhere", ["AAA"])
+    (tmp_path / "own").mkdir()
+    asked = question_of(settings, document(data={"data_dir": str(tmp_path / "own")}), source="plan.json")
+    assert (asked["data_dir"], asked["symbols"]) == (str(tmp_path / "own"), ["AAA"])
+    moved = document(data={"data_dir": str(tmp_path / "of another machine")})
+    assert question_of(settings, moved, source="x")["data_dir"] == str(tmp_path / "data")
     assert question_of(settings, document(), source="x")["data_dir"] == str(tmp_path / "data")
     homeless = type(settings).from_sources({}, {}, {"results_dir": tmp_path})
     with pytest.raises(PlanRejected, match="TRAINWRIGHT_DATA_DIR"):

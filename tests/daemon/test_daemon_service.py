@@ -109,7 +109,7 @@ def test_data_that_cannot_be_read_rejects_the_plan(
 ) -> None:
     """Where there is no data the sentence says so; a plan without any word on data names the setting."""
     with pytest.raises(PlanRejected) as caught:
-        submit_plan(settings, store, document(data={"data_dir": str(tmp_path / "nowhere")}))
+        submit_plan(replace(settings, data_dir=tmp_path / "nowhere"), store, document())
     assert caught.value.place == "data"
     assert "nowhere" in caught.value.sentence
     with pytest.raises(PlanRejected, match="data_dir"):
