@@ -34,7 +34,7 @@ def ahead(shocks: npt.NDArray[np.float64], bars: int) -> npt.NDArray[np.float64]
 
 
 def frame(rows: int, seed: int, strength: float = 0.18) -> pd.DataFrame:
-    """Four features; `y_linear_1d` follows alpha with `strength`, `y_luck_1d` and `y_luck_5d` follow nothing."""
+    """Four features; `y_linear_1d` follows alpha with `strength`, the targets of luck follow nothing."""
     rng = np.random.default_rng(seed)
     features = {name: rng.standard_normal(rows) for name in FEATURES}
     driven = strength * np.concatenate(([0.0], features["alpha"][:-1])) + rng.standard_normal(rows)
