@@ -12,7 +12,8 @@ from panel.aligned import Panel
 from planner.cache import Cache
 from planner.config import RankingConfig, config_document
 from planner.probes import Probed, Probes, RankedFeatures, probe_target
-from planner.skill import FoldView, Measured, Skill, measure_targets
+from planner.skill import FoldView, Measured, Skill
+from planner.walking import measure_targets
 
 PROBE_VERSION = 1  # to be raised when a probe measures something else
 SKILL_VERSION = 1  # to be raised when the measurement of skill changes

@@ -9,7 +9,7 @@ from panel.aligned import Column
 from panel.metrics import no_skill
 from planner.config import RankingConfig
 from planner.rounding import rounded
-from planner.shift_null import benjamini_hochberg
+from planner.shift_null import hierarchical_q_values
 from planner.skill import Measured, Skill
 from planner.tables import CROSS_SECTIONAL, RankedRow
 
@@ -32,14 +32,17 @@ def rank_targets(
 ) -> Ranking:
     """Judge every (target, view, symbol), rank the targets, choose the best `top` of those kept.
 
-    A row is kept when its q-value (over all rows of this call) is within the false discovery rate, the low
+    A row is kept when its q-value (targets first, then the views of a target) is within the false discovery rate, the low
     end of its interval lies above no skill, and its last fold still shows skill. A target is kept with any of
     its rows and ranked by the best low end among them. `columns` gives each target's record, with those left
     out by the panel. `as_given` chooses every measured target whatever its verdict.
     """
     by_name = {column.name: column for column in columns}
     cells = [cell for target in measured for cell in target.cells]
-    q_values = benjamini_hochberg([np.nan if cell.p_value is None else cell.p_value for cell in cells])
+    families = [
+        [np.nan if cell.p_value is None else cell.p_value for cell in target.cells] for target in measured
+    ]
+    q_values = [q for family in hierarchical_q_values(families, config.false_discovery_rate) for q in family]
     rows = [
         _judged(cell, by_name[cell.target], None if np.isnan(q) else rounded(q), config)
         for cell, q in zip(cells, q_values, strict=True)
@@ -70,7 +73,7 @@ def drop_reasons(rows: Iterable[RankedRow]) -> dict[str, list[str]]:
     return found
 
 
-def common_scale(value: float, metric: str) -> float:
+def somers_d(value: float, metric: str) -> float:
     """Return a score above no skill on one scale: rank correlations as they are, AUC doubled (Somers' D)."""
     above = value - no_skill(metric)
     return 2.0 * above if metric.startswith("auc") else above
@@ -80,7 +83,7 @@ def _ranked_targets(rows: Sequence[RankedRow]) -> dict[str, int]:
     best: dict[str, float] = {}
     for row in rows:
         if row.kept and row.score_ci_low is not None:
-            low = common_scale(row.score_ci_low, row.metric_name or "")
+            low = somers_d(row.score_ci_low, row.metric_name or "")
             best[row.target] = max(low, best.get(row.target, low))
     ordered = sorted(best, key=lambda target: (-best[target], target))
     return {target: place for place, target in enumerate(ordered, start=1)}
@@ -104,7 +107,7 @@ def _judged(cell: Skill, column: Column, q_value: float | None, config: RankingC
         standard_error=cell.standard_error,
         score_ci_low=cell.low,
         score_ci_high=cell.high,
-        skill=None if cell.score is None else rounded(common_scale(cell.score, metric)),
+        skill=None if cell.score is None else rounded(somers_d(cell.score, metric)),
         z=cell.z,
         p_value=cell.p_value,
         q_value=q_value,

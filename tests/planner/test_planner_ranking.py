@@ -9,7 +9,7 @@ from planner_samples import cell, fold_view, target_column
 
 from panel.aligned import Column
 from planner.config import RankingConfig
-from planner.ranking import Ranking, common_scale, drop_reasons, rank_targets
+from planner.ranking import Ranking, somers_d, drop_reasons, rank_targets
 from planner.skill import Measured
 from planner.tables import RankedRow
 
@@ -135,6 +135,6 @@ def test_the_order_of_targets_changes_nothing() -> None:
 
 def test_scores_of_all_metrics_share_one_scale() -> None:
     """Correlations stay, AUC counts double from one half."""
-    assert common_scale(0.2, "rank_ic") == 0.2
-    assert common_scale(0.6, "auc") == pytest.approx(0.2)
-    assert common_scale(0.4, "auc_ovr") == pytest.approx(-0.2)
+    assert somers_d(0.2, "rank_ic") == 0.2
+    assert somers_d(0.6, "auc") == pytest.approx(0.2)
+    assert somers_d(0.4, "auc_ovr") == pytest.approx(-0.2)

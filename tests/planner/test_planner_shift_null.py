@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from planner_samples import panel_of
 
-from planner.shift_null import TimeAxis, benjamini_hochberg, shift_test, time_axis
+from planner.shift_null import TimeAxis, benjamini_hochberg, hierarchical_q_values, shift_test, time_axis
 
 Floats = npt.NDArray[np.float64]
 DAYS, SYMBOLS = 600, 4
@@ -231,3 +231,30 @@ def test_benjamini_and_hochberg_keep_the_order_of_the_p_values() -> None:
 def test_no_tests_no_q() -> None:
     """Nothing tested, nothing kept."""
     assert np.isnan(benjamini_hochberg([np.nan, np.nan])).all()
+
+
+def test_a_lucky_symbol_of_a_noise_target_is_not_carried_through_by_true_discoveries() -> None:
+    """Fourteen real targets make a flat procedure lenient; targets first, the noise target falls."""
+    real = [[1e-12] * 5] * 14
+    noise = [0.66, 0.99, 0.012, 0.36, 0.90]
+    flat = benjamini_hochberg([p for family in [*real, noise] for p in family])
+    assert flat[-3] < 0.05
+    q = hierarchical_q_values([*real, noise], 0.05)
+    assert q[-1][2] > 0.05
+    assert all((family < 0.05).all() for family in q[:-1])
+
+
+def test_hierarchical_q_values_by_hand() -> None:
+    """Two families of two: Simes 0.01 and 0.8, kept one of two, so the inner q of the kept one is doubled."""
+    first, second = hierarchical_q_values([[0.005, 0.04], [0.8, np.nan]], 0.05)
+    np.testing.assert_allclose(first, [max(0.02, 0.01 * 2), max(0.02, 0.04 * 2)])
+    np.testing.assert_allclose(second, [1.0, np.nan])
+
+
+def test_hierarchical_false_discoveries_stay_within_the_rate() -> None:
+    """On noise alone any target is kept in at most about the rate of the draws."""
+    rng = np.random.default_rng(5)
+    draws = [
+        any((q <= 0.05).any() for q in hierarchical_q_values(rng.random((15, 6)), 0.05)) for _ in range(400)
+    ]
+    assert np.mean(draws) < 0.09

@@ -13,7 +13,8 @@ from planner_samples import FEATURES, SYMBOLS, frames, panel_of
 from panel.aligned import Panel
 from panel.folds import holdout_from
 from planner.config import RankingConfig
-from planner.skill import Skill, measure_targets, no_skill_of
+from planner.skill import Skill, no_skill_of
+from planner.walking import measure_targets
 
 CONFIG = RankingConfig(boosting_rounds=10, folds=3)
 
