@@ -13,8 +13,9 @@ from pathlib import Path
 
 import click
 
+from daemon.cli.configuration import settings_for
 from daemon.cli.screen import emit, say, table
-from daemon.cli.workspace import json_option, results_option, settings_for
+from daemon.cli.workspace import json_option, results_option
 from daemon.settings import Settings
 from store import StoreError, open_store
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from daemon.cli.screen import emit, say, tell
-from daemon.cli.workspace import json_option, results_option, settings_for
+from daemon.cli.workspace import existing_log, json_option, log_url, results_option
 from store import open_store
 from store.schema import upgrade as upgrade_schema
 
@@ -22,10 +22,10 @@ def db() -> None:
 @results_option
 def upgrade(**options: Path | None) -> None:
     """Make or update the tables; events are never changed."""
-    settings = settings_for(**options)
-    upgrade_schema(settings.database_url)
-    with open_store(settings.database_url) as store:
-        say(f"{settings.database_url} is at schema {store.info().schema}")
+    url = log_url(**options)
+    upgrade_schema(url)
+    with open_store(url) as store:
+        say(f"{url} is at schema {store.info().schema}")
 
 
 @db.command(epilog="Example: trainwright db verify")
@@ -33,8 +33,7 @@ def upgrade(**options: Path | None) -> None:
 @json_option
 def verify(*, as_json: bool, **options: Path | None) -> None:
     """Check order, versions, hash chain and guards of the log, and compare the tables with a replay."""
-    settings = settings_for(**options)
-    with open_store(settings.database_url, create=False, migrate=False) as store:
+    with open_store(existing_log(**options), create=False, migrate=False) as store:
         found = store.verify()
     if as_json:
         emit(dataclasses.asdict(found))
@@ -42,6 +41,8 @@ def verify(*, as_json: bool, **options: Path | None) -> None:
         for problem in found.problems:
             tell(f"problem: {problem}")
         say(f"{found.events:,} events: {'all well' if found.ok else f'{len(found.problems)} problems'}")
+        if not found.ok:
+            tell("next  trainwright db rebuild, if only tables differ; else restore a backup of the log")
     raise SystemExit(0 if found.ok else 3)
 
 
@@ -49,8 +50,7 @@ def verify(*, as_json: bool, **options: Path | None) -> None:
 @results_option
 def rebuild(**options: Path | None) -> None:
     """Drop the derived tables and fold them anew from the log."""
-    settings = settings_for(**options)
-    with open_store(settings.database_url, create=False) as store:
+    with open_store(existing_log(**options), create=False) as store:
         say(f"rebuilt from {store.rebuild():,} events")
 
 
@@ -59,15 +59,14 @@ def rebuild(**options: Path | None) -> None:
 @json_option
 def info(*, as_json: bool, **options: Path | None) -> None:
     """Say what the database is: engine, size, counts, warnings."""
-    settings = settings_for(**options)
-    with open_store(settings.database_url, create=False, migrate=False) as store:
+    with open_store(existing_log(**options), create=False, migrate=False) as store:
         found = store.info()
     if as_json:
         emit(dataclasses.asdict(found))
         return
     say(f"{found.url}  ({found.engine} {found.engine_version}, schema {found.schema})")
     say(
-        f"{found.events:,} events, {found.plans:,} plans, {found.fits:,} fits, "
+        f"events {found.events:,}, plans {found.plans:,}, fits {found.fits:,}, "
         f"{found.size_bytes / 1e6:.1f} MB"
     )
     for warning in found.warnings:

@@ -1,4 +1,7 @@
-"""Errors as people meet them: the sentence, the place, the fix, the next command, and the exit code."""
+"""Errors as people meet them: the sentence, the place, the fix, the next command, and the exit code.
+
+This module knows the errors of all packages; it is loaded only when something has gone wrong.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +14,37 @@ import click
 
 from daemon.cli.screen import error_text, tell
 from daemon.errors import DaemonError
-from executors.errors import BundleDamaged, ExecutorsError
-from panel.errors import PanelError, UnknownColumn, UnknownSymbol
-from planner.errors import ConfigInvalid, PlannerError, RequestInvalid
-from store.errors import NotFound, PlanRejected, StoreError
+from executors.errors import ExecutorsError
+from panel.errors import PanelError, UnknownColumn
+from planner.errors import ConfigInvalid, PlannerError
+from store.errors import (
+    ConcurrentAppend,
+    DatabaseUnavailable,
+    DatabaseUnsafe,
+    NotFound,
+    PlanRejected,
+    SchemaBehind,
+    StoreError,
+)
 
 FIT_FAILED, USAGE, REJECTED, NOT_FOUND, UNREACHABLE, TRY_AGAIN, INTERRUPTED = 1, 2, 3, 4, 5, 75, 130
 BASES = (PanelError, ExecutorsError, StoreError, PlannerError, DaemonError)
 
-# The first class that fits decides; the bases come last.
+# The first class that fits decides; every other expected error is a rejection.
 CODES: tuple[tuple[type[Exception], int], ...] = (
     (NotFound, NOT_FOUND),
     (UnknownColumn, NOT_FOUND),
-    (UnknownSymbol, REJECTED),
-    (PlanRejected, REJECTED),
     (ConfigInvalid, USAGE),
-    (RequestInvalid, REJECTED),
-    (BundleDamaged, REJECTED),
-    (PanelError, REJECTED),
-    (PlannerError, REJECTED),
-    (StoreError, REJECTED),
-    (ExecutorsError, REJECTED),
+    (SchemaBehind, USAGE),
+    (DatabaseUnsafe, USAGE),
+    (DatabaseUnavailable, TRY_AGAIN),
+    (ConcurrentAppend, TRY_AGAIN),
 )
+LISTS = {
+    "plan": "trainwright status",
+    "fit": "trainwright jobs --all",
+    "target, job or fit": "trainwright jobs --all",
+}
 
 
 def expected() -> tuple[type[Exception], ...]:
@@ -50,14 +62,30 @@ def exit_code(error: Exception) -> int:
 
 def show(error: Exception) -> None:
     """Print an expected error in at most six lines."""
-    what = getattr(error, "what", None) if getattr(error, "fix", None) else None
-    if what is None:
-        tell(error_text(str(error), {}))
-        return
-    where = getattr(error, "where", None) or getattr(error, "place", None) or getattr(error, "path", None)
+    sentence, details = _told(error)
+    tell(error_text(sentence, details))
+
+
+def _told(error: Exception) -> tuple[str, dict[str, str | None]]:
+    """The sentence of an expected error, and its details by name."""
+    if isinstance(error, PlanRejected):
+        place = f"{error.source}: {error.place}" if error.place else error.source
+        return f"plan rejected: {error.sentence}", {"where": place, "fix": error.fix}
+    if isinstance(error, NotFound):
+        near = f"did you mean {error.nearest}?" if error.nearest else None
+        next_command = LISTS.get(error.noun, "trainwright status")
+        return f"no {error.noun} {error.name!r} in the event log", {"near": near, "next": next_command}
+    if isinstance(error, DatabaseUnsafe):
+        return error.sentence, {"where": error.url, "fix": error.fix}
+    if isinstance(error, DatabaseUnavailable):
+        kept = "everything acknowledged; the command may be repeated"
+        return f"the event log did not answer: {error.cause}", {"where": error.url, "kept": kept}
+    what, fix = getattr(error, "what", None), getattr(error, "fix", None)
+    if not (what and fix):
+        return str(error), {}
+    where = getattr(error, "where", None) or getattr(error, "path", None)
     problem = getattr(error, "problem", None)
-    sentence = f"{what}: {problem}" if problem else str(what)
-    tell(error_text(sentence, {"where": str(where) if where else None, "fix": getattr(error, "fix", None)}))
+    return f"{what}: {problem}" if problem else str(what), {"where": str(where or ""), "fix": str(fix)}
 
 
 def show_usage(error: click.ClickException) -> None:
@@ -68,8 +96,10 @@ def show_usage(error: click.ClickException) -> None:
 
 
 def keep_traceback(lines: Sequence[str]) -> Path:
-    """Write a traceback to a file of its own and return the file."""
+    """Write a traceback to a file of its own, readable by its owner alone, and return the file."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    path = Path(tempfile.gettempdir()) / f"trainwright-error-{stamp}.log"
-    path.write_text("".join(lines), encoding="utf-8")
-    return path
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", prefix=f"trainwright-error-{stamp}-", suffix=".log", delete=False
+    ) as file:
+        file.write("".join(lines))
+    return Path(file.name)

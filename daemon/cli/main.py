@@ -1,6 +1,7 @@
 """The door of the command line: the tree of commands, the exit codes and the last word on errors.
 
-A command is imported when it is called and not before, so that ``status`` does not pay for pandas.
+A command is imported when it is called and not before, so that ``status`` does not pay for pandas; what
+knows all errors is imported when there is one.
 """
 
 from __future__ import annotations
@@ -8,14 +9,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 
 import click
 
-from daemon.cli import failures
 from daemon.cli.screen import tell
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -25,9 +24,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("daemon.cli.planning:run", "rank targets, select features, write the plan, train it"),
     "train": ("daemon.cli.training:train", "train from a plan"),
     "plan": ("daemon.cli.plans:plan", "make | show | validate a training plan"),
-    "submit": ("daemon.cli.hosting:submit", "hand a plan directory to the daemon"),
+    "submit": ("daemon.cli.submitting:submit", "hand a plan directory to the daemon"),
     "daemon": ("daemon.cli.hosting:daemon", "the training host; what systemd starts"),
-    "status": ("daemon.cli.reading:status", "what is done, running, waiting, lost and resumed"),
+    "status": ("daemon.cli.overview:status", "what is done, running, waiting, lost and resumed"),
     "jobs": ("daemon.cli.reading:jobs", "the fits, one line each"),
     "job": ("daemon.cli.reading:job", "one fit with all its attempts"),
     "why": ("daemon.cli.reasoning:why", "why a fit waits or failed; why a target was dropped or kept"),
@@ -38,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "db": ("daemon.cli.database:db", "upgrade | verify | rebuild | info"),
     "doctor": ("daemon.cli.checking:doctor", "check this machine, each finding with its fix"),
 }
+VERBOSE = frozenset({"-v", "--verbose"})
 
 
 class LazyGroup(click.Group):
@@ -55,6 +55,16 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command of the words; raises UsageError naming the nearest one."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = importlib.import_module("difflib").get_close_matches(args[0], COMMANDS, n=1, cutoff=0.5)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"there is no command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing any of them."""
         with formatter.section("Commands"):
@@ -70,7 +80,7 @@ class LazyGroup(click.Group):
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Act as if started in DIR.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error; may stand anywhere.")
 @click.version_option(package_name="trainwright", prog_name="trainwright")
 @click.pass_context
 def cli(ctx: click.Context, folder: Path | None, *, verbose: bool) -> None:
@@ -88,8 +98,7 @@ def cli(ctx: click.Context, folder: Path | None, *, verbose: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the code of the contract."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    verbose = "-v" in words or "--verbose" in words
+    words, verbose = _without_verbose(sys.argv[1:] if arguments is None else arguments)
     sys.excepthook = _last_word
     try:
         code = cli.main(args=words, prog_name="trainwright", standalone_mode=False)
@@ -97,14 +106,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tell("interrupted; what was acknowledged is kept")
         sys.exit(130)
     except click.ClickException as error:
-        failures.show_usage(error)
+        _failures().show_usage(error)
         sys.exit(2)
-    except failures.expected() as error:
-        failures.show(error)
+    except _failures().expected() as error:  # evaluated only once something was raised
+        _failures().show(error)
         if verbose:
-            traceback.print_exception(error)
-        sys.exit(failures.exit_code(error))
+            importlib.import_module("traceback").print_exception(error)
+        sys.exit(_failures().exit_code(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _without_verbose(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """The words without ``-v`` wherever it stands before ``--``, and whether it stood there."""
+    end = list(arguments).index("--") if "--" in arguments else len(arguments)
+    kept = [word for word in arguments[:end] if word not in VERBOSE]
+    return [*kept, *arguments[end:]], len(kept) < end
+
+
+def _failures() -> ModuleType:
+    """The module that knows all errors, loaded when there is one."""
+    return importlib.import_module("daemon.cli.failures")
 
 
 def _last_word(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -112,13 +133,14 @@ def _last_word(kind: type[BaseException], error: BaseException, trace: Traceback
     if issubclass(kind, KeyboardInterrupt):
         tell("interrupted; what was acknowledged is kept")
         os._exit(130)
-    kept = failures.keep_traceback(traceback.format_exception(kind, error, trace))
-    tell(f"error: Trainwright itself failed ({kind.__name__}: {error})")
+    lines = importlib.import_module("traceback").format_exception(kind, error, trace)
+    kept = _failures().keep_traceback(lines)
+    tell(f"error: Trainwright itself failed ({kind.__name__}: {error})".splitlines()[0])
     tell(f"  where {kept}")
     tell("  kept  everything that was acknowledged; the command may be repeated")
     tell("  next  trainwright doctor")
-    if "-v" in sys.argv or "--verbose" in sys.argv:
-        traceback.print_exception(kind, error, trace)
+    if VERBOSE & set(sys.argv):
+        tell("".join(lines))
 
 
 def run_main() -> None:

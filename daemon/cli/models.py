@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
+from daemon.cli.configuration import settings_for
 from daemon.cli.greedy import GreedyCommand
 from daemon.cli.scoreboard import scoreboard, verdict
 from daemon.cli.screen import emit, say, table, tell
-from daemon.cli.workspace import json_option, reader_for, results_option, settings_for
+from daemon.cli.workspace import json_option, reader_for, results_option
 from daemon.errors import DaemonError
 from executors.cards import read_card
 from store.records import FitRow
@@ -39,7 +40,9 @@ def models() -> None:
 @json_option
 def ls(*, plan_id: str | None, as_json: bool, **options: Path | None) -> None:
     """List the models with their out-of-sample scores beside a naive forecast."""
-    with reader_for(settings_for(**options)) as reader:
+    with reader_for(**options) as reader:
+        if plan_id is not None:
+            reader.plan_row(plan_id)
         fits = reader.fits(plan=plan_id, states=("succeeded",))
     if as_json:
         emit({"models": [_summary(fit) for fit in fits]})
@@ -136,7 +139,7 @@ def _bundle_of(name: str, options: dict[str, Path | None]) -> Path:
     """
     if Path(name).is_dir():
         return Path(name)
-    with reader_for(settings_for(**options)) as reader:
+    with reader_for(**options) as reader:
         fit = reader.fit(name)
     if fit.bundle is None:
         raise NoModel(name, f"the fit is {fit.state}, it has no model")

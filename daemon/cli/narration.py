@@ -52,10 +52,8 @@ class PlanningNarrator:
             return
         start = "\r" if self._live else ""
         line = f"{self._label()}  {span(time.monotonic() - self._from):>6}"
-        click.echo(
-            speakable(f"{start}{line:<110}".rstrip() if not start else f"{start}{line:<110}", sys.stderr),
-            err=True,
-        )
+        text = f"{line:<110}" if start else line
+        click.echo(start + speakable(text, sys.stderr), err=True)
         self._step = None
 
     def _label(self) -> str:
@@ -76,13 +74,13 @@ def show_planning(result: PlanningResult) -> None:
 
 
 def ranking_table(rows: Iterable[Mapping[str, Any]]) -> str:
-    """One line per target: all symbols together, how many symbols alone, the verdict and its reason."""
+    """One line per target: the verdict on all symbols together, how many keep it alone, and the reason."""
     by_target: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_target.setdefault(row["target"], []).append(row)
     ordered = sorted(by_target.values(), key=_rank_of)
     lines = [_ranking_line(group) for group in ordered[:LINES_MAX]]
-    text = table(("target", "metric", "score", "q", "alone", "", "reason"), lines, right=("q",))
+    text = table(("target", "metric", "score", "q", "pooled", "alone", "reason"), lines, right=("q",))
     rest = len(ordered) - LINES_MAX
     return text + (f"\n… and {rest} more: METRICS/target_ranking.parquet" if rest > 0 else "")
 
@@ -97,13 +95,14 @@ def _ranking_line(group: Sequence[Mapping[str, Any]]) -> tuple[object, ...]:
     pooled = next((row for row in group if row["view"] == VIEW_CROSS_SECTIONAL), group[0])
     alone = [row for row in group if row["symbol"] is not None]
     kept_alone = sum(row["kept"] for row in alone)
-    verdict = "keep" if any(row["kept"] for row in group) else "drop"
+    verdict = "keep" if pooled["kept"] else "drop"
     score = "-"
     if pooled["score"] is not None:
         score = f"{pooled['score']:+.3f} ± {pooled['standard_error'] or 0:.3f}"
     q_value = None if pooled["q_value"] is None else f"{pooled['q_value']:.4f}"
     count = f"{kept_alone}/{len(alone)}" if alone else "-"
-    return (pooled["target"], pooled["metric_name"], score, q_value, count, verdict, pooled["reason"])
+    _, _, reason = pooled["reason"].partition(": ")  # the verdict stands in a column of its own
+    return (pooled["target"], pooled["metric_name"], score, q_value, verdict, count, reason)
 
 
 def _show_leaks(rows: Iterable[Mapping[str, Any]]) -> None:

@@ -8,8 +8,8 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from daemon.cli.configuration import settings_for
 from daemon.cli.work import planner_settings
-from daemon.cli.workspace import settings_for
 from daemon.settings import Settings
 from planner import PlanRequest
 

@@ -13,7 +13,7 @@ from daemon.cli import work
 from daemon.cli.greedy import GreedyCommand
 from daemon.cli.narration import PlanningNarrator, show_planning
 from daemon.cli.options import planning_options, planning_settings, request_from
-from daemon.cli.screen import say
+from daemon.cli.screen import emit, say
 from daemon.cli.workspace import json_option
 from planner import PlanRequest, make_plan
 from store import open_store
@@ -25,7 +25,7 @@ from store import open_store
 )
 @planning_options
 @click.option("--skip-training", is_flag=True, help="Write the plan and stop.")
-@click.option("--dry-run", is_flag=True, help="Plan, show what would be trained and why, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be trained and why; write no plan.")
 @json_option
 @click.pass_context
 def run(
@@ -35,7 +35,7 @@ def run(
     settings = planning_settings(options)
     request = request_from(settings, options)
     if dry_run:
-        _show_dry_run(request)
+        _show_dry_run(request, as_json=as_json)
         return
     with open_store(settings.database_url) as store:
         result = work.plan(store, request, quiet=as_json)
@@ -57,18 +57,22 @@ def run(
         ctx.exit(0 if drained is None else work.exit_code_of(drained))
 
 
-def _show_dry_run(request: PlanRequest) -> None:
-    """Plan into a scratch directory with the real cache, and tell each job with its reason."""
+def _show_dry_run(request: PlanRequest, *, as_json: bool) -> None:
+    """Plan into a scratch directory, and tell each job with its reason; a cache that is there is used."""
     scratch = Path(tempfile.mkdtemp(prefix="trainwright-dry-"))
     try:
         narrator = PlanningNarrator()
-        cache = request.cache_dir or request.results_dir / "cache"
+        cache = request.results_dir / "cache"
+        cache = cache if cache.is_dir() else scratch / "cache"
         result = make_plan(dataclasses.replace(request, results_dir=scratch, cache_dir=cache), tell=narrator)
         narrator.finish()
+        if as_json:
+            emit({"dry_run": True, "jobs": result.training_plan["jobs"], "blocked": result.blocked})
+            return
         show_planning(result)
         say()
         for job in result.training_plan["jobs"]:
             say(f"would train  {job['job_id']}  {', '.join(job['model_families'])}  because {job['reason']}")
-        say(f"dry run: {result.jobs} jobs, nothing was written")
+        say(f"dry run: {result.jobs} jobs, no plan was written and nothing trained")
     finally:
         shutil.rmtree(scratch)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from daemon.cli.screen import emit, iso, say
+from daemon.cli.fits import score_words
+from daemon.cli.reading import newest_plan
+from daemon.cli.screen import emit, moment, say
 from daemon.cli.waiting import Watch
-from daemon.cli.workspace import json_option, reader_for, results_option, settings_for
+from daemon.cli.workspace import json_option, reader_for, results_option
 from store.errors import NotFound
 from store.reading import Reader
 from store.reasons import WaitingReason
-from store.records import DecisionRow, FitRow, JobRow
+from store.records import DecisionRow, FitRow
 
 SHOWN_FEATURES = 12
+FIT_ID_PREFIX = "f_"
 
 
 @click.command(epilog="Example: trainwright why y_range_5d")
@@ -24,13 +29,13 @@ SHOWN_FEATURES = 12
 @json_option
 def why(name: str, *, as_json: bool, **options: Path | None) -> None:
     """Say why a fit waits or failed, or why a target was kept, dropped, routed and blocked."""
-    with reader_for(settings_for(**options)) as reader:
+    with reader_for(**options) as reader:
         fits = _fits_of(reader, name)
         target = fits[0].target if fits else name
         decisions = _latest(reader.decisions(target))
         if not fits and not decisions:
             raise _nothing(reader, name)
-        reasons = Watch(reader).reasons(reader.fits(plan=fits[-1].plan_id)) if fits else {}
+        reasons = Watch(reader).reasons(fits) if fits else {}
         job_rows = _jobs_of(reader, fits)
     if as_json:
         emit(_document(name, decisions, fits, job_rows, reasons))
@@ -44,18 +49,18 @@ def why(name: str, *, as_json: bool, **options: Path | None) -> None:
 def _fits_of(reader: Reader, name: str) -> tuple[FitRow, ...]:
     """The fits a name means: of a job, of a target, or one fit; the newest plan's only."""
     found = reader.fits(job=name) or reader.fits(target=name)
-    if not found:
-        try:
-            found = (reader.fit(name),)
-        except NotFound:
-            return ()
-    newest = found[-1].plan_id
-    return tuple(fit for fit in found if fit.plan_id == newest)
+    if not found and ("/" in name or name.startswith(FIT_ID_PREFIX)):
+        found = (reader.fit(name),)
+    return newest_plan(found)
 
 
-def _jobs_of(reader: Reader, fits: Sequence[FitRow]) -> tuple[JobRow, ...]:
-    names = {fit.job_id for fit in fits}
-    return tuple(job for job in reader.jobs(fits[-1].plan_id) if job.job_id in names) if fits else ()
+def _jobs_of(reader: Reader, fits: Sequence[FitRow]) -> tuple[Mapping[str, Any], ...]:
+    """The jobs of these fits as they were planned, in plan order."""
+    events = [
+        reader.events(plan=fits[-1].plan_id, job=job_id, kinds=("JobPlanned",), limit=1)
+        for job_id in dict.fromkeys(fit.job_id for fit in fits)
+    ]
+    return tuple(event.data for found in events for event in found)
 
 
 def _latest(decisions: Sequence[DecisionRow]) -> tuple[DecisionRow, ...]:
@@ -65,19 +70,16 @@ def _latest(decisions: Sequence[DecisionRow]) -> tuple[DecisionRow, ...]:
 
 
 def _nothing(reader: Reader, name: str) -> NotFound:
-    import difflib  # noqa: PLC0415
-
-    known = {decision.target for decision in reader.decisions() if decision.target} | {
-        fit.name for fit in reader.fits()
-    }
-    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.4)
+    targets = {decision.target for decision in reader.decisions() if decision.target}
+    planned = {name for fit in reader.fits() for name in (fit.target, fit.job_id)}
+    near = difflib.get_close_matches(name, sorted(targets | planned), n=1, cutoff=0.5)
     return NotFound(noun="target, job or fit", name=name, nearest=near[0] if near else None)
 
 
 def _show_decisions(target: str, decisions: Sequence[DecisionRow]) -> None:
     if not decisions:
         return
-    say(f"target   {target}   (decided {iso(decisions[-1].at)}, planning {decisions[-1].planning_id})")
+    say(f"target   {target}   (decided {moment(decisions[-1].at)}, planning {decisions[-1].planning_id})")
     for decision in decisions:
         say(_decision_line(decision))
 
@@ -102,18 +104,16 @@ def _decision_line(decision: DecisionRow) -> str:
             return f"{decision.kind}  {dict(data)}"
 
 
-def _show_jobs(job_rows: Sequence[JobRow]) -> None:
+def _show_jobs(job_rows: Sequence[Mapping[str, Any]]) -> None:
     for row in job_rows:
-        say(f"job      {row.job_id}: {row.reason}")
+        say(f"job      {row['job']}: {row['reason']}")
 
 
 def _fit_words(fit: FitRow, reasons: dict[str, WaitingReason]) -> str:
     if fit.id in reasons:
         return f"waiting, {reasons[fit.id].code}: {reasons[fit.id].words}"
     if fit.state == "succeeded" and fit.metrics is not None:
-        metrics = fit.metrics
-        score = f"{metrics['metric']} {metrics['score']:+.3f} ± {metrics['standard_error']:.3f}"
-        return f"succeeded, {score} out of sample, naive {metrics['baseline_score']:+.3f}"
+        return f"succeeded, {score_words(fit)} out of sample, naive {fit.metrics['baseline_score']:+.3f}"
     where = f" ({fit.place.splitlines()[0]})" if fit.place else ""
     return f"{fit.state}: {fit.sentence}{where}" if fit.sentence else fit.state
 
@@ -122,7 +122,7 @@ def _document(
     name: str,
     decisions: Sequence[DecisionRow],
     fits: Sequence[FitRow],
-    job_rows: Sequence[JobRow],
+    job_rows: Sequence[Mapping[str, Any]],
     reasons: dict[str, WaitingReason],
 ) -> dict[str, object]:
     return {
@@ -131,6 +131,6 @@ def _document(
             {"seq": row.seq, "at": row.at, "kind": row.kind, "symbol": row.symbol, "data": row.data}
             for row in decisions
         ],
-        "jobs": [{"job": row.job_id, "reason": row.reason, "route": row.route} for row in job_rows],
+        "jobs": [{name: row[name] for name in ("job", "reason", "route")} for row in job_rows],
         "fits": [{"fit": fit.name, "state": fit.state, "words": _fit_words(fit, reasons)} for fit in fits],
     }

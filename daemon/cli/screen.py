@@ -83,6 +83,11 @@ def iso(at: datetime | None) -> str | None:
     return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def moment(at: datetime | None) -> str:
+    """A time for people: UTC to the second, ``2026-01-02 03:04:05Z``."""
+    return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> str:
     """Columns aligned under their headers; those named in ``right`` are set flush right."""
     cells = [[_cell(value) for value in row] for row in rows]
@@ -129,6 +134,10 @@ def span(seconds: float) -> str:
 
 def error_text(sentence: str, details: Mapping[str, str | None]) -> str:
     """An error as at most six lines: the sentence, then the named details that are not empty."""
-    lines = [f"error: {sentence}"]
-    lines.extend(f"  {name:<5} {value}" for name, value in details.items() if value)
-    return "\n".join(lines[:ERROR_LINES_MAX])
+    lines = f"error: {sentence}".splitlines()
+    for name, value in details.items():
+        lines.extend(f"  {name:<5} {value}".splitlines() if value else ())
+    cut = len(lines) - ERROR_LINES_MAX
+    if cut > 0:
+        lines[ERROR_LINES_MAX - 1 :] = [f"  ... and {cut + 1} more lines"]
+    return "\n".join(lines)

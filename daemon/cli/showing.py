@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from daemon.cli import work
+from daemon.cli.configuration import settings_for
 from daemon.cli.screen import say, span, tell
-from daemon.cli.workspace import settings_for
 from daemon.demo import PLANTED_FEATURE, PLANTED_TARGET, label_bars_with_plants, write_bars
 from daemon.settings import Settings
 from executors.families import DEFAULT_FAMILIES

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
+import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
-from daemon.cli.screen import emit_line, iso, say, speakable
-from daemon.cli.workspace import json_option, reader_for, results_option, settings_for
+from daemon.cli.screen import emit_line, moment, say, speakable
+from daemon.cli.workspace import json_option, reader_for, results_option
 from daemon.errors import DaemonError
+from store.events import EVENT_TYPES
 from store.reading import Reader
 from store.records import EventRow
 
@@ -35,7 +39,7 @@ class NoAttemptLog(DaemonError):
 @results_option
 def logs(name: str, *, follow: bool, attempt: int | None, **options: Path | None) -> None:
     """Print the log of an attempt at a fit."""
-    with reader_for(settings_for(**options)) as reader:
+    with reader_for(**options) as reader:
         fit = reader.fit(name)
         path = _log_of(reader, fit.id, fit.name, attempt)
         position = _print_from(path, 0)
@@ -59,8 +63,6 @@ def _log_of(reader: Reader, fit_id: str, name: str, attempt: int | None) -> Path
 
 def _print_from(path: Path, position: int) -> int:
     """Print what the file holds from a byte on, and return where it ends."""
-    import sys  # noqa: PLC0415
-
     with path.open("rb") as log:
         log.seek(position)
         data = log.read()
@@ -88,18 +90,44 @@ def events(
 ) -> None:
     """Print the event log itself, one line per event; NDJSON with --json."""
     earliest = _moment(since)
-    with reader_for(settings_for(**options)) as reader:
+    _check_kinds(kinds)
+    with reader_for(**options) as reader:
+        if plan_id is not None:
+            reader.plan_row(plan_id)
+        if earliest is not None:
+            after = max(after, _seq_before(reader, earliest))
         while True:
             page = reader.events(after=after, limit=PAGE, plan=plan_id, kinds=kinds or None)
             for event in page:
-                if earliest is None or event.at >= earliest:
-                    _print_event(event, as_json=as_json)
+                _print_event(event, as_json=as_json)
             after = page[-1].seq if page else after
             if len(page) == PAGE:
                 continue
             if not follow:
                 return
             time.sleep(FOLLOW_SECONDS)
+
+
+def _check_kinds(kinds: Sequence[str]) -> None:
+    """Refuse a kind that no event has; raises click.BadParameter naming the nearest."""
+    known = [event.kind for event in EVENT_TYPES]
+    for kind in kinds:
+        if kind not in known:
+            near = difflib.get_close_matches(kind, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"
+            raise click.BadParameter(f"there is no event {kind!r}; {hint}", param_hint="--kind")
+
+
+def _seq_before(reader: Reader, earliest: datetime) -> int:
+    """The seq of the last event before a time, found in few questions: the log is in the order of time."""
+    low, high = 0, reader.head_seq()
+    while low < high:
+        middle = (low + high) // 2
+        if reader.events(after=middle, limit=1)[0].at < earliest:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def _moment(since: str | None) -> datetime | None:
@@ -125,10 +153,10 @@ def _print_event(event: EventRow, *, as_json: bool) -> None:
     if as_json:
         emit_line(event.to_json())
         return
-    about = event.fit or event.plan or event.stream
+    about = event.job or event.fit or event.plan or event.stream
     attempt = f" attempt {event.attempt}" if event.attempt else ""
     words = ", ".join(f"{key}={_short(value)}" for key, value in event.data.items() if _is_short(value))
-    say(f"{event.seq:>6}  {iso(event.at)}  {event.kind:<16} {event.job or about}{attempt}  {words}")
+    say(f"{event.seq:>6}  {moment(event.at)}  {event.kind:<16} {about}{attempt}  {words}")
 
 
 def _is_short(value: object) -> bool:

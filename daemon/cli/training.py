@@ -12,14 +12,16 @@ from typing import Any
 import click
 
 from daemon.cli import work
+from daemon.cli.configuration import settings_for
 from daemon.cli.greedy import GreedyCommand
 from daemon.cli.screen import say, tell
-from daemon.cli.workspace import config_option, json_option, settings_for
+from daemon.cli.workspace import config_option, json_option
 from daemon.narrowing import about_data, narrow, plan_of_everything
 from daemon.settings import Settings
 from executors.families import CROSS_SECTIONAL, FAMILIES
 from store import find_plan, load_plan_directory, open_store
 
+LEFT_OUT_SHOWN = 6
 MODEL_TYPES = ("sequential", "cross-sectional", "both")
 
 
@@ -68,8 +70,10 @@ def train(
     allowed = _allowed_families(model_types, settings.families if families else ())
     document = about_data(document, settings)
     document, left_out = narrow(document, families=allowed, symbols=symbols)
-    for words in left_out:
+    for words in left_out[:LEFT_OUT_SHOWN]:
         tell(f"left out: {words}")
+    if len(left_out) > LEFT_OUT_SHOWN:
+        tell(f"left out: {len(left_out) - LEFT_OUT_SHOWN} more")
     with open_store(settings.database_url) as store:
         plan_id, drained = work.train(settings, store, document, name="train")
         if as_json:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from daemon.cli.configuration import config_table
 from daemon.cli.narration import PlanningNarrator, show_planning
 from daemon.cli.progress import TrainingNarrator
 from daemon.cli.scoreboard import scoreboard
 from daemon.cli.screen import emit, say, tell
-from daemon.cli.workspace import config_table
 from daemon.logs import log_to_file
 from daemon.service import Drained, drain, submit_plan
 from daemon.settings import TABLE, Settings

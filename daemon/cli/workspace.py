@@ -1,20 +1,19 @@
-"""Where a command works: settings, configuration file, event log. Light: reading commands start here."""
+"""Where a command works: configuration file and event log. Light: reading commands start here."""
 
 from __future__ import annotations
 
 import os
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from daemon.errors import DaemonError, Fault, SettingsInvalid
-from daemon.settings import Settings
+from daemon.errors import DaemonError
 from store.reading import Reader, open_reader
 
 CONFIG_FILE = Path("trainwright.toml")
+ENVIRONMENT_PREFIX = "TRAINWRIGHT_"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -56,41 +55,40 @@ def json_option(command: Command) -> Command:
     )
 
 
-def config_table(config: Path | None) -> tuple[Mapping[str, Any], str]:
-    """The parsed configuration file and its name; empty when none was named and none lies here.
+def log_url(config: Path | None = None, results_dir: Path | None = None) -> str:
+    """The URL of the event log, whether it is there or not.
+
+    Where neither a file nor the environment says anything it follows from the results directory alone, and
+    the settings, with the planner's below them, are not loaded: a reading command has no time for that.
 
     Raises:
-        SettingsInvalid: the named file is missing or is no TOML.
+        SettingsInvalid: the file or the environment has faults.
     """
-    path = config or CONFIG_FILE
-    if config is None and not path.exists():
-        return {}, "configuration"
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8")), str(path)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        fault = Fault(
-            place=str(path), problem=f"cannot be read: {error}", fix="correct the file or name another"
-        )
-        raise SettingsInvalid([fault]) from error
+    told = any(name.startswith(ENVIRONMENT_PREFIX) for name in os.environ)
+    if config is None and not told and not CONFIG_FILE.exists():
+        results = os.path.abspath((results_dir or Path("results")).expanduser())  # noqa: PTH100 (links stay)
+        return f"sqlite:///{results}/trainwright.db"
+    from daemon.cli.configuration import settings_for  # noqa: PLC0415 (half the time of a reading command)
+
+    return settings_for(config, results_dir=results_dir).database_url
 
 
-def settings_for(config: Path | None = None, **overrides: object) -> Settings:
-    """The settings of a command: its options over the environment over the file over the defaults.
+def existing_log(config: Path | None = None, results_dir: Path | None = None) -> str:
+    """The URL of the event log.
 
     Raises:
-        SettingsInvalid: names every fault.
+        NoLogHere: nothing was recorded there yet.
     """
-    table, source = config_table(config)
-    return Settings.from_sources(table, os.environ, overrides, source=source)
+    url = log_url(config, results_dir)
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        raise NoLogHere(url)
+    return url
 
 
-def reader_for(settings: Settings) -> Reader:
+def reader_for(config: Path | None = None, results_dir: Path | None = None) -> Reader:
     """The read side of the event log.
 
     Raises:
         NoLogHere: nothing was recorded there yet.
     """
-    url = settings.database_url
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
-        raise NoLogHere(url)
-    return open_reader(url)
+    return open_reader(existing_log(config, results_dir))

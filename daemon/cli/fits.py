@@ -1,0 +1,41 @@
+"""A fit in words and as a JSON document, the same in all reading commands."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from store.reasons import WaitingReason
+from store.records import FitRow
+
+OPEN_STATES = ("ready", "claimed", "running")
+
+
+def fit_document(fit: FitRow, reason: WaitingReason | None) -> dict[str, Any]:
+    """One fit as a JSON document, with the reason why it waits."""
+    waiting = None if reason is None else {"code": reason.code, "words": reason.words}
+    return {"name": fit.name, **dataclasses.asdict(fit), "waiting": waiting}
+
+
+def step_words(fit: FitRow) -> str:
+    """How far an open fit has come, ``120/400``; a dash for one that has not begun or has ended."""
+    if fit.step is None or fit.state not in OPEN_STATES:
+        return "-"
+    return f"{max(fit.step, fit.checkpoint_step or 0)}/{fit.steps_total}"
+
+
+def score_words(fit: FitRow) -> str:
+    """Metric, score and standard error on the untouched rows; a dash for a fit without a model."""
+    metrics = fit.metrics
+    if metrics is None:
+        return "-"
+    return f"{metrics['metric']} {metrics['score']:+.3f} ± {metrics['standard_error']:.3f}"
+
+
+def note_words(fit: FitRow, reason: WaitingReason | None) -> str:
+    """What else there is to say: why it waits, why it failed, why it did not train on a GPU."""
+    if reason is not None:
+        return f"{reason.code}: {reason.words}"
+    if fit.stage == "gpu" and fit.device_used == "cpu":
+        return f"ran on the CPU: {fit.device_reason}"
+    return fit.sentence or ""
