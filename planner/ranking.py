@@ -32,10 +32,10 @@ def rank_targets(
 ) -> Ranking:
     """Judge every (target, view, symbol), rank the targets, choose the best `top` of those kept.
 
-    A row is kept when its q-value (targets first, then the views of a target) is within the false discovery rate, the low
-    end of its interval lies above no skill, and its last fold still shows skill. A target is kept with any of
-    its rows and ranked by the best low end among them. `columns` gives each target's record, with those left
-    out by the panel. `as_given` chooses every measured target whatever its verdict.
+    A row is kept when its q-value (targets first, then the views of a target) is within the false discovery
+    rate, the low end of its interval lies above no skill, and its last fold still shows skill. A target is
+    kept with any of its rows and ranked by the best low end among them. `columns` gives each target's record,
+    with those left out by the panel. `as_given` chooses every measured target whatever its verdict.
     """
     by_name = {column.name: column for column in columns}
     cells = [cell for target in measured for cell in target.cells]

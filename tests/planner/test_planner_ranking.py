@@ -9,7 +9,7 @@ from planner_samples import cell, fold_view, target_column
 
 from panel.aligned import Column
 from planner.config import RankingConfig
-from planner.ranking import Ranking, somers_d, drop_reasons, rank_targets
+from planner.ranking import Ranking, drop_reasons, rank_targets, somers_d
 from planner.skill import Measured
 from planner.tables import RankedRow
 
