@@ -1,7 +1,7 @@
 """The data of the demonstration: real daily bars, and two plants that the planner has to find by itself.
 
-The bars come with the package ``bokeh_sampledata`` (public domain): AAPL, FB, GOOG, IBM and MSFT from 2000 to 2013.
-Both plants carry the word ``planted`` in their names; nothing in the pipeline knows that word.
+The bars come with the package ``bokeh_sampledata`` (public domain): AAPL, FB, GOOG, IBM and MSFT from 2000 to
+2013. Both plants carry the word ``planted`` in their names; nothing in the pipeline knows that word.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Bars:
 def write_bars(folder: Path) -> Bars:
     """Write one CSV per symbol with bars adjusted for splits and dividends.
 
-    The package gives raw prices and an adjusted close; a split would otherwise look like a crash of half the price.
+    The package gives raw prices and an adjusted close; a split would otherwise look like a crash.
     """
     raw = pd.read_csv(package_path("stocks.csv.gz"))
     ratio = raw["Adj Close"] / raw["Close"]

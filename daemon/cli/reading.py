@@ -19,7 +19,7 @@ from store.records import AttemptRow, FitRow
 
 STATES = ("ready", "claimed", "running", "succeeded", "failed", "unavailable", "cancelled")
 URGENCY = (("claimed", "running"), ("failed",), ("ready",), ("succeeded", "unavailable", "cancelled"))
-LINES_SHOWN = 200
+LINES_SHOWN = 100
 
 
 @click.command(epilog="Example: trainwright jobs --failed")

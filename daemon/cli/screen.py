@@ -111,7 +111,7 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.3f}"
-    return str(value)
+    return speakable(str(value), sys.stdout).replace("\n", " ")  # now, so that columns stay aligned
 
 
 def bar(done: int, total: int, *, width: int = 30) -> str:

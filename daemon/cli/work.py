@@ -53,7 +53,11 @@ def train(
         tell(f"plan {accepted.plan_id} was already accepted at {accepted.at:%Y-%m-%d %H:%M} UTC; no new jobs")
     slots = {"cpu": settings.cpu_slots, "gpu": settings.gpu_slots}
     narrator = TrainingNarrator(store.reading.fits(plan=accepted.plan_id), slots=slots)
-    return accepted.plan_id, drain(settings, store, [accepted.plan_id], tell=narrator)
+    drained = drain(settings, store, [accepted.plan_id], tell=narrator)
+    if drained.interrupted:
+        rest = store.reading.plan_row(accepted.plan_id).open
+        tell(f"interrupted; {rest} fits are left with their checkpoints; go on: trainwright daemon --drain")
+    return accepted.plan_id, drained
 
 
 def show_models(store: PlanStore, plan_id: str) -> None:
