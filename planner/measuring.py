@@ -15,7 +15,7 @@ from planner.probes import Probed, Probes, RankedFeatures, probe_target
 from planner.skill import FoldView, Measured, Skill
 from planner.walking import measure_targets
 
-PROBE_VERSION = 1  # to be raised when a probe measures something else
+PROBE_VERSION = 2  # to be raised when a probe measures something else
 SKILL_VERSION = 1  # to be raised when the measurement of skill changes
 
 PROBES, SKILL = "probes", "skill"

@@ -4,6 +4,8 @@ All correlations are of ranks taken within each symbol and pooled over symbols, 
 feature is probed as it is and folded around its median (|rank - 1/2|), so that a feature that knows the size
 but not the sign of what comes is found as well.
 
+What the calendar alone says (the mean of each time of day, or of each weekday on daily bars) is taken out of
+the target first: everybody knows the time, so a clock that matches a daily pattern is no leak.
 Future increment: y_{t+k} - y_{t+k-1} for k = 1..h compares two windows that both begin after t; what is
 known at t, however persistent, can hardly tell which is larger. A feature that holds (a part of) the coming
 window can: the part that leaves the window at t+k is in it.
@@ -21,11 +23,13 @@ import numpy.typing as npt
 
 from panel.aligned import Column, Panel
 from planner.rounding import rounded
+from planner.shift_null import time_axis
 
 Floats = npt.NDArray[np.float64]
 Float32s = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
+_DAY_NS = 86_400 * 10**9
 _MOST_LAGS = 16
 _PAST_WINDOWS = 4
 _EXCESS_WEIGHT = 3.0  # the default lines for a correlation and for its excess are as 3 to 1
@@ -104,6 +108,8 @@ class RankedFeatures:
         self.rows: dict[str, Ints] = {}
         self.scores: dict[str, Float32s] = {}  # symbol -> (rows, 2 x features)
         self.present: dict[str, Float32s] = {}
+        self.slots: dict[str, Ints] = {}  # symbol -> (rows,) time of day or weekday
+        slots = calendar_slots(panel)
         for symbol in panel.symbols:
             own = panel.rows_of(symbol)
             rows = np.arange(own.start, own.stop, dtype=np.int64)[panel.time_codes[own] < until]
@@ -111,13 +117,14 @@ class RankedFeatures:
             plain = np.stack([rank_scores(raw[:, place]) for place in range(len(features))], axis=1)
             folded = np.stack([rank_scores(_fold(plain[:, place])) for place in range(len(features))], axis=1)
             self.rows[symbol] = rows
+            self.slots[symbol] = slots[panel.time_codes[rows]]
             self.scores[symbol] = np.nan_to_num(np.concatenate([plain, folded], axis=1)).astype(np.float32)
             self.present[symbol] = np.tile(np.isfinite(raw), (1, 2)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Table:
-    """Correlations (2 x features, now | lags | past windows) and the rows behind each."""
+    """Sums of products (2 x features, label | news | lags | past windows) and the rows behind each."""
 
     values: Floats
     counts: Floats
@@ -136,6 +143,29 @@ def rank_scores(values: npt.NDArray[np.floating]) -> Floats:
     return scores
 
 
+def calendar_slots(panel: Panel) -> Ints:
+    """Return the slot of each time code: its place in the session, or the weekday from daily bars on."""
+    axis = time_axis(panel)
+    if axis.step > 1:
+        return np.asarray(axis.places % axis.step)
+    return np.asarray((panel.timestamps // _DAY_NS) % 7)
+
+
+def _without_calendar(label: Floats, slots: Ints) -> Floats:
+    """Take the mean of its slot out of each label (not ranked again: ties would show the slot)."""
+    known = np.isfinite(label)
+    counts = np.bincount(slots[known], minlength=int(slots.max(initial=0)) + 1)
+    sums = np.bincount(slots[known], weights=label[known], minlength=len(counts))
+    return np.asarray(label - (sums / np.maximum(counts, 1))[slots])
+
+
+def _standardised(values: Floats) -> Floats:
+    """Bring the finite values to mean 0 and variance 1; a constant becomes zeros."""
+    present = values[np.isfinite(values)]
+    spread = float(present.std()) if len(present) else 0.0
+    return (values - present.mean()) / spread if spread > 1e-9 else values * 0.0
+
+
 def _fold(scores: Floats) -> Floats:
     return np.abs(scores)
 
@@ -150,21 +180,24 @@ def _lags(horizon: int) -> list[int]:
 def _shifted(values: Floats, by: int) -> Floats:
     """The value `by` rows later (earlier when negative), NaN beyond the ends."""
     moved = np.full(len(values), np.nan)
+    if abs(by) >= len(values):
+        return moved
     if by >= 0:
-        moved[: max(0, len(values) - by)] = values[by:]
+        moved[: len(values) - by] = values[by:]
     else:
-        moved[-by:] = values[:by] if -by < len(values) else values[:0]
+        moved[-by:] = values[:by]
     return moved
 
 
 def _symbol_table(
     ranked: RankedFeatures, symbol: str, label: Floats, lags: Sequence[int], past: Sequence[int]
 ) -> _Table:
-    columns = [label]
-    columns += [_shifted(label, lag) - _shifted(label, lag - 1) for lag in lags]
-    columns += [_shifted(label, -back) for back in past if back < len(label)]
-    columns += [np.full(len(label), np.nan) for back in past if back >= len(label)]
-    scored = np.stack([rank_scores(column) for column in columns], axis=1)
+    own = rank_scores(label)
+    news = _without_calendar(own, ranked.slots[symbol])
+    columns = [own, news]
+    columns += [_shifted(news, lag) - _shifted(news, lag - 1) for lag in lags]
+    columns += [_shifted(news, -back) for back in past]
+    scored = np.stack([_standardised(column) for column in columns], axis=1)
     known = np.isfinite(scored).astype(np.float32)
     products = ranked.scores[symbol].T @ np.nan_to_num(scored).astype(np.float32)
     counts = ranked.present[symbol].T @ known
@@ -194,13 +227,13 @@ def _read(
     )
     size = np.abs(found)
     count = len(features)
-    stop = 1 + len(lags)
+    stop = 2 + len(lags)
     probed = {}
     for place, name in enumerate(features):
         forms = [place, place + count]
-        increments = size[forms, 1:stop].max(axis=0)
+        increments = size[forms, 2:stop].max(axis=0)
         # The suspicious form is the one that has both: a large match, and one larger than with the past.
-        ahead, behind = size[forms, 0], size[forms, stop : stop + len(past)].max(axis=1)
+        ahead, behind = size[forms, 1], size[forms, stop : stop + len(past)].max(axis=1)
         worst = int(np.minimum(ahead, _EXCESS_WEIGHT * (ahead - behind)).argmax())
         probed[name] = Probed(
             copy_correlation=rounded(size[place, 0]),

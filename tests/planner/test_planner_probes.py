@@ -147,6 +147,39 @@ def test_volatility_matches_the_range_strongly_and_is_safe_all_the_same(
     assert row.verdict == SAFE
 
 
+def test_a_clock_that_explains_a_daily_pattern_is_no_leak(tmp_path: Path) -> None:
+    """Intraday ranges follow the time of day far beyond every line, and the time is known to everybody."""
+    rng = np.random.default_rng(8)
+    days, bars = 120, 13
+    stamps = [
+        pd.Timestamp("2024-01-02 14:30", tz="UTC") + pd.Timedelta(days=day, minutes=30 * bar)
+        for day in range(days)
+        for bar in range(bars)
+    ]
+    angle = np.tile(np.arange(bars) / bars * 2 * np.pi, days)
+    move = np.abs(2.0 * np.cos(angle) + 3.0 + 0.5 * rng.standard_normal(days * bars))
+    coming = np.concatenate((move[1:], [np.nan]))
+    table = pd.DataFrame(
+        {
+            "ts": pd.DatetimeIndex(stamps).as_unit("ns"),
+            "clock_sin": np.sin(angle),
+            "clock_cos": np.cos(angle),
+            "last_move": move,
+            "leak": coming + 0.2 * rng.standard_normal(days * bars),
+            "y_move_30m": coming,
+        }
+    )
+    rows = {row.feature: row for row in _judged(panel_of({"AAA": table}, tmp_path))}
+    assert rows["clock_cos"].copy_correlation is not None
+    assert rows["clock_cos"].copy_correlation > 0.5
+    assert {name: row.verdict for name, row in rows.items()} == {
+        "clock_sin": SAFE,
+        "clock_cos": SAFE,
+        "last_move": SAFE,
+        "leak": BLOCKED,
+    }
+
+
 def test_who_knows_one_future_is_used_for_no_target(panel: Panel) -> None:
     """A feature blocked for one target is suspect and left out for the others, with the proof named."""
     spread = spread_blame(_judged(panel))
