@@ -1,0 +1,94 @@
+"""``status``: plans, daemons, losses and what became of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cli_samples import BROKEN, STOPPED, Call, fill, living_daemon, sample_plan, start
+
+from daemon.cli.overview import LINES_MAX
+from store import PlanStore
+from store.events import DaemonStopped
+
+
+def test_a_plan_is_one_line_with_its_counts(call: Call, filled: PlanStore) -> None:
+    """Done, failed, not available and open fits are counted apart."""
+    plan = next(line for line in call("status").lines if line.startswith("plan"))
+    assert "2 jobs, 5 fits: 1 done, 1 failed, 1 not available, 2 open" in plan
+
+
+def test_a_failure_is_told_with_the_command_that_explains_it(call: Call, filled: PlanStore) -> None:
+    """The next command stands in the line."""
+    assert f"failed   {BROKEN}  the label has one class   trainwright why {BROKEN}" in call("status").out
+
+
+def test_a_stopped_fit_is_told_until_and_after_it_went_on(
+    call: Call, filled: PlanStore, folder: Path
+) -> None:
+    """First it waits to be resumed, then it says from which step it was."""
+    assert f"lost     {STOPPED}  to be resumed; attempt 1 ended: stopped by SIGTERM" in call("status").out
+    claim = filled.claim("w2", stage="cpu")[0]
+    start(filled, claim, folder, resumed_from_step=40, resumed_from_attempt=1)
+    out = call("status").out
+    assert f"resumed  {STOPPED}  from step 40 (attempt 2)" in out
+    assert f"running  {STOPPED}" in out
+
+
+def test_a_lost_lease_says_what_was_lost(call: Call, store: PlanStore, folder: Path) -> None:
+    """A worker that died is told with its cause; a second loss is a second line."""
+    store.accept(sample_plan(), source="test", name="t")
+    for _ in range(2):
+        start(store, store.claim("dead", stage="cpu")[0], folder)
+        store.rescue(is_dead=lambda worker: worker == "dead")
+    done = call("status", "--json")
+    assert done.document["losses"] == 2
+    assert [one["attempt"] for one in done.document["resumed"]] == [1, 2]
+    assert done.document["resumed"][1]["state"] == "waiting"
+
+
+def test_the_daemon_is_up_gone_or_stopped(call: Call, store: PlanStore, folder: Path) -> None:
+    """Each state has words of its own, and a dead one names the command."""
+    alive = living_daemon()
+    store.daemon_started(alive)
+    assert "daemon   up " in call("status").out
+    store.daemon_stopped(DaemonStopped(worker=alive.worker, host=alive.host, cause="stopped by SIGTERM"))
+    assert ": stopped by SIGTERM" in call("status").out
+    host, boot_id, namespace, _, _ = alive.worker.split("/")
+    worker = "/".join((host, boot_id, namespace, "4194305", "1"))
+    store.daemon_started(type(alive)(worker=worker, host=host, version="0", boot_id=boot_id, pid=4194305))
+    assert "gone without a word" in call("status").out
+
+
+def test_an_empty_log_names_the_first_command(call: Call, store: PlanStore) -> None:
+    """No plan is no error."""
+    done = call("status")
+    assert done.code == 0
+    assert "no plan yet: trainwright run" in done.out
+
+
+def test_when_nothing_is_left_the_models_are_named(call: Call, filled: PlanStore) -> None:
+    """All fits final: the next thing is to look at the models."""
+    for fit in filled.reading.fits(states=("ready",)):
+        filled.cancel(fit.id)
+    assert call("status").lines[-1] == "nothing is left to do; the models: trainwright models ls"
+
+
+def test_more_than_a_screenful_is_counted(call: Call, store: PlanStore, folder: Path) -> None:
+    """Ten losses show eight and say where the others are."""
+    fill(store, folder)
+    for _ in range(LINES_MAX + 1):
+        start(store, store.claim("dead", stage="cpu")[0], folder)
+        store.rescue(is_dead=lambda worker: worker == "dead")
+    lines = [line for line in call("status").lines if line.startswith(("resumed", "lost"))]
+    assert len(lines) == LINES_MAX + 1
+    assert lines[0].startswith("resumed  2 more: trainwright events")
+
+
+def test_the_document_has_every_part(call: Call, filled: PlanStore) -> None:
+    """Programs get plans, fits under way, failures, groups of waiting fits and losses, with times in UTC."""
+    document = call("status", "--json").document
+    assert document["v"] == 1
+    assert document["at"].endswith("Z")
+    assert document["plans"][0]["open"] == 2
+    assert [fit["name"] for fit in document["failed"]] == [BROKEN]
+    assert {group["stage"]: group["fits"] for group in document["waiting"]} == {"cpu": 1, "gpu": 1}

@@ -1,0 +1,102 @@
+"""Why fits wait: few are asked one by one, of many is told what holds for their kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cli_samples import GPU, STOPPED, fill, living_daemon, many_fits, sample_plan
+from store_samples import cs_job, plan_of
+
+from daemon.cli import waiting
+from daemon.cli.waiting import Watch
+from store import PlanStore, open_store
+from store.records import Failure
+
+
+def test_without_anybody_at_work_every_fit_waits_for_a_daemon(filled: PlanStore) -> None:
+    """The reason names the command that helps."""
+    watch = Watch(filled.reading)
+    reasons = watch.reasons(filled.reading.fits())
+    assert {filled.reading.fit(fit_id).name for fit_id in reasons} == {GPU, STOPPED}
+    assert all(reason.code == "NoWorker" for reason in reasons.values())
+    assert "trainwright daemon" in next(iter(reasons.values())).words
+
+
+def test_a_daemon_that_died_is_not_at_work(store: PlanStore) -> None:
+    """A host that never said goodbye does not count when its process is gone."""
+    start = living_daemon()
+    host, boot_id, namespace, _, _ = start.worker.split("/")
+    gone = "/".join((host, boot_id, namespace, "4194305", "1"))
+    store.daemon_started(type(start)(worker=gone, host=host, version="0", boot_id=boot_id, pid=4194305))
+    assert Watch(store.reading).workers == frozenset()
+    store.daemon_started(start)
+    assert Watch(store.reading).workers == {start.worker}
+
+
+def test_a_gpu_fit_waits_for_the_cpu_stage_of_its_plan(filled: PlanStore) -> None:
+    """While a CPU fit of the plan is open the barrier is the reason, and it is counted."""
+    filled.daemon_started(living_daemon())
+    reason = Watch(filled.reading).reason(filled.reading.fit(GPU))
+    assert reason is not None
+    assert (reason.code, reason.words[:2]) == ("WaitingForCpuStage", "1 ")
+
+
+def test_with_a_barrier_by_job_only_its_own_cpu_fits_count(store: PlanStore) -> None:
+    """Another job's open CPU fit does not hold up a GPU fit."""
+    plan = plan_of(cs_job("a"), cs_job("b", families=("LSTM",)), barrier="job")
+    store.accept(plan, source="test", name="t")
+    store.daemon_started(living_daemon())
+    watch = Watch(store.reading)
+    codes = {fit.name: getattr(watch.reason(fit), "code", None) for fit in store.reading.fits()}
+    assert codes == {"cs_a/LightGBM": "Next", "cs_a/LSTM": "WaitingForCpuStage", "cs_b/LSTM": "Next"}
+
+
+def test_places_in_the_queue_are_counted_for_few(store: PlanStore) -> None:
+    """The more urgent fit is next, the other one knows how many come before it."""
+    plan = plan_of(
+        cs_job("later", families=("LightGBM",), priority=1), cs_job("now", families=("LightGBM",), priority=3)
+    )
+    store.accept(plan, source="test", name="t")
+    store.daemon_started(living_daemon())
+    reasons = Watch(store.reading).reasons(store.reading.fits())
+    words = {store.reading.fit(fit_id).target: reason.words for fit_id, reason in reasons.items()}
+    assert words["now"].startswith("it is next")
+    assert words["later"] == "1 CPU fits come first"
+
+
+def test_a_fit_that_failed_waits_for_its_next_try(store: PlanStore) -> None:
+    """The reason says when."""
+    store.accept(sample_plan(), source="test", name="t")
+    store.daemon_started(living_daemon())
+    claim = store.claim("w", stage="cpu")[0]
+    store.failed(claim, Failure(cause="out_of_memory", sentence="too big", retryable=True))
+    reason = Watch(store.reading).reason(store.reading.fit(claim.fit_id))
+    assert reason is not None
+    assert reason.code == "Backoff"
+
+
+@pytest.mark.parametrize("asked_max", [0, 60])
+def test_groups_count_the_same_whether_read_or_counted(
+    store: PlanStore, monkeypatch: pytest.MonkeyPatch, asked_max: int, folder: Path
+) -> None:
+    """Both ways lead to the same numbers: one CPU fit in the queue, one GPU fit behind the barrier."""
+    monkeypatch.setattr(waiting, "ASKED_ONE_BY_ONE", asked_max)
+    fill(store, folder)
+    store.daemon_started(living_daemon())
+    watch = Watch(store.reading)
+    found = [(group.stage, group.code, group.fits) for group in watch.groups(store.reading.plans())]
+    assert found == [("cpu", "Priority", 1), ("gpu", "WaitingForCpuStage", 1)]
+
+
+def test_many_waiting_fits_are_told_by_kind(log_here: str) -> None:
+    """A long queue without a daemon is one line for each stage, with all its fits counted."""
+    many_fits(log_here, 100)
+    with open_store(log_here) as store:
+        watch = Watch(store.reading)
+        groups = watch.groups(store.reading.plans())
+        assert [(group.stage, group.code, group.fits) for group in groups] == [
+            ("cpu", "NoWorker", 100),
+            ("gpu", "NoWorker", 100),
+        ]
+        assert len(watch.reasons(store.reading.fits())) == 200

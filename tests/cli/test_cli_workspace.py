@@ -1,0 +1,78 @@
+"""Where commands work: the event log they find, with and without settings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_samples import Call
+
+from daemon.cli.configuration import config_table, settings_for
+from daemon.cli.workspace import NoLogHere, existing_log, log_url
+from daemon.errors import SettingsInvalid
+
+
+@pytest.mark.parametrize("results", [None, Path("elsewhere"), Path("../up/results"), Path("/abs/results")])
+def test_the_short_way_to_the_log_leads_where_the_settings_lead(folder: Path, results: Path | None) -> None:
+    """Reading commands do not load the settings when nothing is set; the answer is the same."""
+    assert log_url(None, results) == settings_for(None, results_dir=results).database_url
+
+
+def test_the_environment_and_the_file_are_heard(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable names the database; a file here, or a named one, the results; the option stands over both."""
+    (folder / "other.toml").write_text('[daemon]\nresults_dir = "/from/other"\n')
+    assert log_url(Path("other.toml")) == "sqlite:////from/other/trainwright.db"
+    (folder / "trainwright.toml").write_text('[daemon]\nresults_dir = "/from/file"\n')
+    assert log_url() == "sqlite:////from/file/trainwright.db"
+    assert log_url(None, Path("/given")) == "sqlite:////given/trainwright.db"
+    monkeypatch.setenv("TRAINWRIGHT_DATABASE_URL", "postgresql://db/x")
+    assert log_url() == "postgresql://db/x"
+
+
+def test_a_log_that_is_not_there_is_said_before_anything_is_opened(folder: Path) -> None:
+    """No empty database is left behind by asking."""
+    with pytest.raises(NoLogHere):
+        existing_log()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_configuration_file_that_cannot_be_read_is_named(folder: Path) -> None:
+    """A missing named file and one that is no TOML are faults; no file at all is none."""
+    assert config_table(None) == ({}, "configuration")
+    with pytest.raises(SettingsInvalid, match="nowhere.toml"):
+        config_table(Path("nowhere.toml"))
+    (folder / "trainwright.toml").write_text("[daemon\n")
+    with pytest.raises(SettingsInvalid, match="trainwright.toml"):
+        config_table(None)
+
+
+def test_faults_of_the_settings_exit_with_two(call: Call, folder: Path) -> None:
+    """A reading command says what is wrong in the file as any other does."""
+    (folder / "trainwright.toml").write_text("[daemon]\ncpu_slot = 2\n")
+    done = call("status")
+    assert done.code == 2
+    assert "cpu_slots" in done.err
+
+
+def test_reading_commands_load_neither_settings_nor_writers(log_here: str, folder: Path) -> None:
+    """Status over an existing log loads no settings, no planner, no event types and no writer."""
+    unwanted = (
+        "daemon.settings",
+        "planner",
+        "store.events",
+        "store.plan_store",
+        "store.leases",
+        "sqlalchemy",
+    )
+    script = (
+        "import sys; from daemon.cli.main import main\n"
+        "try:\n    main(['status'])\n"
+        "except SystemExit as ended:\n    assert ended.code == 0, ended.code\n"
+        f"print('LOADED', [name for name in {unwanted!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=folder
+    )
+    assert done.stdout.rpartition("LOADED")[2].strip() == "[]"
