@@ -21,7 +21,7 @@ def test_the_short_way_to_the_log_leads_where_the_settings_lead(folder: Path, re
 
 
 def test_the_environment_and_the_file_are_heard(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable names the database; a file here, or a named one, the results; the option stands over both."""
+    """A variable names the database; a file, here or named, the results; the option stands over both."""
     (folder / "other.toml").write_text('[daemon]\nresults_dir = "/from/other"\n')
     assert log_url(Path("other.toml")) == "sqlite:////from/other/trainwright.db"
     (folder / "trainwright.toml").write_text('[daemon]\nresults_dir = "/from/file"\n')
@@ -41,10 +41,10 @@ def test_a_log_that_is_not_there_is_said_before_anything_is_opened(folder: Path)
 def test_a_configuration_file_that_cannot_be_read_is_named(folder: Path) -> None:
     """A missing named file and one that is no TOML are faults; no file at all is none."""
     assert config_table(None) == ({}, "configuration")
-    with pytest.raises(SettingsInvalid, match="nowhere.toml"):
+    with pytest.raises(SettingsInvalid, match=r"nowhere\.toml"):
         config_table(Path("nowhere.toml"))
     (folder / "trainwright.toml").write_text("[daemon\n")
-    with pytest.raises(SettingsInvalid, match="trainwright.toml"):
+    with pytest.raises(SettingsInvalid, match=r"trainwright\.toml"):
         config_table(None)
 
 

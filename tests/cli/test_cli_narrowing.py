@@ -1,0 +1,88 @@
+"""A plan made smaller by the command line, and the plan that stands for training without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_samples import write_data
+from store_samples import cs_job, document
+
+from daemon.cli.configuration import settings_for
+from daemon.narrowing import about_data, narrow, plan_of_everything
+from executors.errors import UnknownFamily
+from store import PlanRejected, parse_plan_text
+from store.canonical import canonical_json
+
+ALL = frozenset({"LightGBM", "XGBoost", "LSTM"})
+
+
+def sym_job(target: str, symbol: str) -> dict[str, Any]:
+    """A job of one symbol."""
+    given = cs_job(target)
+    return {**given, "job_id": f"sym_{target}_{symbol}", "symbol": symbol, "training_type": "symbol_specific"}
+
+
+def test_a_plan_that_needs_no_narrowing_stays_as_it_is() -> None:
+    """The same content, so that its id stays the same."""
+    given = document(cs_job("y", families=("light_gbm", "LSTM")))
+    assert narrow(given, families=ALL, symbols=()) == (given, ())
+
+
+def test_families_are_left_out_in_any_spelling_with_their_fits() -> None:
+    """What is left out is named as the plan names it; the planned fits go with it."""
+    job = {
+        **cs_job("y", families=("light_gbm", "lstm")),
+        "fits": [{"family": "LightGBM"}, {"family": "LSTM"}],
+    }
+    found, left_out = narrow(document(job), families={"LightGBM"}, symbols=())
+    assert left_out == ("cs_y/lstm: not asked for",)
+    assert found["jobs"][0]["model_families"] == ["light_gbm"]
+    assert found["jobs"][0]["fits"] == [{"family": "LightGBM"}]
+
+
+def test_symbols_leave_out_jobs_of_other_symbols_only() -> None:
+    """Jobs over all symbols stay; counts and summary are those of what is left."""
+    given = document(cs_job("y"), sym_job("y", "AAPL"), sym_job("y", "MSFT"), total_jobs=3)
+    found, left_out = narrow(given, families=ALL, symbols=("AAPL",))
+    assert [job["job_id"] for job in found["jobs"]] == ["cs_y", "sym_y_AAPL"]
+    assert left_out == ("job sym_y_MSFT: symbol MSFT is not among --symbols",)
+    assert found["metadata"]["total_jobs"] == 2
+    assert (found["summary"]["total_cs_jobs"], found["summary"]["total_symbol_jobs"]) == (1, 1)
+    assert parse_plan_text(canonical_json(found), source="test")["jobs"]
+
+
+def test_nothing_left_is_refused() -> None:
+    """An empty training would look like a success."""
+    with pytest.raises(PlanRejected, match="nothing is left"):
+        narrow(document(sym_job("y", "AAPL")), families=ALL, symbols=("MSFT",))
+
+
+def test_an_unknown_family_of_the_plan_is_refused() -> None:
+    """Not silently left out."""
+    with pytest.raises(UnknownFamily):
+        narrow(document(cs_job("y", families=("LightGMB",))), families=ALL, symbols=())
+
+
+def test_the_data_of_the_command_line_stands_over_the_plans_own(folder: Path) -> None:
+    """Directory and symbols are replaced, the fingerprint and what else was there stays."""
+    own = {"data_dir": "/old", "symbols": ["A"], "interval": "1d"}
+    given = document(cs_job("y"), data=own, fingerprints={"panel": "d_1"})
+    with_symbols = about_data(given, settings_for(None, data_dir=folder / "d", symbols=("C", "B")))
+    assert with_symbols["metadata"]["data"] == {
+        "data_dir": str(folder / "d"), "symbols": ["B", "C"], "interval": "1d"
+    }  # fmt: skip
+    assert with_symbols["metadata"]["fingerprints"] == {"panel": "d_1"}
+    alone = about_data(given, settings_for(None, data_dir=folder / "d"))
+    assert alone["metadata"]["data"]["symbols"] == ["A"]
+
+
+def test_without_a_plan_every_target_becomes_a_job(folder: Path) -> None:
+    """A plan like any other, which says of itself that nothing was ranked."""
+    write_data(folder / "data", rows=150)
+    found = plan_of_everything(settings_for(None, data_dir=folder / "data", families=("lightgbm",)))
+    assert [job["job_id"] for job in found["jobs"]] == ["cs_fwd_ret_1d", "cs_y_up_1d"]
+    assert all(job["model_families"] == ["LightGBM"] for job in found["jobs"])
+    assert all("not ranked" in job["reason"] for job in found["jobs"])
+    assert parse_plan_text(canonical_json(found), source="test")["metadata"]["total_jobs"] == 2
