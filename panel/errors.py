@@ -23,6 +23,11 @@ def listed(names: Iterable[str], limit: int = 8) -> str:
     return shown if len(every) <= limit else f"{shown} and {len(every) - limit} more"
 
 
+def first_line(error: BaseException) -> str:
+    """What a library says is wrong, without the advice to programmers on the lines that follow."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 class DataNotFound(PanelError):
     """Nothing readable lies where the data should be."""
 

@@ -9,6 +9,7 @@ Parquet is preferred where the same symbol lies in both formats, X_mtf.parquet b
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from panel.errors import BadData, DataNotFound, UnknownSymbol, listed
+from panel.errors import BadData, DataNotFound, UnknownSymbol, first_line, listed
+from panel.moments import TIME_COLUMNS
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 SYMBOL_COLUMNS = ("symbol", "ticker")
@@ -65,14 +67,19 @@ def find_symbol_files(
 
     Raises:
         DataNotFound: nothing there.
-        BadData: several bar intervals lie side by side and `interval` names none of them.
+        BadData: several bar intervals lie side by side and `interval` names none of them; or bars lie where
+            taking them would leave others out.
         UnknownSymbol: a symbol was asked for that is not there.
     """
     files = _of_interval(data_dir, data_files(data_dir), interval)
     hive = [path for path in files if _part(path, data_dir, "symbol") is not None]
+    if hive:
+        _refuse_strays(hive, files)
     found = _by_directory(hive, data_dir) if hive else _by_file(files, data_dir)
     if not found:
         raise DataNotFound(data_dir, "no parquet or csv files of bars", LAYOUTS)
+    for entry in found.values():
+        _refuse_unwritable(entry)
     missing = [symbol for symbol in symbols or () if symbol not in found]
     if missing:
         raise UnknownSymbol(missing, sorted(found))
@@ -90,8 +97,9 @@ def column_names(path: Path) -> tuple[str, ...]:
             return tuple(pq.read_schema(path).names)
         with gzip.open(path, "rt") if path.suffix == ".gz" else path.open(encoding="utf-8-sig") as lines:
             return tuple(next(csv.reader(lines), ()))
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise BadData(path, f"cannot be read ({error})", "Replace the file or take it out.") from error
+    except (OSError, EOFError, zlib.error, ValueError, csv.Error, pa.ArrowException) as error:
+        what = f"cannot be read ({first_line(error)})"
+        raise BadData(path, what, "Replace the file or take it out.") from error
 
 
 def named_column(names: Iterable[str], wanted: Sequence[str]) -> str | None:
@@ -121,6 +129,24 @@ def _of_interval(root: Path, files: Sequence[Path], interval: str | None) -> lis
     return [path for path in files if _part(path, root, "interval") == chosen]
 
 
+def _refuse_unwritable(entry: SymbolFiles) -> None:
+    """A symbol whose name is no text could stand in no plan, table or event."""
+    try:
+        entry.symbol.encode()
+    except UnicodeEncodeError as error:
+        shown = entry.symbol.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        fix = "Rename it."
+        raise BadData(entry.paths[0].parent, f"the name of the symbol {shown} is not UTF-8", fix) from error
+
+
+def _refuse_strays(hive: Sequence[Path], files: Sequence[Path]) -> None:
+    """Bars beside the symbol=NAME directories would be left out without a word."""
+    for path in sorted(set(files) - set(hive)):
+        if named_column(column_names(path), TIME_COLUMNS) is not None:
+            fix = "Move it into a directory of its own, symbol=NAME, or out of the data directory."
+            raise BadData(path, "these bars lie outside the symbol=NAME directories beside them", fix)
+
+
 def _by_directory(files: Sequence[Path], root: Path) -> dict[str, SymbolFiles]:
     groups: dict[str, list[Path]] = {}
     for path in files:
@@ -136,7 +162,7 @@ def _by_file(files: Sequence[Path], root: Path) -> dict[str, SymbolFiles]:
     own: dict[str, list[Path]] = {}
     shared: dict[str, list[Path]] = {}
     for path in files:
-        symbol = path.name.removesuffix(".gz").rsplit(".", 1)[0].removesuffix("_mtf")
+        symbol = _stem(path).removesuffix("_mtf")
         inside = _symbols_inside(path)
         if inside is not None and inside != {symbol}:
             for name in inside:
@@ -148,6 +174,9 @@ def _by_file(files: Sequence[Path], root: Path) -> dict[str, SymbolFiles]:
     found = {
         name: SymbolFiles(symbol=name, paths=_one_format(paths), long=False) for name, paths in own.items()
     }
+    for symbol in sorted(set(own) & set(shared)):
+        what = f"{symbol} lies in this file of several symbols and in {own[symbol][0].name}"
+        raise BadData(shared[symbol][0], what, "Keep one of the two.")
     found |= {name: SymbolFiles(symbol=name, paths=tuple(paths), long=True) for name, paths in shared.items()}
     return found
 
@@ -170,8 +199,18 @@ def csv_symbols(path: Path, column: str) -> "pd.Series[str]":
 
 
 def _one_format(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """The parquet files where there are any; a csv beside them must be a copy of one of them."""
     parquet = tuple(path for path in paths if path.suffix == ".parquet")
+    copies = {_stem(path) for path in parquet}
+    for path in paths:
+        if parquet and _stem(path) not in copies:
+            fix = "Keep the bars of a symbol in one format."
+            raise BadData(path, "bars in csv beside others in parquet would be left out", fix)
     return parquet or tuple(paths)
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").rsplit(".", 1)[0]
 
 
 def _preferred(paths: Sequence[Path]) -> Path:

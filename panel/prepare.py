@@ -96,8 +96,10 @@ def _build(
     notes = [note for frame in frames for note in frame.notes]
     frames = sorted((frame for frame in frames if len(frame.times)), key=lambda frame: frame.symbol)
     symbols = tuple(frame.symbol for frame in frames)
-    texts = frozenset[str]().union(*(frame.texts for frame in frames))
-    names = sorted({name for frame in frames for name in frame.columns} - texts)
+    texts = {
+        name: f"{word} in {frame.symbol}" for frame in reversed(frames) for name, word in frame.texts.items()
+    }
+    names = sorted({name for frame in frames for name in frame.columns} - set(texts))
     starts = np.cumsum([0, *(len(frame.times) for frame in frames)])
     interval_ns = bar_interval_ns([frame.times for frame in frames], data_dir)
     session = session_minutes([frame.times for frame in frames], interval_ns)
@@ -111,7 +113,7 @@ def _build(
     arrays = _aligned(folder, frames, names, starts)
     columns = classify_columns(
         {name: arrays["values"][place] for place, name in enumerate(names)},
-        sorted(texts),
+        texts,
         Rows(symbols=symbols, starts=starts),
         Rules(interval_ns=interval_ns, session_minutes=session, patterns=patterns, horizons=horizons),
     )

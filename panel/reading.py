@@ -4,11 +4,10 @@ What is beyond doubt wrong with a file is an error that names the place. Single 
 counted; the count comes back as a note and becomes a warning of the panel.
 """
 
-import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pandas.tseries.api import guess_datetime_format
 
-from panel.errors import BadData, listed
-from panel.files import SYMBOL_COLUMNS, SymbolFiles, csv_symbols, named_column
+from panel.errors import BadData, first_line, listed
+from panel.files import SYMBOL_COLUMNS, SymbolFiles, column_names, csv_symbols, named_column
+from panel.moments import TIME_COLUMNS, moment_text, utc_nanoseconds
 
-TIME_COLUMNS = ("ts", "timestamp", "time", "datetime", "date")
-# Integers below this are seconds, milliseconds or days rather than nanoseconds of a market's time.
-EARLIEST_NS = 10_000_000_000_000_000
 _ROUNDING = 1e-6
 
 Array = npt.NDArray[Any]
@@ -37,13 +33,13 @@ Mask = npt.NDArray[np.bool_]
 class SymbolFrame:
     """The clean rows of one symbol: `times` (rows,) int64 UTC ns rising, each of `columns` (rows,) float.
 
-    `texts` are the columns that hold no numbers; `notes` say what was dropped or replaced.
+    `texts` maps each column that holds no numbers to what it holds; `notes` say what was dropped or replaced.
     """
 
     symbol: str
     times: Int64s
     columns: Mapping[str, Array]
-    texts: frozenset[str]
+    texts: Mapping[str, str]
     notes: tuple[str, ...]
 
 
@@ -56,23 +52,32 @@ def read_frames(
         BadData: a file is not readable, has no time column, or holds two rows of a symbol at one time.
     """
     long = [entry for entry in files if entry.long]
-    parts = _split_long(long, dtype) if long else {}
+    parts, notes = _split_long(long, dtype)
     for entry in files:
         own = parts.pop(entry.symbol) if entry.long else [_read_part(path, dtype) for path in entry.paths]
-        yield _joined(entry, own)
+        frame = _joined(entry, own)
+        yield replace(frame, notes=(*frame.notes, *notes)) if entry.long else frame
+        if entry.long:
+            notes = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
     times: Int64s
     columns: dict[str, Array]
-    texts: frozenset[str]
+    texts: dict[str, str]
     timeless: int
 
 
-def _split_long(files: Sequence[SymbolFiles], dtype: type[np.floating[Any]]) -> dict[str, list[_Part]]:
-    """Parts of each wanted symbol out of files that hold several; one sort a file, whatever the symbols."""
+def _split_long(
+    files: Sequence[SymbolFiles], dtype: type[np.floating[Any]]
+) -> tuple[dict[str, list[_Part]], list[str]]:
+    """Parts of each wanted symbol out of files that hold several; one sort a file, whatever the symbols.
+
+    The notes count the rows that name no symbol and so belong to none.
+    """
     parts: dict[str, list[_Part]] = {entry.symbol: [] for entry in files}
+    notes = []
     for path in sorted({path for entry in files for path in entry.paths}):
         table = read_table(path)
         column = named_column(table.column_names, SYMBOL_COLUMNS) or "symbol"
@@ -83,7 +88,9 @@ def _split_long(files: Sequence[SymbolFiles], dtype: type[np.floating[Any]]) -> 
         for label, start, stop in zip(labels, edges[:-1], edges[1:], strict=True):
             if label in parts:
                 parts[label].append(_part(path, grouped.slice(start, stop - start), dtype))
-    return parts
+            elif not label:
+                notes.append(f"{path.name}: {stop - start} rows without a symbol dropped")
+    return parts, notes
 
 
 def _symbol_texts(column: pa.ChunkedArray) -> Array:
@@ -100,13 +107,21 @@ def read_table(path: Path) -> pa.Table:
     try:
         if path.suffix == ".parquet":
             return pq.ParquetFile(path).read()
+        _refuse_repeated(path, column_names(path))  # pandas would rename the second one
         frame = pd.read_csv(path, low_memory=False)
         symbol = named_column(frame.columns, SYMBOL_COLUMNS)
         if symbol is not None:
             frame[symbol] = csv_symbols(path, symbol)
         return pa.Table.from_pandas(frame, preserve_index=False)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise BadData(path, f"cannot be read ({error})", "Replace the file or take it out.") from error
+    except (OSError, EOFError, zlib.error, ValueError, pa.ArrowException) as error:
+        what = f"cannot be read ({first_line(error)})"
+        raise BadData(path, what, "Replace the file or take it out.") from error
+
+
+def _refuse_repeated(path: Path, names: Sequence[str]) -> None:
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+    if repeated:
+        raise BadData(path, f"several columns are called {listed(repeated)}", "Give each its own name.")
 
 
 def _read_part(path: Path, dtype: type[np.floating[Any]]) -> _Part:
@@ -118,21 +133,29 @@ def _part(path: Path, table: pa.Table, dtype: type[np.floating[Any]]) -> _Part:
     if time_column is None:
         fix = f"Name the time column one of {listed(TIME_COLUMNS)}."
         raise BadData(path, f"no time column among {listed(table.column_names)}", fix)
-    repeated = sorted(name for name, count in Counter(table.column_names).items() if count > 1)
-    if repeated:
-        raise BadData(path, f"several columns are called {listed(repeated)}", "Give each its own name.")
-    times, valid = _times(path, time_column, table[time_column])
+    _refuse_repeated(path, table.column_names)
+    times, valid = utc_nanoseconds(path, time_column, table[time_column])
     symbol_column = named_column(table.column_names, SYMBOL_COLUMNS)
-    columns, texts = {}, set()
+    columns, texts = {}, {}
     for name in table.column_names:
         if name in {time_column, symbol_column}:
             continue
         numbers = _numbers(table[name], dtype)
         if numbers is None:
-            texts.add(name)
+            texts[name] = _word(table[name])
         else:
             columns[name] = numbers[valid]
-    return _Part(times=times[valid], columns=columns, texts=frozenset(texts), timeless=int((~valid).sum()))
+    return _Part(times=times[valid], columns=columns, texts=texts, timeless=int((~valid).sum()))
+
+
+def _word(column: pa.ChunkedArray) -> str:
+    """What a column holds in place of numbers: its first text that is none, or the kind of its values."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return str(kind)
+    words = pd.Series(pc.cast(column, kind).to_pandas(), dtype="object").dropna()
+    odd = words[pd.to_numeric(words, errors="coerce").isna()]
+    return repr(str(next(iter(odd if len(odd) else words), "")))[:40]
 
 
 def _numbers(column: pa.ChunkedArray, dtype: type[np.floating[Any]]) -> Array | None:
@@ -153,55 +176,10 @@ def _numbers(column: pa.ChunkedArray, dtype: type[np.floating[Any]]) -> Array | 
         return np.asarray(column.to_numpy()).astype(dtype)
 
 
-def _times(path: Path, name: str, column: pa.ChunkedArray) -> tuple[Int64s, Mask]:
-    """UTC nanoseconds and which rows have a time at all."""
-    kind = column.type
-    fix = "Write datetimes (ISO 8601) or integer nanoseconds since 1970 UTC."
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        column = _parsed(path, name, column, fix)
-    elif not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_integer(kind)):
-        raise BadData(path, f"the time column {name} holds {kind}", fix)
-    valid: Mask = np.asarray(pc.is_valid(column).to_numpy(), dtype=np.bool_)
-    try:
-        moments = column if pa.types.is_integer(kind) else _utc_moments(column)
-        filled = pc.fill_null(pc.cast(moments, pa.int64()), 0)
-    except pa.ArrowException as error:
-        raise BadData(path, f"the time column {name} does not fit nanoseconds ({error})", fix) from error
-    times: Int64s = np.asarray(filled.to_numpy(), dtype=np.int64)
-    if pa.types.is_integer(kind) and valid.any() and np.abs(times[valid]).max() < EARLIEST_NS:
-        seen = int(times[valid][0])
-        raise BadData(path, f"the integers in {name} (first {seen}) are no nanoseconds of our time", fix)
-    return times, valid
-
-
-def _utc_moments(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    zone = column.type.tz if pa.types.is_timestamp(column.type) else None
-    return pc.cast(column, pa.timestamp("ns", tz=zone))
-
-
-def _parsed(path: Path, name: str, column: pa.ChunkedArray, fix: str) -> pa.ChunkedArray:
-    """Texts as moments: ISO 8601, or else all in the format of the first one."""
-    texts = pd.Series(column.to_pandas(), dtype="str")
-    first = next(iter(texts.dropna()), "")
-    if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?(\.\d+)?", first):
-        raise BadData(path, f"the time column {name} holds times of day without a date", fix)
-    try:
-        moments = pd.to_datetime(texts, utc=True, format="ISO8601")
-    except ValueError as error:
-        spelling = guess_datetime_format(first)
-        if spelling is None:
-            raise BadData(path, f"the time column {name} cannot be read ({error})", fix) from error
-        try:
-            moments = pd.to_datetime(texts, utc=True, format=spelling)
-        except ValueError as other:
-            raise BadData(path, f"the time column {name} cannot be read ({other})", fix) from other
-    return pa.chunked_array([pa.array(moments.dt.as_unit("ns"), from_pandas=True)])
-
-
 def _joined(entry: SymbolFiles, parts: Sequence[_Part]) -> SymbolFrame:
     """One symbol's parts as one frame: united columns, rows in time order, dirty bars dropped."""
-    texts = frozenset[str]().union(*(part.texts for part in parts))
-    names = sorted({name for part in parts for name in part.columns} - texts)
+    texts = {name: word for part in reversed(parts) for name, word in part.texts.items()}
+    names = sorted({name for part in parts for name in part.columns} - set(texts))
     times = np.concatenate([part.times for part in parts])
     order = np.argsort(times, kind="stable")
     times = times[order]
@@ -269,8 +247,3 @@ def clean_bars(columns: Mapping[str, Array]) -> Mask:
         if "volume" in bars:
             wrong |= bars["volume"] < 0.0
     return ~wrong
-
-
-def moment_text(time_ns: int) -> str:
-    """A time in UTC nanoseconds as ISO 8601 text to the second."""
-    return datetime.fromtimestamp(time_ns / 1e9, tz=UTC).isoformat(timespec="seconds")

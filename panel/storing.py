@@ -23,7 +23,7 @@ from panel.aligned import SCHEMA, Column, Panel, open_panel
 from panel.errors import PanelDamaged
 
 # Raised whenever the same files would give other rows or columns than before.
-BUILD = 1
+BUILD = 2
 
 Array = npt.NDArray[Any]
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from panel.aligned import FEATURE, LEFT_OUT, TARGET, Column
 from panel.horizon import SESSION_MINUTES, horizon_bars
-from panel.reading import TIME_COLUMNS
+from panel.moments import TIME_COLUMNS
 
 TARGET_PREFIXES = ("y_", "fwd_ret_")
 LABEL_PREFIXES = (
@@ -92,12 +92,12 @@ def never_feature(name: str) -> str | None:
 
 
 def classify_columns(
-    values: Mapping[str, Array], texts: Sequence[str], rows: Rows, rules: Rules
+    values: Mapping[str, Array], texts: Mapping[str, str], rows: Rows, rules: Rules
 ) -> tuple[Column, ...]:
     """The record of every column, sorted by name.
 
-    `values` maps each numeric column to (rows,) float; `texts` are the columns without numbers. Bars
-    (open .. volume) are features only where the data has no other.
+    `values` maps each numeric column to (rows,) float; `texts` maps each column without numbers to what it
+    holds. Bars (open .. volume) are features only where the data has no other.
     """
     columns = [_numeric(name, values[name], rows, rules) for name in values]
     if not any(column.role == FEATURE and column.name.lower() not in RAW_BARS for column in columns):
@@ -110,8 +110,10 @@ def classify_columns(
     return _sorted(kept, texts, rows, rules)
 
 
-def _sorted(columns: Sequence[Column], texts: Sequence[str], rows: Rows, rules: Rules) -> tuple[Column, ...]:
-    wordy = [_text(name, rows, rules) for name in texts]
+def _sorted(
+    columns: Sequence[Column], texts: Mapping[str, str], rows: Rows, rules: Rules
+) -> tuple[Column, ...]:
+    wordy = [_text(name, word, rows, rules) for name, word in texts.items()]
     return tuple(sorted([*columns, *wordy], key=lambda column: column.name))
 
 
@@ -186,7 +188,7 @@ def _unusable_target(column: Column, found: Array, counts: npt.NDArray[np.int64]
     return None
 
 
-def _text(name: str, rows: Rows, rules: Rules) -> Column:
+def _text(name: str, word: str, rows: Rows, rules: Rules) -> Column:
     kind = "target" if is_target_name(name, rules.patterns) else "column"
     return Column(
         name=name,
@@ -196,7 +198,7 @@ def _text(name: str, rows: Rows, rules: Rules) -> Column:
         classes=(),
         coverage=0.0,
         coverage_by_symbol=dict.fromkeys(rows.symbols, 0.0),
-        reason=f"{kind} holds no numbers",
+        reason=f"{kind} holds no numbers ({word})",
     )
 
 

@@ -1,5 +1,6 @@
 """Every layout is found by itself; what is missing or ambiguous is said."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -178,3 +179,40 @@ def test_columns_are_found_whatever_their_case() -> None:
     """Date, DATE and date are one name; the order of the wanted names decides."""
     assert named_column(["Close", "Date", "TS"], ("ts", "date")) == "TS"
     assert named_column(["Close"], ("ts", "date")) is None
+
+
+def test_bars_beside_symbol_directories_are_not_lost(tmp_path: Path) -> None:
+    """A forgotten MSFT.parquet beside symbol=AAPL/ is an error; a table that holds no bars is none."""
+    cases.write({"AAPL": cases.labelled(5)}, tmp_path)
+    (tmp_path / "sectors.csv").write_text("name,sector\nAAPL,tech\n")
+    assert [found.symbol for found in find_symbol_files(tmp_path)] == ["AAPL"]
+    flat_parquet({"MSFT": cases.labelled(5)}, tmp_path)
+    with pytest.raises(BadData, match=r"MSFT\.parquet: these bars lie outside"):
+        find_symbol_files(tmp_path)
+
+
+def test_a_csv_that_continues_a_parquet_is_not_lost(tmp_path: Path) -> None:
+    """In a directory of a symbol a csv may be the copy of a parquet file, not a part of its own."""
+    cases.write({"AAPL": cases.labelled(5)}, tmp_path)
+    cases.labelled(5).to_csv(tmp_path / "symbol=AAPL" / "AAPL.csv", index=False)
+    assert [path.suffix for path in find_symbol_files(tmp_path)[0].paths] == [".parquet"]
+    cases.labelled(5).to_csv(tmp_path / "symbol=AAPL" / "2022.csv", index=False)
+    with pytest.raises(BadData, match=r"2022\.csv: bars in csv beside others in parquet"):
+        find_symbol_files(tmp_path)
+
+
+def test_a_symbol_in_its_own_and_in_a_long_file_is_refused(tmp_path: Path) -> None:
+    """Which of the two counts is not for us to say."""
+    flat_parquet({"AAPL": cases.labelled(5)}, tmp_path)
+    both = [cases.labelled(5, place).assign(symbol=name) for place, name in enumerate(("AAPL", "MSFT"))]
+    pd.concat(both).to_parquet(tmp_path / "all.parquet", index=False)
+    with pytest.raises(BadData, match=r"AAPL lies in this file of several symbols and in AAPL\.parquet"):
+        find_symbol_files(tmp_path)
+
+
+def test_a_symbol_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    """No plan could name it."""
+    flat_csv({"AAPL": cases.labelled(5)}, tmp_path)
+    (tmp_path / "AAPL.csv").rename(tmp_path / os.fsdecode(b"B\xe9.csv"))
+    with pytest.raises(BadData, match=r"the name of the symbol B\\xe9 is not UTF-8"):
+        find_symbol_files(tmp_path)

@@ -18,7 +18,7 @@ NOISE = np.random.default_rng(0).normal(size=500).astype(np.float32)
 def judged(name: str, values: Array, **rules: Any) -> Column:
     """The record of one column beside an ordinary feature."""
     columns = classify_columns(
-        {name: values, "ordinary": NOISE}, [], ROWS, Rules(**{"interval_ns": DAY_NS, **rules})
+        {name: values, "ordinary": NOISE}, {}, ROWS, Rules(**{"interval_ns": DAY_NS, **rules})
     )
     return next(column for column in columns if column.name == name)
 
@@ -146,18 +146,19 @@ def test_empty_and_constant_columns_are_no_features(values: Array, reason: str) 
 
 
 def test_columns_without_numbers_are_told() -> None:
-    """Words are left out with a reason of their own, targets named as such."""
+    """Words are left out with the word as the reason, targets named as such."""
     rules = Rules(interval_ns=DAY_NS)
-    made = {c.name: c for c in classify_columns({"ordinary": NOISE}, ["sector", "y_word"], ROWS, rules)}
-    assert made["sector"].reason == "column holds no numbers"
-    assert made["y_word"].reason == "target holds no numbers"
+    words = {"sector": "'tech' in A", "y_word": "'n/k' in B"}
+    made = {c.name: c for c in classify_columns({"ordinary": NOISE}, words, ROWS, rules)}
+    assert made["sector"].reason == "column holds no numbers ('tech' in A)"
+    assert made["y_word"].reason == "target holds no numbers ('n/k' in B)"
     assert list(made) == sorted(made)
 
 
 def test_raw_bars_are_features_only_when_there_is_nothing_else() -> None:
     """Levels of price and volume mislead models; with other features at hand they stay out."""
     rules = Rules(interval_ns=DAY_NS)
-    alone = classify_columns({"Close": NOISE, "volume": NOISE}, [], ROWS, rules)
+    alone = classify_columns({"Close": NOISE, "volume": NOISE}, {}, ROWS, rules)
     assert {column.role for column in alone} == {"feature"}
     beside = judged("Close", NOISE)
     assert beside.role == "left_out"
