@@ -48,7 +48,7 @@ class Workplace:
     @property
     def cache_dir(self) -> Path:
         """Prepared panels, shared with the planner."""
-        return self.results_dir / "cache" / "panel"
+        return self.results_dir / "cache"
 
     @property
     def lock_path(self) -> Path:
