@@ -63,8 +63,6 @@ def show(directory: Path, *, as_json: bool) -> None:
     say()
     for job in document["jobs"]:
         say(f"{job['job_id']}: {job.get('reason', '')}")
-    if not document["jobs"]:
-        say("no jobs: see METRICS/routing_plan/routing_plan.md for the reason of each target")
 
 
 @plan.command(epilog="Example: trainwright plan validate results/globals/training_plan")

@@ -59,10 +59,10 @@ class TrainingNarrator:
             self._line(f"   {news.name}: resumed from step {news.resumed_from_step} (attempt {news.attempt})")
 
     def _ended(self, news: FitEnded) -> None:
-        done = self._total[news.stage] - len(self._open[news.stage] - {news.fit})
         if news.outcome in ("succeeded", "failed"):
             self._open[news.stage].discard(news.fit)
             self._seconds[news.stage].append(news.seconds)
+        done = self._total[news.stage] - len(self._open[news.stage])
         words = _score_words(news) if news.outcome == "succeeded" else f"{news.outcome}: {news.sentence}"
         self._line(f"   {done:>3}/{self._total[news.stage]} {news.name}  {words}  {span(news.seconds)}")
         self._moving("")

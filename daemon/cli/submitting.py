@@ -40,6 +40,18 @@ class NoReceipt(DaemonError):
         )
 
 
+class NotHandedOver(DaemonError):
+    """The plan could not be put into the drop folder."""
+
+    def __init__(self, directory: Path, inbox: Path, cause: OSError) -> None:
+        first = cause.args[0][0][2] if isinstance(cause, shutil.Error) and cause.args[0] else str(cause)
+        super().__init__(
+            f"{directory} could not be put into the drop folder: {first}",
+            where=str(inbox),
+            fix="make both readable and writable for this account; nothing was handed over",
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """What the daemon said of a plan; `plan` is None when it was rejected, `lines` are its words."""
@@ -101,18 +113,22 @@ def daemon_at_work(config: Path | None, results_dir: Path | None) -> bool:
 
 
 def drop(directory: Path, inbox: Path) -> Path:
-    """Copy into the drop folder under a hidden name and rename: the daemon sees all of it or nothing."""
-    inbox.mkdir(parents=True, exist_ok=True)
+    """Copy into the drop folder under a hidden name and rename: the daemon sees all of it or nothing.
+
+    Raises:
+        NotHandedOver: something cannot be read or written; nothing is left behind.
+    """
     name = f"{safe_file_name(directory.resolve().name)}-{new_event_id().hex()[-8:]}"
     hidden = inbox / f".{name}"
+    ignored = shutil.ignore_patterns(*NOT_HANDED_OVER, inbox.name)
     try:
-        shutil.copytree(
-            directory, hidden, symlinks=False, ignore=shutil.ignore_patterns(*NOT_HANDED_OVER, inbox.name)
-        )
-    except BaseException:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise
-    return hidden.rename(inbox / name)
+        inbox.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(directory, hidden, symlinks=False, ignore=ignored)
+        return hidden.rename(inbox / name)
+    except OSError as error:
+        raise NotHandedOver(directory, inbox, error) from error
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)  # of a copy that did not come to its end
 
 
 def wait_for_receipt(dropped: Path, *, is_late: Callable[[], bool]) -> Receipt | None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cli_samples import Call
 
-from daemon.cli.main import COMMANDS, cli
+from daemon.cli.main import COMMANDS, _last_word, _without_verbose, cli
 from executors.families import FAMILIES
+from store import PlanStore
 
 HEAVY = ("pandas", "sqlalchemy", "sqlmodel", "lightgbm", "xgboost", "torch", "sklearn", "pyarrow", "pydantic")
 
@@ -67,12 +70,81 @@ def test_reading_commands_load_nothing_heavy(command: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_an_unknown_command_names_the_nearest() -> None:
-    """A slip of the keyboard costs one line and exit code 2."""
-    done = trainwright("statsu")
-    assert done.returncode == 2
-    assert "status" in done.stderr
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [(("statsu",), "Did you mean status?"), (("plan", "shwo"), "show"), (("zzzz",), "no command 'zzzz'.")],
+)
+def test_an_unknown_command_names_the_nearest(call: Call, words: tuple[str, ...], near: str) -> None:
+    """A slip of the keyboard costs two lines and exit code 2; what is like nothing gets no guess."""
+    done = call(*words)
+    assert (done.code, done.out) == (2, "")
+    assert near in done.err
+    assert len(done.err.splitlines()) == 2
+
+
+def test_verbose_may_stand_anywhere_but_behind_the_end_of_options() -> None:
+    """Both spellings are taken out of the words; what follows `--` belongs to the command."""
+    assert _without_verbose(["status", "-v", "--json"]) == (["status", "--json"], True)
+    assert _without_verbose(["--verbose", "jobs"]) == (["jobs"], True)
+    assert _without_verbose(["job", "--", "-v"]) == (["job", "--", "-v"], False)
+
+
+def test_a_defect_is_told_in_few_lines_and_kept_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No traceback on the screen without -v; the file that holds it is named, as is the next command."""
+    for verbose in (False, True):
+        monkeypatch.setattr(sys, "argv", ["trainwright", "status", *(["-v"] if verbose else [])])
+        try:
+            raise ZeroDivisionError("a number\nof lines")
+        except ZeroDivisionError as error:
+            _last_word(type(error), error, error.__traceback__)
+        printed = capsys.readouterr().err
+        lines = printed.splitlines()
+        assert lines[0] == "error: Trainwright itself failed (ZeroDivisionError: a number"
+        kept = Path(lines[1].split()[-1])
+        assert "Traceback" in kept.read_text()
+        kept.unlink()
+        assert ("Traceback" in printed) is verbose
+        assert "trainwright doctor" in printed
+
+
+def test_an_interrupted_command_exits_with_130(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in any command: one line, no traceback."""
+    monkeypatch.setattr("daemon.cli.catalogue.FAMILIES", Interrupting())
+    done = call("families")
+    assert done.code == 130
+    assert done.err.strip() == "interrupted; what was acknowledged is kept"
+
+
+class Interrupting:
+    """Something during which Ctrl-C is pressed."""
+
+    def __iter__(self) -> Iterator[object]:
+        raise KeyboardInterrupt
+
+
+def test_a_folder_to_act_in_is_entered(call: Call, folder: Path) -> None:
+    """`-C DIR` comes before everything; one that does not exist is a usage error."""
+    (folder / "there").mkdir()
+    (folder / "there" / "trainwright.toml").write_text("[daemon]\nwrong_key = 1\n", encoding="utf-8")
+    assert "wrong_key" in call("-C", "there", "status").err
+    assert call("-C", "nowhere", "status").code == 2
+
+
+def test_a_terminal_that_is_not_utf8_gets_ascii(folder: Path, filled: PlanStore) -> None:
+    """Tables stay aligned where signs are spelt out, and nothing fails to encode."""
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-m", "daemon.cli.main", "models", "ls"],
+        capture_output=True,
+        check=True,
+        cwd=folder,
+        env=environment,
+    )
+    header, line = done.stdout.decode("ascii").splitlines()
+    assert "+0.200 +/- 0.020" in line
+    assert header.index("naive") + len("naive") == line.index("+0.100") + len("+0.100")
 
 
 def test_a_wrong_option_points_to_the_help() -> None:

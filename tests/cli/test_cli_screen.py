@@ -65,6 +65,26 @@ def test_an_error_has_at_most_six_lines() -> None:
     assert len(text.splitlines()) == screen.ERROR_LINES_MAX
 
 
+def test_a_detail_of_many_lines_counts_line_by_line() -> None:
+    """What does not fit is counted, so that nobody takes six lines for all of them."""
+    text = screen.error_text("it broke", {"fix": "\n".join(f"step {number}" for number in range(9))})
+    assert len(text.splitlines()) == screen.ERROR_LINES_MAX
+    assert text.splitlines()[-1] == "  ... and 5 more lines"
+
+
+def test_a_cell_is_one_line_of_harmless_text() -> None:
+    """A foreign text with line ends and escapes cannot break a table."""
+    assert screen.table(("a",), [("one\ntwo\x1b[0m",)]).splitlines()[1] == "one two\\x1b[0m"
+
+
+def test_times_for_people_are_utc_to_the_second() -> None:
+    """No time is a dash; programs get the whole time."""
+    at = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+    assert screen.moment(at) == "2026-01-02 03:04:05Z"
+    assert screen.moment(None) == "-"
+    assert screen.iso(at) == "2026-01-02T03:04:05.678901Z"
+
+
 def test_json_carries_a_version_and_plain_values(capsys: pytest.CaptureFixture[str]) -> None:
     """Times become ISO text in UTC and numpy numbers plain ones."""
     screen.emit({"at": datetime(2026, 1, 2, tzinfo=UTC), "score": np.float32(0.5)})
