@@ -79,7 +79,8 @@ def _told(error: Exception) -> tuple[str, dict[str, str | None]]:
         return error.sentence, {"where": error.url, "fix": error.fix}
     if isinstance(error, DatabaseUnavailable):
         kept = "everything acknowledged; the command may be repeated"
-        return f"the event log did not answer: {error.cause}", {"where": error.url, "kept": kept}
+        sentence = f"the event log did not answer: {error.cause.splitlines()[0]}"
+        return sentence, {"where": error.url, "kept": kept, "next": "trainwright doctor"}
     what, fix = getattr(error, "what", None), getattr(error, "fix", None)
     if not (what and fix):
         return str(error), {}

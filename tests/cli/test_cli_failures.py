@@ -25,7 +25,7 @@ CASES = [
     (NotFound(noun="plan", name="p_1"), 4, ["'p_1'", "trainwright status"]),
     (SchemaBehind(url="sqlite:///x", found=None, wanted="r2"), 2, ["trainwright db upgrade"]),
     (DatabaseUnsafe(url="u", sentence="no WAL", fix="Move it"), 2, ["no WAL", "Move it"]),
-    (DatabaseUnavailable(url="u", cause="locked"), 75, ["locked", "kept"]),
+    (DatabaseUnavailable(url="u", cause="locked\nhint"), 75, ["locked", "kept", "trainwright doctor"]),
     (LogDamaged(seq=3, sentence="it is gone"), 3, ["event 3", "trainwright db verify"]),
     (
         DataNotFound(Path("data"), "no such directory", "Give one"),
