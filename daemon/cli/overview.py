@@ -18,7 +18,7 @@ from store.reading import Reader
 from store.records import EventRow, FitRow, HostRow, PlanRow
 
 LINES_MAX = 8
-LOSSES_READ_MAX = 10_000
+LOSSES_PAGE = 1000
 LOSS_KINDS = ("LeaseExpired", "FitReleased")
 
 
@@ -66,15 +66,26 @@ def status(*, as_json: bool, **options: Path | None) -> None:
 def look(reader: Reader) -> Overview:
     """Read what status tells: the newest failures and losses only, however many there are."""
     plans = reader.plans()
-    events = reader.events(kinds=LOSS_KINDS, limit=LOSSES_READ_MAX)
+    newest, losses = _losses(reader)
     return Overview(
         watch=Watch(reader),
         plans=plans,
         running=reader.fits(states=("claimed", "running")),
         failed=_failed(reader, plans),
-        resumed=tuple(_resumption(reader, event) for event in events[-LINES_MAX:]),
-        losses=len(events),
+        resumed=tuple(_resumption(reader, event) for event in newest),
+        losses=losses,
     )
+
+
+def _losses(reader: Reader) -> tuple[tuple[EventRow, ...], int]:
+    """The newest losses of a process, oldest of them first, and how many there were at all."""
+    newest: tuple[EventRow, ...] = ()
+    count = after = 0
+    while page := reader.events(kinds=LOSS_KINDS, after=after, limit=LOSSES_PAGE):
+        newest, count, after = (*newest, *page)[-LINES_MAX:], count + len(page), page[-1].seq
+        if len(page) < LOSSES_PAGE:
+            break
+    return newest, count
 
 
 def _failed(reader: Reader, plans: Sequence[PlanRow]) -> tuple[FitRow, ...]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from cli_samples import BROKEN, STOPPED, Call, fill, living_daemon, sample_plan, start
 
+from daemon.cli import overview
 from daemon.cli.overview import LINES_MAX
 from store import PlanStore
 from store.events import DaemonStopped
@@ -73,8 +75,12 @@ def test_when_nothing_is_left_the_models_are_named(call: Call, filled: PlanStore
     assert call("status").lines[-1] == "nothing is left to do; the models: trainwright models ls"
 
 
-def test_more_than_a_screenful_is_counted(call: Call, store: PlanStore, folder: Path) -> None:
-    """Ten losses show eight and say where the others are."""
+@pytest.mark.parametrize("page", [4, 5, 1000])
+def test_more_than_a_screenful_is_counted(
+    call: Call, store: PlanStore, folder: Path, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    """Ten losses show the newest eight and say where the others are, however they are read."""
+    monkeypatch.setattr(overview, "LOSSES_PAGE", page)
     fill(store, folder)
     for _ in range(LINES_MAX + 1):
         start(store, store.claim("dead", stage="cpu")[0], folder)
@@ -82,6 +88,7 @@ def test_more_than_a_screenful_is_counted(call: Call, store: PlanStore, folder: 
     lines = [line for line in call("status").lines if line.startswith(("resumed", "lost"))]
     assert len(lines) == LINES_MAX + 1
     assert lines[0].startswith("resumed  2 more: trainwright events")
+    assert "attempt 10 ended" in lines[-1]
 
 
 def test_the_document_has_every_part(call: Call, filled: PlanStore) -> None:
