@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import sys
@@ -35,7 +36,9 @@ def log_to_file(path: Path) -> None:
     if structlog.is_configured():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    _configure(path.open("a", encoding="utf-8", buffering=1), [structlog.processors.JSONRenderer()])
+    stream = path.open("a", encoding="utf-8", buffering=1)
+    atexit.register(stream.close)
+    _configure(stream, [structlog.processors.JSONRenderer()])
 
 
 def is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:

@@ -207,7 +207,7 @@ class TestPlanFirstTrainLater:
             assert without_times(first / name) == without_times(second / name), name
 
     def test_training_finds_the_plan_and_trains_it(self, labelled: Path) -> None:
-        """In a fresh folder the plan in results/globals/training_plan is detected; its families are trained."""
+        """The plan in results/globals/training_plan is found; of its families the named ones are trained."""
         folder = labelled / "first"
         (folder / "trainwright.toml").write_text(CONFIG, encoding="utf-8")
         done = call(
