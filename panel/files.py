@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from panel.errors import BadData, DataNotFound, UnknownSymbol, first_line, listed
 from panel.moments import TIME_COLUMNS
+from panel.names import unplannable
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 SYMBOL_COLUMNS = ("symbol", "ticker")
@@ -130,13 +131,13 @@ def _of_interval(root: Path, files: Sequence[Path], interval: str | None) -> lis
 
 
 def _refuse_unwritable(entry: SymbolFiles) -> None:
-    """A symbol whose name is no text could stand in no plan, table or event."""
-    try:
-        entry.symbol.encode()
-    except UnicodeEncodeError as error:
-        shown = entry.symbol.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        fix = "Rename it."
-        raise BadData(entry.paths[0].parent, f"the name of the symbol {shown} is not UTF-8", fix) from error
+    """A symbol whose name is no text, or a path, could stand in no plan, table or event."""
+    shown = entry.symbol.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    problem = unplannable(entry.symbol, symbol=True)
+    if problem is None and any("\ud800" <= letter <= "\udfff" for letter in entry.symbol):
+        problem = "the name is not UTF-8"
+    if problem is not None:
+        raise BadData(entry.paths[0].parent, f"symbol {shown!r}: {problem}", "Rename it.")
 
 
 def _refuse_strays(hive: Sequence[Path], files: Sequence[Path]) -> None:

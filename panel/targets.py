@@ -15,6 +15,7 @@ import numpy.typing as npt
 from panel.aligned import FEATURE, LEFT_OUT, TARGET, Column
 from panel.horizon import SESSION_MINUTES, horizon_bars
 from panel.moments import TIME_COLUMNS
+from panel.names import unplannable
 
 TARGET_PREFIXES = ("y_", "fwd_ret_")
 LABEL_PREFIXES = (
@@ -160,7 +161,8 @@ def _target(column: Column, present: Array, rules: Rules) -> Column:
     found, counts = np.unique(present, return_counts=True)
     task, classes = _task(column.name, found)
     known = replace(column, role=TARGET, task=task, horizon_bars=bars, classes=classes)
-    reason = _unusable_target(known, found, counts)
+    unnamed = unplannable(column.name)
+    reason = f"{unnamed}; rename the column" if unnamed else _unusable_target(known, found, counts)
     return _left_out(known, reason) if reason else known
 
 

@@ -17,7 +17,9 @@ BYTES_MAX = 64 * 1024 * 1024
 DEPTH_MAX = 50
 JOBS_MAX = 1_000_000
 NAME_LENGTH_MAX = 256
+JOB_ID_LENGTH_MAX = 2 * NAME_LENGTH_MAX + len("sym__")  # of a target and a symbol
 _FORBIDDEN = re.compile(r"[/\\\x00-\x1f\x7f]|\.\.")
+_PAIR = re.compile(r"(?<=[^/])/(?=[^/])")  # EUR/USD is a symbol and no path
 _ROUTE_OF = {"cross_sectional": "ROUTE_CROSS_SECTIONAL", "symbol_specific": "ROUTE_SYMBOL_SPECIFIC"}
 
 
@@ -147,7 +149,7 @@ def _require_job(job: JobIn, place: int, source: str) -> None:
     names = {"job_id": job.job_id, "target": job.target, "symbol": job.symbol, "route": job.route}
     for field, name in names.items():
         if name is not None:
-            _require_name(name, f"jobs[{place}].{field}", field, source)
+            _require_name(name, f"jobs[{place}].{field}", field, source, symbol=job.symbol or "")
     for number, family in enumerate(job.model_families or ()):
         _require_name(family, f"jobs[{place}].model_families[{number}]", "family", source)
     if job.training_type == "symbol_specific" and job.symbol is None and not is_blocked(job):
@@ -161,13 +163,18 @@ def _require_job(job: JobIn, place: int, source: str) -> None:
         )
 
 
-def _require_name(name: str, place: str, field: str, source: str) -> None:
+def _require_name(name: str, place: str, field: str, source: str, *, symbol: str = "") -> None:
+    """Raise PlanRejected for a name that is empty, too long or a path; `symbol` may stand in it as it is."""
+    longest = JOB_ID_LENGTH_MAX if field == "job_id" else NAME_LENGTH_MAX
     if not name.strip():
         raise rejected(source, place, f"the {field} is empty", f"Name the {field}")
-    if len(name) > NAME_LENGTH_MAX:
-        sentence = f"the {field} has {len(name)} characters, more than {NAME_LENGTH_MAX}"
+    if len(name) > longest:
+        sentence = f"the {field} has {len(name)} characters, more than {longest}"
         raise rejected(source, place, sentence, "Use a shorter name")
-    if _FORBIDDEN.search(name):
+    judged = name
+    if field in ("job_id", "symbol") and name.endswith(symbol):
+        judged = name.removesuffix(symbol) + _PAIR.sub("_", symbol)
+    if _FORBIDDEN.search(judged):
         sentence = f"a path or a control character in a {field} name: {_shown(name)}"
         raise rejected(source, place, sentence, "Use a name without / \\ .. and control characters")
 

@@ -210,9 +210,18 @@ def test_a_symbol_in_its_own_and_in_a_long_file_is_refused(tmp_path: Path) -> No
         find_symbol_files(tmp_path)
 
 
-def test_a_symbol_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
-    """No plan could name it."""
-    flat_csv({"AAPL": cases.labelled(5)}, tmp_path)
-    (tmp_path / "AAPL.csv").rename(tmp_path / os.fsdecode(b"B\xe9.csv"))
-    with pytest.raises(BadData, match=r"the name of the symbol B\\xe9 is not UTF-8"):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (b"symbol=B\xe9", r"symbol 'B\\\\xe9': the name is not UTF-8"),
+        (b"symbol=..%2F..%2Fetc", "a path or a control character"),
+        (b"symbol=A%0AB", "a path or a control character"),
+        (b"symbol=%20", "the name is empty"),
+    ],
+)
+def test_a_symbol_that_no_plan_could_name_is_refused(name: bytes, message: str, tmp_path: Path) -> None:
+    """It is said before anything is computed for it."""
+    (tmp_path / os.fsdecode(name)).mkdir()
+    cases.labelled(5).to_csv(tmp_path / os.fsdecode(name) / "X.csv", index=False)
+    with pytest.raises(BadData, match=message):
         find_symbol_files(tmp_path)

@@ -163,3 +163,11 @@ def test_raw_bars_are_features_only_when_there_is_nothing_else() -> None:
     beside = judged("Close", NOISE)
     assert beside.role == "left_out"
     assert "not comparable" in (beside.reason or "")
+
+
+@pytest.mark.parametrize("name", ["y_a/b_5d", "y_../../etc_5d", "y_line\nbreak_5d", "y_" + "x" * 260 + "_5d"])
+def test_a_target_no_plan_could_name_is_left_out_alone(name: str) -> None:
+    """One odd column must not cost the plan of all others."""
+    column = judged(name, NOISE)
+    assert column.role == "left_out"
+    assert (column.reason or "").endswith("; rename the column")

@@ -223,9 +223,29 @@ def test_json_that_is_too_deep_is_refused(depth: int) -> None:
 @pytest.mark.parametrize("field", ["target", "symbol", "job_id"])
 def test_a_path_in_a_name_is_refused(field: str, name: str) -> None:
     """No name may be a path or carry control characters; the place is the field's."""
+    if (field, name) == ("symbol", "a/b"):
+        name = "a//b"  # one slash makes a pair of currencies
     refusal = refused(changed("jobs", 1, field, to=name))
     assert refusal.place == f"jobs[1].{field}"
     assert "path" in refusal.sentence or "empty" in refusal.sentence
+
+
+def test_a_pair_is_a_symbol_and_no_path() -> None:
+    """EUR/USD may be traded; its slash may stand where the symbol stands and nowhere else."""
+    document = changed("jobs", 1, "symbol", to="EUR/USD")
+    document["jobs"][1]["job_id"] = f"sym_{document['jobs'][1]['target']}_EUR/USD"
+    assert completed(document).jobs[1].symbol == "EUR/USD"
+    document["jobs"][1]["job_id"] = "sym_a/b_EUR/USD"
+    assert refused(document).place == "jobs[1].job_id"
+
+
+def test_the_longest_target_and_symbol_fit_into_a_job_id() -> None:
+    """A job may be called after a target and a symbol that are allowed themselves."""
+    target, symbol = "t" * 256, "s" * 256
+    job = {**SEED["jobs"][1], "job_id": f"sym_{target}_{symbol}", "target": target, "symbol": symbol}
+    assert completed({"jobs": [job]}).jobs[0].target == target
+    refusal = refused({"jobs": [{**job, "job_id": "j" * 518}]})
+    assert (refusal.place, "518 characters" in refusal.sentence) == ("jobs[0].job_id", True)
 
 
 @pytest.mark.parametrize(
