@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 from bokeh_sampledata import package_path
 
+from daemon.errors import DaemonError
 from panel import LabelSummary, label_directory
 
 PLANTED_TARGET = "y_planted_noise_5d"
 PLANTED_FEATURE = "planted_leak"
 LEAKING_TARGET = "fwd_ret_5d"
+MARK = ".trainwright-demo"  # a folder with this file is ours to write into
 LEAK_NOISE = 0.3  # standard deviations of noise on the leak: no copy, yet it knows the future
 
 
@@ -30,6 +32,32 @@ class Bars:
     rows: int
     first: str
     last: str
+
+
+class NotOurFolder(DaemonError):
+    """The folder holds something the demonstration did not put there."""
+
+    exit_code = 2
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            "the demonstration writes only into a folder that is new, empty or its own",
+            where=str(folder),
+            fix="name another one: trainwright demo --dir FOLDER",
+        )
+
+
+def claim_folder(folder: Path) -> None:
+    """Make the folder, or take it again when an earlier demonstration made it; nothing else is ever touched.
+
+    Raises:
+        NotOurFolder: it holds files of somebody else.
+    """
+    mark = folder / MARK
+    if folder.exists() and not mark.exists() and any(folder.iterdir()):
+        raise NotOurFolder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.write_text("made by trainwright demo; may be removed as a whole\n", encoding="utf-8")
 
 
 def write_bars(folder: Path) -> Bars:

@@ -11,7 +11,7 @@ import click
 from daemon.cli import work
 from daemon.cli.configuration import settings_for
 from daemon.cli.screen import say, span, tell
-from daemon.demo import PLANTED_FEATURE, PLANTED_TARGET, label_bars_with_plants, write_bars
+from daemon.demo import PLANTED_FEATURE, PLANTED_TARGET, claim_folder, label_bars_with_plants, write_bars
 from daemon.settings import Settings
 from executors.families import DEFAULT_FAMILIES
 from planner import PlannerConfig, PlanRequest
@@ -40,6 +40,7 @@ def demo(ctx: click.Context, *, folder: Path, skip_training: bool) -> None:
         f"trainwright demo in {folder}/   ({cores} cores; "
         f"planted on purpose: {PLANTED_TARGET}, {PLANTED_FEATURE})"
     )
+    claim_folder(folder)
     _make_data(folder)
     with open_store(settings.database_url) as store:
         result = work.plan(store, _request(settings))
@@ -86,7 +87,9 @@ def _show_files(settings: Settings, store: PlanStore, plan_id: str) -> None:
     say(f"why     {_near(settings.results_dir / 'METRICS' / 'routing_plan' / 'routing_plan.md')}")
     if bundles:
         say(f"models  {_near(Path(os.path.commonpath(bundles)))}/   ({len(bundles)} bundles)")
-    say(f"log     {_near(settings.results_dir / 'trainwright.db')}   ({store.head_seq():,} events)")
+    log = settings.results_dir / "trainwright.db"
+    place = _near(log) if settings.database_url == f"sqlite:///{log}" else store.info().url
+    say(f"log     {place}   ({store.head_seq():,} events)")
 
 
 def _near(path: Path) -> str:

@@ -17,6 +17,8 @@ from daemon.demo import (
     PLANTED_FEATURE,
     PLANTED_TARGET,
     Bars,
+    NotOurFolder,
+    claim_folder,
     label_bars_with_plants,
     write_bars,
 )
@@ -110,3 +112,24 @@ def test_without_training_it_ends_after_the_plan(
     assert done.code == 0
     assert "models" not in done.out.partition("next")[0]
     assert f"why {PLANTED_TARGET}" in done.out
+
+
+def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path) -> None:
+    """The demonstration never writes beside, over or in place of somebody's data (exit 2)."""
+    mine = tmp_path / "data" / "mine.csv"
+    mine.parent.mkdir()
+    mine.write_text("precious", encoding="utf-8")
+    with pytest.raises(NotOurFolder, match="new, empty or its own") as refused:
+        claim_folder(tmp_path)
+    assert refused.value.exit_code == 2
+    assert mine.read_text(encoding="utf-8") == "precious"
+
+
+def test_a_folder_of_an_earlier_demonstration_is_taken_again(tmp_path: Path) -> None:
+    """New, empty and own folders are all good, any number of times."""
+    claim_folder(tmp_path / "new")
+    (tmp_path / "new" / "bars").mkdir()
+    claim_folder(tmp_path / "new")
+    (tmp_path / "empty").mkdir()
+    claim_folder(tmp_path / "empty")
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {".trainwright-demo", "bars"}
