@@ -18,6 +18,9 @@ from planner import PlannerConfig, PlanRequest
 from store import PlanStore, open_store
 
 SEED = 42
+# A typical draw of the planted noise. Of nine draws looked at, two had one symbol that passed by luck (q 0.04
+# and 0.05 of the 0.05 allowed); with those the table says "1/5 alone", as it should.
+PLANT_SEED = 1
 TOP_TARGETS = 3
 
 
@@ -61,7 +64,7 @@ def _make_data(folder: Path) -> None:
     span_words = f"{bars.rows:,} real daily bars, {bars.first} to {bars.last}"
     tell(f" data  {', '.join(bars.symbols)}: {span_words}  {span(time.monotonic() - began)}")
     began = time.monotonic()
-    summary = label_bars_with_plants(folder / "bars", folder / "data", seed=SEED)
+    summary = label_bars_with_plants(folder / "bars", folder / "data", seed=PLANT_SEED)
     features, targets = len(summary.features) + 1, len(summary.targets) + 1
     tell(f" label {features} features, {targets} targets in {folder}/data  {span(time.monotonic() - began)}")
 
