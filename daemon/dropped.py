@@ -92,13 +92,13 @@ def read_master(directory_fd: int) -> tuple[bytes, str] | None:
 
 def _walk(directory_fd: int, prefix: str, depth: int = 1) -> Iterator[Entry]:
     if depth > DEPTH_MAX:
-        raise Refused("directories lie too deep", where=_shown(prefix), fix="Drop the plan directory alone")
+        raise Refused("directories lie too deep", where=shown(prefix), fix="Drop the plan directory alone")
     try:
         names = os.listdir(directory_fd)
     except OSError as error:
         raise _unreadable(prefix or ".", error) from None
     if len(names) > ENTRIES_MAX:
-        raise Refused("too many files", where=_shown(prefix or "."), fix="Drop the plan directory alone")
+        raise Refused("too many files", where=shown(prefix or "."), fix="Drop the plan directory alone")
     for name in names:
         path = f"{prefix}{name}"
         _check_name(path)
@@ -133,8 +133,8 @@ def _check_name(path: str) -> None:
         path.encode("utf-8")
     except UnicodeEncodeError as error:
         raise Refused(
-            f"the file name {_shown(path)} is not UTF-8",
-            where=_shown(path),
+            f"the file name {shown(path)} is not UTF-8",
+            where=shown(path),
             fix="Rename it and drop it again",
         ) from error
 
@@ -207,14 +207,14 @@ def _no_directory(parent_fd: int, name: str, error: OSError) -> Refused | OSErro
         kind = stat.S_IFMT(os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode)
     except OSError:
         kind = 0
-    what = f"{_shown(name)} is not a directory"
+    what = f"{shown(name)} is not a directory"
     if kind == stat.S_IFLNK:
-        what = f"{_shown(name)} is a symbolic link"
+        what = f"{shown(name)} is a symbolic link"
     elif kind == stat.S_IFDIR:
-        what = f"{_shown(name)} cannot be read: {error.strerror}"
+        what = f"{shown(name)} cannot be read: {error.strerror}"
     return Refused(
         what,
-        where=_shown(name),
+        where=shown(name),
         fix="Drop a directory with master_training_plan.json in it, readable for the daemon's user",
     )
 
@@ -228,13 +228,13 @@ def _unreadable(path: str, error: OSError) -> Refused | OSError:
     if is_our_shortage(error):
         return error
     return Refused(
-        f"{_shown(path)} cannot be read: {error.strerror}",
-        where=_shown(path),
+        f"{shown(path)} cannot be read: {error.strerror}",
+        where=shown(path),
         fix="Make it readable for the daemon's user and drop it again",
     )
 
 
-def _shown(path: str) -> str:
+def shown(path: str) -> str:
     """Return a name as harmless text: what is not printable is escaped."""
     text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

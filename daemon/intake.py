@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from daemon.admission import acceptance_sentence, admit, completed, rehearse
-from daemon.dropped import is_our_shortage
+from daemon.dropped import is_our_shortage, shown
 from daemon.inbox import Dropped, Inbox, Unfit
 from daemon.settings import Settings
 from daemon.shelves import shelve_accepted, shelve_rejected
@@ -73,7 +73,7 @@ class Intake:
                     self._refuse(
                         name,
                         PlanRejected(
-                            source=f"inbox/{name}",
+                            source=f"inbox/{shown(name)}",
                             place=refused.where,
                             sentence=refused.what,
                             fix=refused.fix,
@@ -95,7 +95,8 @@ class Intake:
             if found is None:
                 return
             plan = completed(self._settings, first.document, found, source=first.source)
-            accepted = admit(self._store, self._place, plan, source=first.source, name=first.dropped.name)
+            name = shown(first.dropped.name)
+            accepted = admit(self._store, self._place, plan, source=first.source, name=name)
         except PlanRejected as rejected:
             self._in_hand.popleft()
             self._refuse(first.dropped.name, rejected)
@@ -118,6 +119,8 @@ class Intake:
     def blame(self, error: Exception) -> bool:
         """Hold an unforeseen error against the plan that was being judged; the next turn refuses that plan.
 
+        One that cannot even be refused is passed over until it looks different.
+
         Returns:
             Whether there was such a plan: no plan stops the daemon, and none takes its neighbours with it.
         """
@@ -125,6 +128,10 @@ class Intake:
         self._judging = self._inbox.considered = None
         if name is None or is_our_shortage(error):
             return False
+        if self._blamed.pop(name, None) is not None:
+            self._inbox.leave_alone(name)
+            log.error("a plan cannot be refused", name=shown(name), cause=repr(error))
+            return True
         self._in_hand = deque(one for one in self._in_hand if one.dropped.name != name)
         self._blamed[name] = f"{type(error).__name__}: {error}"
         return True
@@ -133,7 +140,10 @@ class Intake:
         for name, problem in list(self._blamed.items()):
             fix = "The whole traceback is in the daemon's log"
             sentence = f"it could not be judged: {problem}"
-            self._refuse(name, PlanRejected(source=f"inbox/{name}", place="", sentence=sentence, fix=fix))
+            self._judging = name
+            self._refuse(
+                name, PlanRejected(source=f"inbox/{shown(name)}", place="", sentence=sentence, fix=fix)
+            )
             del self._blamed[name]
 
     def close(self) -> None:
@@ -144,7 +154,7 @@ class Intake:
         self._in_hand.clear()
 
     def _take(self, dropped: Dropped) -> None:
-        source = f"inbox/{dropped.name}/{dropped.path} (owner {dropped.uid})"
+        source = f"inbox/{shown(dropped.name)}/{dropped.path} (owner {dropped.uid})"
         try:
             document = parse_plan_text(dropped.content, source=source)
             rehearse(self._settings, document, source=source)
@@ -155,14 +165,13 @@ class Intake:
 
     def _refuse(self, name: str, rejected: PlanRejected) -> None:
         """Record the refusal, then move what was dropped; what cannot be moved is passed over from now on."""
-        printable = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        self._store.reject(rejected, name=printable)
-        log.warning("plan rejected", name=printable, sentence=rejected.sentence, place=rejected.place)
+        self._store.reject(rejected, name=shown(name))
+        log.warning("plan rejected", name=shown(name), sentence=rejected.sentence, place=rejected.place)
         try:
             shelve_rejected(self._inbox.directory, self._inbox.descriptor, name, rejected)
         except OSError as error:
             self._inbox.leave_alone(name)
-            log.error("a rejected plan cannot be moved", name=printable, cause=str(error))
+            log.error("a rejected plan cannot be moved", name=shown(name), cause=str(error))
         else:
             self._inbox.forget(name)
 
@@ -173,6 +182,6 @@ class Intake:
             )
         except OSError as error:
             self._inbox.leave_alone(name)
-            log.error("an accepted plan cannot be moved", name=name, plan=plan_id, cause=str(error))
+            log.error("an accepted plan cannot be moved", name=shown(name), plan=plan_id, cause=str(error))
         else:
             self._inbox.forget(name)

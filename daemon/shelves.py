@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from daemon.dropped import shown
 from panel.names import safe_file_name
 from store.errors import PlanRejected
 
@@ -30,7 +31,7 @@ def shelve_accepted(
     shelf = inbox / ACCEPTED / plan_id
     if not shelf.exists():
         with contextlib.suppress(OSError):  # a receipt that cannot be written does not hold the move
-            _write_inside(inbox_fd, name, {RECEIPT: _json(receipt), DROPPED_AS: f"{name}\n"})
+            _write_inside(inbox_fd, name, {RECEIPT: _json(receipt), DROPPED_AS: f"{shown(name)}\n"})
         os.rename(name, shelf, src_dir_fd=inbox_fd)
         return shelf
     again = shelf / "again"
@@ -39,7 +40,7 @@ def shelve_accepted(
         _write_inside(inbox_fd, name, {RECEIPT: _json(receipt)})
     _move(inbox_fd, name, again)
     with (shelf / DROPPED_AS).open("a", encoding="utf-8") as names:
-        names.write(f"{name}\n")
+        names.write(f"{shown(name)}\n")
     return shelf
 
 

@@ -80,6 +80,8 @@ def complete_plan(
         )
     families = _plan_families(checked, settings)
     records = [_record(job, place, families, family_of, source) for place, job in enumerate(checked.jobs)]
+    if not any(record["model_families"] for record in records):
+        raise rejected(source, "jobs", "no job names a model family, nothing is to be trained", "Name some")
     completed = _completed(document, records)
     sha256 = _identity(completed, panel_key, settings)
     plan_id = f"p_{sha256[:16]}"

@@ -205,5 +205,5 @@ def test_a_look_sees_every_change(plan: Path) -> None:
 @given(st.text(max_size=20))
 def test_names_are_shown_harmlessly(name: str) -> None:
     """Whatever a name holds, what is shown of it is one printable line."""
-    shown = dropped._shown(name)
+    shown = dropped.shown(name)
     assert shown.isprintable()

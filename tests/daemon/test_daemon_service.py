@@ -260,6 +260,48 @@ def test_a_plan_that_breaks_the_judging_is_refused(
     assert len(store.reading.plans()) == 1
 
 
+def test_names_that_are_no_text_are_plans_like_any_other(settings: Settings, store: PlanStore) -> None:
+    """A directory whose name is not UTF-8, or holds a line break, is accepted, known again and refused."""
+    names = [os.fsdecode(b"non\xe9utf"), "two\nlines", "-rf"]
+    for number, name in enumerate(names):
+        drop(settings.inbox_dir, name, document(job(["NGBoost"]), note=f"{number}"))
+        drop(
+            settings.inbox_dir, f"{name}+", document(job(["NGBoost"]), note=f"{number}", generated_at="then")
+        )
+        drop(settings.inbox_dir, f"{name}-", document(job(["LigtGBM"])))
+    assert served(settings) == 0
+    assert sorted(path.name for path in settings.inbox_dir.iterdir()) == ["accepted", "rejected"]
+    accepted = settings.inbox_dir / "accepted"
+    known = [line for path in accepted.glob("*/.dropped-as") for line in path.read_text().splitlines()]
+    assert sorted(known) == sorted(
+        shown + end for shown in ("non\\xe9utf", "two\\nlines", "-rf") for end in ("", "+")
+    )
+    assert len(list(settings.inbox_dir.glob("rejected/*/REASON.txt"))) == 3
+    assert all("LigtGBM" in event.data["sentence"] for event in all_events(store, "PlanRejected"))
+
+
+def test_a_plan_that_cannot_even_be_refused_is_passed_over(
+    settings: Settings, store: PlanStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays where it lies, its neighbour is trained, and the daemon ends well."""
+    real = intake_module.shelve_rejected
+
+    def fragile(inbox: Path, inbox_fd: int, name: str, rejected: PlanRejected) -> Path:
+        if name == "a":
+            raise ZeroDivisionError("unforeseen")
+        return real(inbox, inbox_fd, name, rejected)
+
+    monkeypatch.setattr(intake_module, "shelve_rejected", fragile)
+    monkeypatch.setattr(service_module, "FAILED_TURN_SECONDS", 0.01)
+    drop(settings.inbox_dir, "a", document(job(["LigtGBM"])))
+    drop(settings.inbox_dir, "b", document(job(["LigtGBM"])))
+    drop(settings.inbox_dir, "c", document(job(["NGBoost"])))
+    assert served(settings) == 0
+    assert sorted(path.name for path in settings.inbox_dir.iterdir()) == ["a", "accepted", "rejected"]
+    assert (settings.inbox_dir / "rejected" / "b" / "REASON.txt").exists()
+    assert len(store.reading.plans()) == 1
+
+
 def test_turns_that_keep_failing_end_the_daemon(
     settings: Settings, store: PlanStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

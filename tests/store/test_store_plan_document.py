@@ -299,6 +299,14 @@ def test_an_unknown_barrier_is_refused() -> None:
         completed(SEED, stage_barrier="week")
 
 
+def test_a_plan_without_any_family_is_refused() -> None:
+    """A plan that would train nothing is not taken for one that is done; one job without families may be."""
+    idle = {**SEED, "jobs": [{**job, "model_families": []} for job in SEED["jobs"]]}
+    with pytest.raises(PlanRejected, match="no job names a model family"):
+        completed(idle)
+    assert completed(changed("jobs", 0, "model_families", to=[])).jobs[0].fits == ()
+
+
 def test_the_summary_counts() -> None:
     """Jobs are counted by route, type and priority."""
     assert summary_of(SEED["jobs"]) == SEED["summary"]
