@@ -57,10 +57,14 @@ def _with_families(job: Mapping[str, Any], kept: Sequence[str]) -> dict[str, Any
 
 
 def about_data(document: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """The plan with the data the command line names in place of its own; its fingerprint must still fit."""
+    """The plan with the data the command line names in place of its own; its fingerprint must still fit.
+
+    Symbols among the plan's own narrow what is trained, not the rows it is trained on: a model of all symbols
+    stays one of all symbols.
+    """
     metadata = dict(document.get("metadata") or {})
     data = {**(metadata.get("data") or {}), "data_dir": str(settings.data_dir)}
-    if settings.symbols:
+    if not set(settings.symbols) <= set(data.get("symbols") or ()):
         data["symbols"] = sorted(settings.symbols)
     return {**document, "metadata": {**metadata, "data": data}}
 

@@ -74,6 +74,8 @@ def test_the_data_of_the_command_line_stands_over_the_plans_own(folder: Path) ->
         "data_dir": str(folder / "d"), "symbols": ["B", "C"], "interval": "1d"
     }  # fmt: skip
     assert with_symbols["metadata"]["fingerprints"] == {"panel": "d_1"}
+    among = about_data(with_symbols, settings_for(None, data_dir=folder / "d", symbols=("C",)))
+    assert among["metadata"]["data"]["symbols"] == ["B", "C"]
     alone = about_data(given, settings_for(None, data_dir=folder / "d"))
     assert alone["metadata"]["data"]["symbols"] == ["A"]
 

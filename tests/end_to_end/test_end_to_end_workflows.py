@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -221,11 +222,25 @@ class TestPlanFirstTrainLater:
             assert {fit.family for fit in reader.fits()} == {"LightGBM", "LSTM"}
             assert {fit.state for fit in reader.fits()} == {"succeeded"}
 
-    def test_a_plan_for_other_data_is_refused(self, labelled: Path) -> None:
-        """The plan carries the fingerprint of its data; with other rows training does not start (exit 3)."""
+    def test_fewer_symbols_narrow_the_jobs_and_not_the_rows(self, labelled: Path) -> None:
+        """A subset of the plan's symbols leaves out the jobs of the others; pooled models stay pooled."""
         done = call(
             labelled / "first",
-            *("executors", "--data-dir", "../data", "--symbols", "AAPL", "MSFT"),
+            *("executors", "--data-dir", "../data", "--symbols", "MSFT", "--families", "xgboost"),
+        )
+        assert done.returncode == 0, done.stderr
+        with open_reader(f"sqlite:///{labelled}/first/results/trainwright.db") as reader:
+            newest = reader.plans()[-1]
+            assert {fit.symbol for fit in reader.fits(plan=newest.id)} <= {None, "MSFT"}
+        assert sorted(newest.data["symbols"]) == sorted(SYMBOLS)
+
+    def test_a_plan_for_other_data_is_refused(self, labelled: Path) -> None:
+        """The plan carries the fingerprint of its data; with other rows training does not start (exit 3)."""
+        other = shutil.copytree(labelled / "data", labelled / "other") / "symbol=AAPL" / "AAPL.parquet"
+        pd.read_parquet(other).iloc[:-1].to_parquet(other, index=False)
+        done = call(
+            labelled / "first",
+            *("executors", "--data-dir", "../other", "--symbols", *SYMBOLS),
             *("--training-plan-dir", "results/globals/training_plan"),
         )
         assert done.returncode == 3
