@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -237,7 +239,8 @@ def test_words_wait_for_the_database(stage: Stage, tmp_path: Path, monkeypatch: 
 def test_a_stopped_process_is_not_kept_alive(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """For a child stopped by a signal the lease is not renewed; when it has run out the child is ended."""
     process = subprocess.Popen(["sleep", "600"])
-    process.send_signal(19)
+    process.send_signal(signal.SIGSTOP)
+    os.waitpid(process.pid, os.WUNTRACED)  # until it has stopped
     monkeypatch.setattr(FakeChild, "pid", process.pid)
     monkeypatch.setattr(stage.store, "renew", lambda _claim: pytest.fail("renewed"))
     stage.clock.now += 29
