@@ -30,7 +30,7 @@ def test_words_after_a_list_option_belong_to_it(given: list[str], expected: list
 
 
 def test_click_receives_all_symbols() -> None:
-    """The command of the seeds gives three symbols to one flag."""
+    """The older system's command gives three symbols to one flag."""
 
     @click.command(cls=GreedyCommand)
     @click.option("--symbols", multiple=True)

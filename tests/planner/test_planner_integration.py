@@ -1,4 +1,4 @@
-"""The older system's entry points work on the files of a planning, as the seeds show them."""
+"""The older system's entry points work on the files of a planning."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_routes_and_plan_are_made_after_feature_selection(results: Path) -> None:
-    """The seeds' automatic call: routes returned and written, the plan beside them and by its older name."""
+    """The older system's automatic call: routes returned and written, the plan beside them and by its older name."""
     plan = generate_routing_plan_after_feature_selection(
         output_dir=results,
         targets=["y", "z"],
@@ -101,7 +101,7 @@ def test_without_candidates_there_are_no_routes(tmp_path: Path) -> None:
 
 
 def test_a_training_plan_is_made_from_a_routing_plan_file(results: Path, tmp_path: Path) -> None:
-    """The seeds' manual call, with the selector they name set aside."""
+    """The older system's manual call, with the selector it names set aside."""
     generate_routing_plan_after_feature_selection(results, ["y"], generate_training_plan=False)
     plan = generate_training_plan_from_routing(
         routing_plan_path=results / "METRICS/routing_plan/routing_plan.json",

@@ -150,7 +150,7 @@ def test_the_summary_counts_what_is_there() -> None:
 
 
 def test_families_come_in_any_spelling_each_once_cpu_stage_first() -> None:
-    """Both spellings of the seeds mean the same family."""
+    """Both of the older system's spellings mean the same family."""
     document = _plan(candidate(), families=["lstm", "light_gbm", "LightGBM", "TabLSTM", "xgboost"])
     assert document["metadata"]["model_families"] == ["LightGBM", "XGBoost", "LSTM", "TabLSTM"]
     assert [fit["stage"] for fit in document["jobs"][0]["fits"]] == ["cpu", "cpu", "gpu", "gpu"]
@@ -164,7 +164,7 @@ def test_an_unknown_family_is_an_error_with_the_nearest_name() -> None:
 
 
 def test_selectors_of_the_older_system_are_set_aside_not_refused() -> None:
-    """The seeds' own example names random_forest: it selects features there and is never trained."""
+    """The older system's own example names random_forest: it selects features there and is never trained."""
     document = _plan(candidate(), families=["lightgbm", "xgboost", "random_forest"])
     assert document["metadata"]["model_families"] == ["LightGBM", "XGBoost"]
     assert "random_forest" in document["metadata"]["model_families_left_out"]
