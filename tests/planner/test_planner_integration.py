@@ -35,7 +35,7 @@ def results(tmp_path: Path) -> Path:
 
 
 def test_routes_and_plan_are_made_after_feature_selection(results: Path) -> None:
-    """The older system's automatic call: routes returned and written, the plan beside them and by its older name."""
+    """The older system's automatic call: routes returned and written, the plan beside them by both names."""
     plan = generate_routing_plan_after_feature_selection(
         output_dir=results,
         targets=["y", "z"],
@@ -113,7 +113,7 @@ def test_a_training_plan_is_made_from_a_routing_plan_file(results: Path, tmp_pat
     assert json.loads((tmp_path / "made/master_training_plan.json").read_text()) == plan
 
 
-def test_the_programmatic_example_of_the_seeds_runs(results: Path, tmp_path: Path) -> None:
+def test_the_programmatic_example_of_the_older_guide_runs(results: Path, tmp_path: Path) -> None:
     """Load, generate, walk over the jobs."""
     generate_routing_plan_after_feature_selection(results, ["y"])
     routing_plan = load_routing_plan(results / "METRICS" / "routing_plan")

@@ -1,4 +1,4 @@
-"""The training plan: seeds' fields verbatim, ours beside them, from the routing plan alone."""
+"""The training plan: the older system's fields verbatim, ours beside them, from the routing plan alone."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _jobs(document: Mapping[str, Any]) -> dict[str, Any]:
     return {job["job_id"]: job for job in document["jobs"]}
 
 
-def test_a_job_has_the_fields_of_the_seeds_and_ours() -> None:
+def test_a_job_has_the_older_fields_and_ours() -> None:
     """Nothing renamed, nothing missing."""
     job = _jobs(_plan(candidate()))["cs_y"]
     assert job["target"] == "y"

@@ -84,7 +84,7 @@ def changed(*path: Any, to: Any) -> dict[str, Any]:
     return raw
 
 
-def test_the_seeds_example_is_accepted() -> None:
+def test_the_example_of_the_older_guide_is_accepted() -> None:
     """The older system's plan, without any of our additions, is a plan of four fits."""
     plan = completed(SEED)
     assert [fit.family for fit in plan.fits] == ["LightGBM", "XGBoost", "LightGBM", "XGBoost"]
@@ -95,7 +95,7 @@ def test_the_seeds_example_is_accepted() -> None:
     assert plan.id == "p_" + plan.sha256[:16]
 
 
-def test_the_short_example_of_the_seeds_is_accepted() -> None:
+def test_the_short_example_of_the_older_guide_is_accepted() -> None:
     """A job of four fields is enough: route, priority and the rest have defaults."""
     job = {
         "job_id": "cs_y_will_swing_low_10m_0.20",
