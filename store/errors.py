@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from store.addresses import without_password
+
 
 class StoreError(Exception):
     """Base of every error raised by the store; its text is one or two sentences for a person."""
@@ -60,9 +62,9 @@ class SchemaBehind(StoreError):
     """The database is not at the schema this version needs."""
 
     def __init__(self, *, url: str, found: str | None, wanted: str) -> None:
-        self.url, self.found, self.wanted = url, found, wanted
+        self.url, self.found, self.wanted = without_password(url), found, wanted
         state = f"at schema {found}" if found else "without the tables of Trainwright"
-        super().__init__(f"{url} is {state}; this version needs {wanted}. Run: trainwright db upgrade")
+        super().__init__(f"{self.url} is {state}; this version needs {wanted}. Run: trainwright db upgrade")
 
 
 class NotFound(StoreError):
@@ -78,17 +80,17 @@ class DatabaseUnsafe(StoreError):
     """The database would not keep its promises here, so it was not opened."""
 
     def __init__(self, *, url: str, sentence: str, fix: str) -> None:
-        self.url, self.sentence, self.fix = url, sentence, fix
-        super().__init__(f"{url} was not opened: {sentence}. {fix}.")
+        self.url, self.sentence, self.fix = without_password(url), sentence, fix
+        super().__init__(f"{self.url} was not opened: {sentence}. {fix}.")
 
 
 class DatabaseUnavailable(StoreError):
     """The database did not answer; nothing is known to be written, and the same call may be tried again."""
 
     def __init__(self, *, url: str, cause: str) -> None:
-        self.url, self.cause = url, cause
+        self.url, self.cause = without_password(url), without_password(cause)
         super().__init__(
-            f"{url} did not answer: {cause}. Try again; a word retried with its event id is safe."
+            f"{self.url} did not answer: {self.cause}. Try again; a word retried with its event id is safe."
         )
 
 
@@ -112,5 +114,7 @@ class WriteRefused(StoreError):
     """A constraint or a guard of the database refused a write; the transaction was undone."""
 
     def __init__(self, *, url: str, cause: str) -> None:
-        self.url, self.cause = url, cause
-        super().__init__(f"{url} refused a write: {cause}. Nothing was changed. Run: trainwright db verify")
+        self.url, self.cause = without_password(url), without_password(cause)
+        super().__init__(
+            f"{self.url} refused a write: {self.cause}. Nothing was changed. Run: trainwright db verify"
+        )

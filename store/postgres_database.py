@@ -7,7 +7,6 @@ So every write transaction takes one advisory lock first: numbers are then given
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,9 +14,11 @@ from functools import lru_cache
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
+from store.addresses import without_password
 from store.database import Row
-from store.errors import DatabaseUnavailable, WriteRefused
+from store.errors import DatabaseUnavailable, DatabaseUnsafe, WriteRefused
 
 LOG_LOCK = 0x7472_6169_6E77  # "trainw"
 NOW_SQL = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)"
@@ -79,6 +80,7 @@ class PostgresDatabase:
     engine = "postgresql"
 
     def __init__(self, url: str, *, readonly: bool = False) -> None:
+        _require_plain_address(url)
         self.url = without_password(url)
         self._address = url
         self._readonly = readonly
@@ -133,9 +135,19 @@ class PostgresDatabase:
         return connection
 
 
-def without_password(url: str) -> str:
-    """Return the address with the password left out, to be shown."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1@", url)
+def _require_plain_address(url: str) -> None:
+    """Raise DatabaseUnsafe for an address whose complaint by libpq would show parts of the password."""
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        parts = {"port": "unreadable"}
+    host, ports = str(parts.get("host") or ""), str(parts.get("port") or "").split(",")
+    if not all(port.isdigit() or not port for port in ports) or ("@" in host and host[:1] not in "/@"):
+        raise DatabaseUnsafe(
+            url=url,
+            sentence="the address cannot be read",
+            fix="Write special characters of the password percent-encoded, such as %40 for @",
+        )
 
 
 @contextmanager
