@@ -39,6 +39,8 @@ from store.records import Claim, Failure
 
 log = structlog.get_logger("runner")
 
+SIGN_OF_LIFE_SECONDS = 1.0  # between two renewals at most: what a crash cost is then known to about a second
+
 
 class FitProcess(Protocol):
     """What a runner needs of a child process; `executors.process.Child` is one."""
@@ -98,7 +100,7 @@ class Runner:
         self.name = f"{claim.job_id}/{claim.family}"
         self._store, self._settings, self._tell, self._clock = store, settings, tell, clock
         self._began_at = clock()
-        self._renew_at = self._began_at + claim.lease_seconds / 3
+        self._renew_at, self._lost_at = self._turns_of_the_lease(self._began_at)
         self._progress_at = float("-inf")
         self._saved_step = claim.checkpoint.step if claim.checkpoint else None
         self._unsaid: deque[_Word] = deque()
@@ -290,9 +292,14 @@ class Runner:
             return
         if not is_stopped(self.child.pid):
             self._store.renew(self.claim)
-            self._renew_at = self._clock() + self.claim.lease_seconds / 3
-        elif self._clock() >= self._renew_at + self.claim.lease_seconds * 2 / 3:
+            self._renew_at, self._lost_at = self._turns_of_the_lease(self._clock())
+        elif self._clock() >= self._lost_at:
             raise ChildStopped(self.name, self.child.pid)
+
+    def _turns_of_the_lease(self, renewed_at: float) -> tuple[float, float]:
+        """Return when the lease is renewed next, and when it has run out; seconds of the monotonic clock."""
+        lease = self.claim.lease_seconds
+        return renewed_at + min(lease / 3, SIGN_OF_LIFE_SECONDS), renewed_at + lease
 
     def _attempt_of(self, fence: int | None) -> int | None:
         """Return which attempt held the lease of that number, as the log has it."""

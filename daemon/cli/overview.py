@@ -141,7 +141,7 @@ def show(found: Overview) -> None:
     for one in found.resumed:
         say(_resumption_line(one))
     for fit in found.running[:LINES_MAX]:
-        say(f"running  {fit.name}  {step_words(fit)}  {fit.device_used or 'starting'}, attempt {fit.attempt}")
+        say(_running_line(fit, found.watch))
     _show_more(len(found.running), "running", "trainwright jobs --state running")
     for fit in found.failed:
         say(f"failed   {fit.name}  {fit.sentence}   trainwright why {fit.name}")
@@ -150,6 +150,16 @@ def show(found: Overview) -> None:
         say(f"waiting  {group.fits:,} {group.stage.upper()} fits  {group.code}: {group.words}")
     if found.plans and not any(plan.open for plan in found.plans):
         say("nothing is left to do; the models: trainwright models ls")
+
+
+def _running_line(fit: FitRow, watch: Watch) -> str:
+    """What a fit is at, or, when its process is known to be gone, what will become of it."""
+    if fit.worker in watch.workers:
+        return (
+            f"running  {fit.name}  {step_words(fit)}  {fit.device_used or 'starting'}, attempt {fit.attempt}"
+        )
+    saved = f"step {fit.checkpoint_step}" if fit.checkpoint_step else "the beginning"
+    return f"stopped  {fit.name}  its process is gone; resumes from {saved} when a daemon starts"
 
 
 def _show_more(count: int, word: str, command: str) -> None:

@@ -99,3 +99,17 @@ def test_the_document_has_every_part(call: Call, filled: PlanStore) -> None:
     assert document["plans"][0]["open"] == 2
     assert [fit["name"] for fit in document["failed"]] == [BROKEN]
     assert {group["stage"]: group["fits"] for group in document["waiting"]} == {"cpu": 1, "gpu": 1}
+
+
+def test_a_fit_whose_process_is_gone_is_not_called_running(
+    call: Call, store: PlanStore, folder: Path
+) -> None:
+    """Until a daemon takes it back, status says from where it will resume, not that it runs."""
+    alive = living_daemon()
+    host, boot_id, namespace, _, _ = alive.worker.split("/")
+    store.accept(sample_plan(), source="test", name="t")
+    claim = store.claim("/".join((host, boot_id, namespace, "4194305", "1")), stage="cpu")[0]
+    start(store, claim, folder)
+    out = call("status").out
+    assert "its process is gone; resumes from" in out
+    assert "running  " not in out

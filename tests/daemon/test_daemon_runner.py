@@ -131,13 +131,13 @@ def test_progress_is_thinned(stage: Stage) -> None:
 
 
 def test_the_lease_is_renewed_well_before_its_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lease of 30 s is renewed every 10 s."""
+    """A lease of 30 s is renewed every second: after a crash the loss is known to about that."""
     renewed: list[float] = []
     monkeypatch.setattr(stage.store, "renew", lambda _claim: renewed.append(stage.clock.now))
-    for _ in range(100):
+    for _ in range(8):
         stage.runner.listen()
         stage.clock.now += 0.5
-    assert renewed == [1010.0, 1020.0, 1030.0, 1040.0]
+    assert renewed == [1001.0, 1002.0, 1003.0]
 
 
 def test_a_failure_is_recorded_with_its_cause(stage: Stage) -> None:
