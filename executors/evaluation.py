@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from executors.dataset import FitData
-from panel.metrics import CROSS_SECTIONAL, SYMBOL_SPECIFIC, Score, error_reduction, persistence, score, skill
-
-_TWO_SIDED_95 = 1.96
+from panel.metrics import (
+    CROSS_SECTIONAL,
+    SYMBOL_SPECIFIC,
+    Score,
+    error_reduction,
+    persistence,
+    score,
+    score_difference,
+    skill,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +26,8 @@ class Judged:
     """The metrics of the test rows and the rows they were measured on.
 
     `metrics` is JSON-able: metric (its name), score, standard_error, low, high (95 %), n, n_effective, skill
-    (above no skill), beats_no_skill, baseline, baseline_score, baseline_standard_error, beats_baseline,
-    error_reduction.
+    (above no skill), beats_no_skill, baseline, baseline_score, baseline_standard_error, ahead (score less the
+    baseline's, with the paired 95 % interval ahead_low to ahead_high), beats_baseline, error_reduction.
     """
 
     metrics: dict[str, Any]
@@ -39,9 +45,18 @@ def judge(data: FitData, prediction: NDArray[np.float32], *, training_type: str)
     view = SYMBOL_SPECIFIC if training_type == "symbol_specific" else CROSS_SECTIONAL
     labels = _as_scored(data, data.labels_at(data.test))
     of_model = _scored(data, prediction, labels, view)
-    of_baseline = _scored(data, _persisted(data), labels, view)
-    both_errors = math.hypot(of_model.standard_error, of_baseline.standard_error)
-    ahead = of_model.value - of_baseline.value
+    persisted = _persisted(data)
+    of_baseline = _scored(data, persisted, labels, view)
+    ahead = score_difference(
+        prediction,
+        persisted,
+        labels,
+        data.panel.time_codes[data.test],
+        data.panel.symbol_codes[data.test],
+        task=data.code.task,
+        view=view,
+        horizon_bars=data.horizon_bars,
+    )
     metrics: dict[str, Any] = {
         "metric": of_model.metric,
         "score": of_model.value,
@@ -55,7 +70,10 @@ def judge(data: FitData, prediction: NDArray[np.float32], *, training_type: str)
         "baseline": "persistence",
         "baseline_score": of_baseline.value,
         "baseline_standard_error": of_baseline.standard_error,
-        "beats_baseline": ahead > _TWO_SIDED_95 * both_errors,
+        "ahead": ahead.value,
+        "ahead_low": ahead.low,
+        "ahead_high": ahead.high,
+        "beats_baseline": ahead.low > 0,
         "error_reduction": error_reduction(prediction, labels, _constant(data), task=data.code.task),
     }
     return Judged(metrics=metrics, rows=data.test, prediction=prediction)

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     from panel.folds import Fold, Holdout, holdout, holdout_from, walk_forward
     from panel.horizon import Horizon, horizon_bars, horizon_name, parse_horizon
     from panel.labels import LabelSummary, label_bars, label_directory
-    from panel.metrics import Score, error_reduction, no_skill, persistence, rank_ic, score, skill
+    from panel.metrics import (
+        Score,
+        error_reduction,
+        no_skill,
+        persistence,
+        rank_ic,
+        score,
+        score_difference,
+        skill,
+    )
     from panel.names import safe_file_name
     from panel.prepare import prepare_panel
 
@@ -47,7 +56,16 @@ _MODULES = {
     "panel.folds": ("Fold", "Holdout", "holdout", "holdout_from", "walk_forward"),
     "panel.horizon": ("Horizon", "horizon_bars", "horizon_name", "parse_horizon"),
     "panel.labels": ("LabelSummary", "label_bars", "label_directory"),
-    "panel.metrics": ("Score", "error_reduction", "no_skill", "persistence", "rank_ic", "score", "skill"),
+    "panel.metrics": (
+        "Score",
+        "error_reduction",
+        "no_skill",
+        "persistence",
+        "rank_ic",
+        "score",
+        "score_difference",
+        "skill",
+    ),
     "panel.names": ("safe_file_name",),
     "panel.prepare": ("prepare_panel",),
 }
@@ -88,6 +106,7 @@ __all__ = [
     "rank_ic",
     "safe_file_name",
     "score",
+    "score_difference",
     "skill",
     "walk_forward",
 ]

@@ -6,7 +6,7 @@ influence values; these are summed per timestamp and the standard error of that 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -98,22 +98,60 @@ def score(
     Raises:
         BadPrediction: the shapes do not fit each other or the task, or labels are no column indices.
     """
-    predicted = np.asarray(prediction, dtype=np.float64)
-    labels = np.asarray(label, dtype=np.float64)
-    times, symbols = np.asarray(time_codes), np.asarray(symbol_codes)
-    _check_shapes(predicted, labels, times, symbols, task)
-    finite = np.isfinite(labels) & np.isfinite(predicted if predicted.ndim == 1 else predicted.sum(axis=1))
-    predicted, labels, times, symbols = predicted[finite], labels[finite], times[finite], symbols[finite]
-    if task == "regression":
-        return _score_regression(predicted, labels, times, symbols, view=view, horizon_bars=horizon_bars)
-    if task == "binary":
-        influence = _auc_influence(predicted, _upper(labels))
-        return _from_influence(influence, times, horizon_bars, "auc")
-    _refuse_foreign_classes(labels, predicted.shape[1])
-    parts = [_auc_influence(predicted[:, place], labels == place) for place in range(predicted.shape[1])]
-    present = [part for part in parts if part is not None]
-    influence = np.mean(present, axis=0) if present else None
-    return _from_influence(influence, times, horizon_bars, "auc_ovr")
+    rows = _rows(prediction, label, time_codes, symbol_codes, task)
+    return _score_of(_measured(rows, task, view), horizon_bars)
+
+
+def score_difference(
+    prediction: npt.ArrayLike,
+    other: npt.ArrayLike,
+    label: npt.ArrayLike,
+    time_codes: npt.ArrayLike,
+    symbol_codes: npt.ArrayLike,
+    *,
+    task: str,
+    view: str,
+    horizon_bars: int,
+) -> Score:
+    """How much better `prediction` scores than `other`, with the error of the paired difference.
+
+    Both are judged on the rows that both can predict. The errors of two scores on the same rows move
+    together, so the error of their difference comes from the difference of their samples, timestamp by
+    timestamp, and not from the two errors as if they were independent. The metric is that of `score`
+    followed by " ahead".
+
+    Raises:
+        BadPrediction: as `score`.
+    """
+    first = _rows(prediction, label, time_codes, symbol_codes, task)
+    second = _rows(other, label, time_codes, symbol_codes, task)
+    both = first.finite & second.finite
+    one = _measured(first.among(both), task, view)
+    two = _measured(second.among(both), task, view)
+    codes = np.unique(np.concatenate([one.codes, two.codes]))
+    series = one.sample_at(codes) - two.sample_at(codes)
+    metric, ahead = f"{one.metric} ahead", one.value - two.value
+    if len(series) < 2:
+        return Score(
+            value=ahead,
+            standard_error=1.0,
+            low=-1.0,
+            high=1.0,
+            n=one.count,
+            n_effective=0.0,
+            metric=metric,
+        )
+    error, effective = mean_error(series, horizon_bars)
+    reach = t_quantile(effective - 1.0) * error
+    return Score(
+        value=ahead,
+        standard_error=error,
+        low=ahead - reach,
+        high=ahead + reach,
+        n=one.count,
+        n_effective=effective,
+        metric=metric,
+    )
 
 
 def error_reduction(
@@ -159,6 +197,73 @@ def persistence(panel: Panel, target: str, horizon_bars: int) -> Float32s:
     return known
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    """Predictions with their labels and places; `finite` marks the rows that can be judged."""
+
+    predicted: Floats  # (rows,) or (rows, classes)
+    labels: Floats  # (rows,)
+    times: Array  # (rows,)
+    symbols: Array  # (rows,)
+    finite: npt.NDArray[np.bool_]  # (rows,)
+
+    def among(self, keep: npt.NDArray[np.bool_]) -> "_Rows":
+        """The rows that are kept, if they can be judged."""
+        return replace(self, finite=self.finite & keep)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """A value, and one sample a timestamp whose mean has the value's error; none where nothing is scored."""
+
+    metric: str
+    count: int
+    value: float
+    codes: Array  # (timestamps,)
+    series: Floats  # (timestamps,)
+
+    def sample_at(self, codes: Array) -> Floats:
+        """The samples at these timestamps, around 0; where there is none the value is taken as certain."""
+        found = np.zeros(len(codes))
+        found[np.searchsorted(codes, self.codes)] = self.series - (
+            self.series.mean() if len(self.series) else 0.0
+        )
+        return found
+
+
+def _rows(
+    prediction: npt.ArrayLike,
+    label: npt.ArrayLike,
+    time_codes: npt.ArrayLike,
+    symbol_codes: npt.ArrayLike,
+    task: str,
+) -> _Rows:
+    predicted = np.asarray(prediction, dtype=np.float64)
+    labels = np.asarray(label, dtype=np.float64)
+    times, symbols = np.asarray(time_codes), np.asarray(symbol_codes)
+    _check_shapes(predicted, labels, times, symbols, task)
+    finite = np.isfinite(labels) & np.isfinite(predicted if predicted.ndim == 1 else predicted.sum(axis=1))
+    return _Rows(predicted=predicted, labels=labels, times=times, symbols=symbols, finite=finite)
+
+
+def _measured(rows: _Rows, task: str, view: str) -> _Measured:
+    """Measure the judged rows by the metric of the task and view."""
+    keep = rows.finite
+    predicted, labels, times = rows.predicted[keep], rows.labels[keep], rows.times[keep]
+    if task == "regression":
+        return _measure_regression(predicted, labels, times, rows.symbols[keep], view=view)
+    if task == "binary":
+        return _from_influence(_auc_influence(predicted, _upper(labels)), times, "auc")
+    _refuse_foreign_classes(labels, predicted.shape[1])
+    parts = [_auc_influence(predicted[:, place], labels == place) for place in range(predicted.shape[1])]
+    present = [part for part in parts if part is not None]
+    return _from_influence(np.mean(present, axis=0) if present else None, times, "auc_ovr")
+
+
+def _score_of(found: _Measured, horizon_bars: int) -> Score:
+    return _from_series(found.value, found.series, found.count, horizon_bars, found.metric)
+
+
 def _check_shapes(predicted: Floats, labels: Floats, times: Array, symbols: Array, task: str) -> None:
     if task not in {"regression", "binary", "multiclass"}:
         raise BadPrediction(f"task {task!r} is none of regression, binary, multiclass")
@@ -170,24 +275,24 @@ def _check_shapes(predicted: Floats, labels: Floats, times: Array, symbols: Arra
         raise BadPrediction(f"rows of prediction, label, time and symbol codes differ ({sizes})")
 
 
-def _score_regression(
-    predicted: Floats, labels: Floats, times: Array, symbols: Array, *, view: str, horizon_bars: int
-) -> Score:
+def _measure_regression(
+    predicted: Floats, labels: Floats, times: Array, symbols: Array, *, view: str
+) -> _Measured:
     count = len(np.unique(symbols))
     if view == CROSS_SECTIONAL and count >= FEWEST_SYMBOLS:
-        _, values = rank_ic(predicted, labels, times, symbols_needed(count))
+        codes, values = rank_ic(predicted, labels, times, symbols_needed(count))
         value = float(values.mean()) if len(values) else 0.0
-        return _from_series(value, values, len(values), horizon_bars, "rank_ic")
+        return _Measured(metric="rank_ic", count=len(values), value=value, codes=codes, series=values)
     metric = "rank_corr_pooled" if view == CROSS_SECTIONAL else "rank_corr"
     own = group_scores(predicted, symbols)
     true = group_scores(labels, symbols)
     products = own * true
     if not products.any():
-        return _unscored(len(products), metric)
+        return _nothing(len(products), metric)
     # Influence of one row on a correlation of standardised scores: ab - r (a² + b²) / 2, around 0.
     value = float(products.mean())
     spread = products - value * (own**2 + true**2) / 2.0
-    return _from_influence(spread - spread.mean() + value, times, horizon_bars, metric)
+    return _from_influence(spread - spread.mean() + value, times, metric)
 
 
 def _upper(labels: Floats) -> npt.NDArray[np.bool_]:
@@ -218,15 +323,20 @@ def _auc_influence(predicted: Floats, positive: npt.NDArray[np.bool_]) -> Floats
     return influence
 
 
-def _from_influence(influence: Floats | None, times: Array, horizon_bars: int, metric: str) -> Score:
-    """Score from values per row: their mean, and the error of their sums per timestamp."""
+def _from_influence(influence: Floats | None, times: Array, metric: str) -> _Measured:
+    """Measure from values per row: their mean, and their sums per timestamp."""
     if influence is None or not len(influence):
-        return _unscored(len(times), metric)
+        return _nothing(len(times), metric)
     value = float(influence.mean())
     codes, position = np.unique(times, return_inverse=True)
     sums = np.bincount(position.reshape(-1), weights=influence - value, minlength=len(codes))
     series = np.asarray(sums * (len(codes) / len(times)), dtype=np.float64)
-    return _from_series(value, series, len(times), horizon_bars, metric)
+    return _Measured(metric=metric, count=len(times), value=value, codes=codes, series=series)
+
+
+def _nothing(count: int, metric: str) -> _Measured:
+    empty = np.zeros(0)
+    return _Measured(metric=metric, count=count, value=no_skill(metric), codes=empty, series=empty)
 
 
 def _from_series(value: float, series: Floats, count: int, horizon_bars: int, metric: str) -> Score:

@@ -19,6 +19,7 @@ from panel.metrics import (
     persistence,
     rank_ic,
     score,
+    score_difference,
     skill,
     symbols_needed,
 )
@@ -253,3 +254,73 @@ def test_persistence_is_the_newest_complete_label(tmp_path: Path) -> None:
         own = panel.rows_of(symbol)
         assert np.isnan(known[own][:5]).all()
         assert cases.same_bits(known[own][5:], values[own][:-5])
+
+
+def _two_forecasts(
+    rng: np.random.Generator, gap: float, days: int = 600, symbols: int = 5
+) -> tuple[Any, ...]:
+    """A label, a good forecast of it and the same one worsened, on common dates; gap 0: equally good."""
+    rows = days * symbols
+    label = rng.standard_normal(rows)
+    shared = 0.4 * label + rng.standard_normal(rows)
+    better = shared + 0.3 * rng.standard_normal(rows)
+    worse = (1.0 - gap) * shared + 0.3 * rng.standard_normal(rows)
+    return label, better, worse, np.repeat(np.arange(days), symbols), np.tile(np.arange(symbols), days)
+
+
+@pytest.mark.parametrize("view", ["CROSS_SECTIONAL", "SYMBOL_SPECIFIC"])
+def test_the_difference_is_that_of_the_scores_with_a_smaller_error(view: str) -> None:
+    """Two forecasts that share most of their errors are told apart better than their own errors suggest."""
+    label, better, worse, times, symbols = _two_forecasts(np.random.default_rng(3), gap=0.5)
+    options: dict[str, Any] = {"task": "regression", "view": view, "horizon_bars": 1}
+    one, two = (score(given, label, times, symbols, **options) for given in (better, worse))
+    ahead = score_difference(better, worse, label, times, symbols, **options)
+    assert ahead.value == pytest.approx(one.value - two.value)
+    assert ahead.metric == f"{one.metric} ahead"
+    assert ahead.standard_error < 0.8 * math.hypot(one.standard_error, two.standard_error)
+
+
+def test_equal_forecasts_are_told_apart_only_at_the_rate_of_the_interval() -> None:
+    """Of 200 pairs of equally good forecasts about 5 % seem different at 95 %."""
+    rng = np.random.default_rng(8)
+    seen = 0
+    for _ in range(200):
+        label, one, two, times, symbols = _two_forecasts(rng, gap=0.0, days=250)
+        ahead = score_difference(
+            one, two, label, times, symbols, task="regression", view="CROSS_SECTIONAL", horizon_bars=1
+        )
+        seen += ahead.low > 0 or ahead.high < 0
+    assert 2 <= seen <= 20
+
+
+def test_a_binary_forecast_ahead_of_a_constant_one_is_ahead_by_its_skill() -> None:
+    """A constant has no skill and no error of its own: the difference is the AUC above one half."""
+    rng = np.random.default_rng(4)
+    label, forecast = (rng.random(800) < 0.5).astype(float), rng.random(800)
+    forecast = forecast + 0.4 * label
+    times, symbols = np.arange(800), np.zeros(800, dtype=np.int64)
+    options: dict[str, Any] = {"task": "binary", "view": "SYMBOL_SPECIFIC", "horizon_bars": 1}
+    alone = score(forecast, label, times, symbols, **options)
+    ahead = score_difference(forecast, np.zeros(800), label, times, symbols, **options)
+    assert ahead.value == pytest.approx(alone.value - 0.5)
+    assert ahead.standard_error == pytest.approx(alone.standard_error)
+
+
+def test_rows_that_only_one_forecast_can_judge_are_left_out_for_both() -> None:
+    """A sequence model has no word on its first rows; the other is not judged on them either."""
+    label, better, worse, times, symbols = _two_forecasts(np.random.default_rng(5), gap=0.5)
+    late = times >= 300
+    options: dict[str, Any] = {"task": "regression", "view": "CROSS_SECTIONAL", "horizon_bars": 1}
+    ahead = score_difference(np.where(late, better, np.nan), worse, label, times, symbols, **options)
+    parts = (better[late], worse[late], label[late], times[late], symbols[late])
+    assert ahead == score_difference(*parts, **options)
+    assert ahead.n == 300
+
+
+def test_two_forecasts_without_rows_are_not_told_apart() -> None:
+    """Nothing to judge is no difference, with the widest interval."""
+    nothing = np.zeros(0)
+    ahead = score_difference(
+        nothing, nothing, nothing, nothing, nothing, task="regression", view="CROSS_SECTIONAL", horizon_bars=1
+    )
+    assert (ahead.value, ahead.low, ahead.high, ahead.n_effective) == (0.0, -1.0, 1.0, 0.0)
