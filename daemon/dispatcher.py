@@ -192,7 +192,7 @@ def spec_of(claim: Claim, slot: Slot, places: FitPlaces, settings: Settings) -> 
         symbol=claim.symbol,
         features=claim.features or (),
         blocked_features=tuple(claim.job.get("blocked_features") or ()),
-        panel_path=Path(str(data.get("panel_path") or "")),
+        panel_path=panel_of(data, settings),
         panel_key=str(data.get("panel_key") or ""),
         seed=int(training.get("seed", settings.seed)),
         params=_params(claim, settings),
@@ -207,6 +207,13 @@ def spec_of(claim: Claim, slot: Slot, places: FitPlaces, settings: Settings) -> 
         checkpoint_rounds=settings.checkpoint_rounds,
         bundle_path=places.bundle,
     )
+
+
+def panel_of(data: Mapping[str, Any], settings: Settings) -> Path:
+    """Return where a plan's panel lies: where it lay, or in the cache of results that were moved since."""
+    recorded, key = Path(str(data.get("panel_path") or "")), str(data.get("panel_key") or "")
+    here = Workplace.of(settings).cache_dir / "panels" / key
+    return here if key and not recorded.is_dir() and here.is_dir() else recorded
 
 
 def _params(claim: Claim, settings: Settings) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import io
 import logging
 import os
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -37,7 +39,7 @@ def log_to_file(path: Path) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     stream = path.open("a", encoding="utf-8", buffering=1)
-    atexit.register(stream.close)
+    atexit.register(_close, stream)
     _configure(stream, [structlog.processors.JSONRenderer()])
 
 
@@ -61,9 +63,32 @@ def _configure(stream: TextIO, endings: list[Any]) -> None:
             *endings,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Lossy(stream))),
         cache_logger_on_first_use=False,
     )
+
+
+class _Lossy(io.TextIOBase):
+    """A stream that loses what cannot be written: a full disk or a closed pipe stops no training."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what can be handed on."""
+        with suppress(OSError):
+            self._stream.flush()
+
+
+def _close(stream: TextIO) -> None:
+    with suppress(OSError):
+        stream.close()
 
 
 def _without_time(_logger: object, _method: str, line: Line) -> Line:

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -45,7 +46,8 @@ def _outcome(spec_path: Path, report_fd: int, stop: _StopFlag) -> Outcome:
             sys.meta_path.insert(0, _WithoutSlowInterfaces())
         return fit_once(spec, tell=lambda report: _tell(report_fd, report), should_stop=stop.is_set)
     except Exception as error:  # noqa: BLE001 -- the end of the child: nothing is above it but the exit code
-        traceback.print_exc()
+        with suppress(OSError):
+            traceback.print_exc()
         return failure(error)
 
 
@@ -66,11 +68,12 @@ class _StopFlag:
 
 
 def _tell(report_fd: int, report: Report) -> None:
-    """Send `report` up the pipe and write it to the log, with the time, in words."""
+    """Send `report` up the pipe, and write it to the log with the time, in words, where there is room."""
     values = ((field.name, getattr(report, field.name)) for field in dataclasses.fields(report))
     words = " ".join(f"{name}={value}" for name, value in values if value is not None)
-    sys.stderr.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {type(report).__name__} {words}\n")
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {type(report).__name__} {words}\n")
+        sys.stderr.flush()
     view = memoryview(encode(report))
     while view:
         view = view[os.write(report_fd, view) :]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from daemon_samples import FakeChild, FakeClock, accept, all_events, job, settings_in, succeeded
 
-from daemon.dispatcher import Dispatcher
+from daemon.dispatcher import Dispatcher, panel_of
 from daemon.identity import own_identity
 from daemon.news import FitRescued, News, PlanFinished
 from daemon.rescuer import Rescuer
@@ -111,6 +111,19 @@ def test_a_spec_says_what_the_plan_says(stage: Stage, tmp_path: Path) -> None:
     assert (spec.attempt, spec.panel_key) == (1, "d_1")
     assert spec.bundle_path.is_relative_to(tmp_path / "output" / "o" / "models")
     assert spec.checkpoint_dir.is_relative_to(tmp_path / "results" / "work")
+
+
+def test_the_panel_of_moved_results_is_found(stage: Stage, tmp_path: Path) -> None:
+    """Results that were moved or copied as a whole carry their panel cache with them."""
+    moved = tmp_path / "results" / "cache" / "panels" / "d_1"
+    moved.mkdir(parents=True)
+    accept(stage.store, job(["lightgbm"]))
+    stage.dispatcher().tick()
+    assert stage.specs[0].panel_path == moved
+    settings = settings_in(tmp_path)
+    kept = {"panel_path": str(tmp_path), "panel_key": "d_1"}
+    assert panel_of(kept, settings) == tmp_path
+    assert panel_of({**kept, "panel_path": "gone", "panel_key": "d_2"}, settings) == Path("gone")
 
 
 def test_only_the_plans_asked_for_are_touched(stage: Stage) -> None:

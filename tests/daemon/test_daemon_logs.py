@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -81,3 +82,14 @@ def test_a_command_with_a_screen_logs_to_a_file(tmp_path: Path) -> None:
     structlog.get_logger().info("plan accepted", plan="p_1")
     assert json.loads((tmp_path / "results" / "trainwright.log").read_text())["plan"] == "p_1"
     assert not (tmp_path / "other.log").exists()
+
+
+def test_a_line_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk costs lines of the log and no more, also when the process ends."""
+    endings: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("atexit.register", lambda *words: endings.append(words))
+    log_to_file(Path("/dev/full"))
+    structlog.get_logger().info("plan accepted", plan="p_1")
+    structlog.get_logger().warning("still here")
+    ((end, *words),) = endings
+    end(*words)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from executor_children import await_outcome, started
 
-from executors.contract import Failed, FitSpec
+from executors.contract import Failed, FitSpec, Succeeded
 from executors.process import start
 
 SpecMaker = Callable[..., FitSpec]
@@ -66,3 +66,10 @@ def test_a_bundle_directory_that_cannot_be_written_fails_the_fit(
     assert isinstance(outcome, Failed)
     assert (outcome.cause, outcome.retryable) == ("internal", True)
     assert str(tmp_path / "file") in outcome.sentence
+
+
+def test_a_log_that_takes_no_more_costs_no_word(make_spec: SpecMaker, tmp_path: Path) -> None:
+    """With the log on a full disk the reports come all the same, and the fit ends as it would."""
+    for changes, kind in (({}, Succeeded), ({"target": "fwd_ret_1"}, Failed)):
+        child = start(make_spec(**changes), log_path=Path("/dev/full"), spec_path=tmp_path / "spec.json")
+        assert isinstance(await_outcome(child), kind)
