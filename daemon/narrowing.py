@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.settings import Settings
+from daemon.workplace import Workplace
 from executors.families import resolve
 from panel import prepare_panel
 from store import PlanRejected
@@ -78,7 +79,7 @@ def plan_of_everything(settings: Settings) -> dict[str, Any]:
     panel = prepare_panel(
         settings.data_dir or Path(),
         symbols=settings.symbols or None,
-        cache_dir=settings.results_dir / "cache" / "panel",
+        cache_dir=Workplace.of(settings).cache_dir,
         target_patterns=settings.target_patterns,
         horizons=settings.horizons,
         interval=settings.interval,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daemon.settings import Settings
+from daemon.workplace import Workplace
 from executors.bundle import Bundle, load_bundle
 from panel import Panel, prepare_panel
 
@@ -27,7 +28,7 @@ def prediction_lines(settings: Settings, path: Path, *, last: int | None) -> Ite
     panel = prepare_panel(
         settings.data_dir or Path(),
         symbols=settings.symbols or ((symbol,) if symbol else None),
-        cache_dir=settings.results_dir / "cache",
+        cache_dir=Workplace.of(settings).cache_dir,
         target_patterns=settings.target_patterns,
         horizons=settings.horizons,
         interval=settings.interval,

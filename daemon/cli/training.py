@@ -66,7 +66,10 @@ def train(
         raise click.UsageError("--training-plan-dir and --no-training-plan exclude each other", ctx)
     symbols, families = places.pop("symbols"), places.pop("families")
     settings = settings_for(**places, symbols=symbols or None, families=families or None)
-    document = plan_of_everything(settings) if no_training_plan else _found_plan(settings, training_plan_dir)
+    if no_training_plan:
+        document, source = plan_of_everything(settings), "--no-training-plan"
+    else:
+        document, source = _found_plan(settings, training_plan_dir)
     allowed = _allowed_families(model_types, settings.families if families else ())
     document = about_data(document, settings)
     document, left_out = narrow(document, families=allowed, symbols=symbols)
@@ -75,7 +78,7 @@ def train(
     if len(left_out) > LEFT_OUT_SHOWN:
         tell(f"left out: {len(left_out) - LEFT_OUT_SHOWN} more")
     with open_store(settings.database_url) as store:
-        plan_id, drained = work.train(settings, store, document, name="train")
+        plan_id, drained = work.train(settings, store, document, name="train", source=source)
         if as_json:
             work.emit_outcome(None, plan_id, drained)
         else:
@@ -88,8 +91,8 @@ def train(
     ctx.exit(work.exit_code_of(drained))
 
 
-def _found_plan(settings: Settings, given: Path | None) -> dict[str, Any]:
-    """The plan that was named, or the one found where plans are written.
+def _found_plan(settings: Settings, given: Path | None) -> tuple[dict[str, Any], str]:
+    """The plan that was named, or the one found where plans are written, and its directory.
 
     Raises:
         PlanRejected: there is none, or it cannot be read.
@@ -97,7 +100,7 @@ def _found_plan(settings: Settings, given: Path | None) -> dict[str, Any]:
     directory = given or find_plan(output_dir=settings.output_dir, results_dir=settings.results_dir)
     tell(f"training plan: {directory}")
     document, _ = load_plan_directory(directory)
-    return document
+    return document, str(directory)
 
 
 def _allowed_families(model_types: str, named: tuple[str, ...]) -> frozenset[str]:

@@ -43,11 +43,12 @@ def train(
     plan: Path | Mapping[str, Any],
     *,
     name: str | None = None,
+    source: str | None = None,
     planning_id: str | None = None,
 ) -> tuple[str, Drained]:
     """Accept a plan (its directory or its document) and train it; returns its id and how it ended."""
     log_to_file(Workplace.of(settings).log_path)
-    accepted = submit_plan(settings, store, plan, name=name, planning_id=planning_id)
+    accepted = submit_plan(settings, store, plan, name=name, source=source, planning_id=planning_id)
     tell("")
     if not accepted.new:
         tell(f"plan {accepted.plan_id} was already accepted at {accepted.at:%Y-%m-%d %H:%M} UTC; no new jobs")

@@ -90,7 +90,7 @@ def test_what_the_options_leave_out_is_told_in_few_lines(
     monkeypatch.setattr(
         training.work,
         "train",
-        lambda settings, store, plan, name: handed.append(plan) or ("p", ended()),  # type: ignore[func-returns-value]
+        lambda settings, store, plan, name, source: handed.append(plan) or ("p", ended()),  # type: ignore[func-returns-value]
     )
     done = call("train", "--data-dir", "data", "--model-types", "cross-sectional", "--json")
     assert done.code == 0
