@@ -13,11 +13,9 @@ UNIT = Path(__file__).parents[2] / "systemd" / "trainwright.service"
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    """A copy whose program exists."""
-    lines = UNIT.read_text().splitlines()
-    lines = ["ExecStart=/bin/true daemon" if line.startswith("ExecStart=") else line for line in lines]
+    """A copy of the unit as it is, to be spoiled."""
     path = tmp_path / UNIT.name
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text(UNIT.read_text())
     return path
 
 
@@ -27,7 +25,7 @@ def test_the_unit_says_what_the_daemon_does() -> None:
     assert {
         "Type=notify",
         "KillMode=mixed",
-        "ExecStart=/opt/trainwright/.venv/bin/trainwright daemon",
+        "ExecStart=/usr/bin/env /opt/trainwright/.venv/bin/trainwright daemon",
         "RestartPreventExitStatus=2 75",
     } <= lines
     assert any(line.startswith("WatchdogSec=") for line in lines)
