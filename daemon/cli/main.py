@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("daemon.cli.reasoning:why", "why a fit waits or failed; why a target was dropped or kept"),
     "logs": ("daemon.cli.tailing:logs", "the log of an attempt"),
     "events": ("daemon.cli.tailing:events", "the event log itself"),
+    "retry": ("daemon.cli.changing:retry", "make failed fits ready again"),
+    "cancel": ("daemon.cli.changing:cancel", "cancel fits that have not ended"),
     "families": ("daemon.cli.catalogue:families", "the 20 model families"),
     "models": ("daemon.cli.models:models", "ls | show | predict"),
     "db": ("daemon.cli.database:db", "upgrade | verify | rebuild | info"),
