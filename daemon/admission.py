@@ -53,9 +53,13 @@ def completed(settings: Settings, document: Mapping[str, Any], found: Descriptio
     return plan
 
 
-def rehearse(settings: Settings, document: Mapping[str, Any], *, source: str) -> None:
-    """Check all of a document that can be checked without its data; raises PlanRejected."""
-    complete_plan(
+def rehearse(settings: Settings, document: Mapping[str, Any], *, source: str) -> Plan:
+    """Check all of a document that can be checked without its data, and return what it would be.
+
+    Raises:
+        PlanRejected: says what is wrong, where in the document, and the nearest right name.
+    """
+    return complete_plan(
         document,
         family_of=family_entry,
         training=_training(settings, document),

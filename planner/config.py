@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from planner.errors import ConfigInvalid, nearest
+from panel.errors import nearest
+from planner.errors import ConfigInvalid
 
 Section = TypeVar("Section")
 

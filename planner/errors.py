@@ -1,14 +1,5 @@
 """What can be wrong with a planning request, and what to do about it."""
 
-import difflib
-from collections.abc import Iterable
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name most like `name`, or None when nothing is alike."""
-    matches = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
-    return matches[0] if matches else None
-
 
 class PlannerError(Exception):
     """Base of every error of this package: what is wrong, where, and what to do."""

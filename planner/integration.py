@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from executors.families import DEFAULT_FAMILIES
+from panel.errors import nearest
 from planner.artifacts import PLAN_DIR, ROUTING_DIR, link_legacy_plan, read_table, write_routing_plan
 from planner.config import PlannerConfig, planner_config
-from planner.errors import ConfigInvalid, PlannerError, RequestInvalid, nearest
+from planner.errors import ConfigInvalid, PlannerError, RequestInvalid
 from planner.routing_plan import load_routing_plan, routing_plan
 from planner.tables import Candidate, candidate_from
 from planner.training_plan import TrainingPlanGenerator

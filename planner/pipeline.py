@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from panel.aligned import Column, Panel
+from panel.errors import nearest
 from panel.folds import holdout_from
 from panel.prepare import prepare_panel
 from panel.targets import is_target_name, never_feature
@@ -21,7 +22,7 @@ from planner.artifacts import (
 )
 from planner.cache import Cache
 from planner.candidates import make_candidates
-from planner.errors import RequestInvalid, nearest
+from planner.errors import RequestInvalid
 from planner.families import choose_families, unavailable_families
 from planner.leakage import judge_leaks, spread_blame, unusable_features, verdicts_of
 from planner.measuring import PROBES, SKILL, probes_of, skills_of

@@ -122,9 +122,9 @@ def _show_routes(routing_plan: Mapping[str, Any], blocked: Mapping[str, Sequence
     for target, routes in routing_plan["targets"].items():
         if target in blocked:
             continue
-        symbols = [f"{symbol}: {_short(entry['route'])}" for symbol, entry in routes["symbols"].items()]
+        symbols = [f"{symbol}: {route_words(entry['route'])}" for symbol, entry in routes["symbols"].items()]
         pooled = routes["cross_sectional"]
-        lines.append((target, _short(pooled["route"]), ", ".join(symbols) or "-"))
+        lines.append((target, route_words(pooled["route"]), ", ".join(symbols) or "-"))
     if lines:
         say()
         say("routes: one model for all symbols, one per symbol, or both")
@@ -137,5 +137,6 @@ def _show_routes(routing_plan: Mapping[str, Any], blocked: Mapping[str, Sequence
         )
 
 
-def _short(route: str) -> str:
+def route_words(route: str) -> str:
+    """A route as people read it: ``ROUTE_CROSS_SECTIONAL`` is "cross sectional"."""
     return route.removeprefix("ROUTE_").lower().replace("_", " ")

@@ -9,13 +9,15 @@ from typing import Any
 
 import click
 
+from daemon.admission import rehearse
 from daemon.cli import work
+from daemon.cli.configuration import settings_for
 from daemon.cli.greedy import GreedyCommand
+from daemon.cli.narration import route_words
 from daemon.cli.options import planning_options, planning_settings, request_from
 from daemon.cli.screen import emit, say, table
-from daemon.cli.workspace import json_option
-from executors.families import availability, resolve
-from store import FamilyEntry, complete_plan, load_plan_directory, open_store
+from daemon.cli.workspace import config_option, json_option
+from store import load_plan_directory, open_store
 
 
 @click.group()
@@ -52,7 +54,7 @@ def show(directory: Path, *, as_json: bool) -> None:
     rows = [
         (
             job["job_id"],
-            _short(job["route"]),
+            route_words(job["route"]),
             job.get("priority", 0),
             _features(job),
             ", ".join(job["model_families"]),
@@ -67,11 +69,12 @@ def show(directory: Path, *, as_json: bool) -> None:
 
 @plan.command(epilog="Example: trainwright plan validate results/globals/training_plan")
 @click.argument("directory", type=click.Path(path_type=Path))
+@config_option
 @json_option
-def validate(directory: Path, *, as_json: bool) -> None:
+def validate(directory: Path, *, config: Path | None, as_json: bool) -> None:
     """Check a plan directory as the daemon would, but for the data."""
     document, _ = load_plan_directory(directory)
-    completed = complete_plan(document, family_of=family_entry, training={}, data={})
+    completed = rehearse(settings_for(config), document, source=str(directory))
     stages = Counter(fit.stage for fit in completed.fits)
     missing = [fit for fit in completed.fits if fit.unavailable]
     if as_json:
@@ -80,16 +83,6 @@ def validate(directory: Path, *, as_json: bool) -> None:
     say(f"valid: {len(completed.jobs)} jobs, {stages['cpu']} CPU fits, {stages['gpu']} GPU fits")
     for fit in missing:
         say(f"left out  {fit.job_id}/{fit.family}: {fit.unavailable}")
-
-
-def family_entry(name: str) -> FamilyEntry:
-    """What the store needs to know of a family, from the catalogue; raises UnknownFamily."""
-    family = resolve(name)
-    return FamilyEntry(name=family.name, stage=family.stage, unavailable=availability(family))
-
-
-def _short(route: str) -> str:
-    return route.removeprefix("ROUTE_").lower().replace("_", " ")
 
 
 def _features(job: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from daemon.admission import rehearse
 from daemon.cli import work
 from daemon.cli.configuration import settings_for
 from daemon.cli.greedy import GreedyCommand
@@ -72,6 +73,7 @@ def train(
         document, source = _found_plan(settings, training_plan_dir)
     allowed = _allowed_families(model_types, settings.families if families else ())
     document = about_data(document, settings)
+    rehearse(settings, document, source=source)  # what is wrong with the plan is told with its place
     document, left_out = narrow(document, families=allowed, symbols=symbols)
     for words in left_out[:LEFT_OUT_SHOWN]:
         tell(f"left out: {words}")

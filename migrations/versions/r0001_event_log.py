@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.util import CommandError
 from sqlalchemy.dialects import postgresql, sqlite
 
 revision = "r0001"
@@ -77,7 +78,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("the log only grows: restore a backup instead")
+    raise CommandError("the log only grows: there is no way down; restore a backup instead")
 
 
 def create_event() -> None:

@@ -9,9 +9,6 @@ import pytest
 from cli_samples import Call
 from store_samples import cs_job, document
 
-from daemon.cli.plans import family_entry
-from executors.errors import UnknownFamily
-
 
 def write_plan(folder: Path, *jobs: dict[str, object]) -> None:
     """A plan where `plan show` looks by default."""
@@ -70,10 +67,11 @@ def test_a_bad_plan_is_refused_at_its_place(
     assert call("plan", "validate", "nowhere").code == 3
 
 
-def test_a_family_is_known_in_any_spelling() -> None:
-    """The store learns name, stage and what is missing."""
-    entry = family_entry("light_gbm")
-    assert (entry.name, entry.stage, entry.unavailable) == ("LightGBM", "cpu", None)
-    assert family_entry("GAN").unavailable is not None
-    with pytest.raises(UnknownFamily):
-        family_entry("LightGMB")
+def test_a_plan_that_the_daemon_would_complete_is_valid(call: Call, folder: Path) -> None:
+    """What an older plan lacks comes from the settings, here as in the drop folder."""
+    job = {"job_id": "cs_y", "target": "y", "training_type": "cross_sectional"}
+    (folder / "older").mkdir()
+    text = json.dumps({"metadata": {}, "jobs": [job]})
+    (folder / "older" / "master_training_plan.json").write_text(text, encoding="utf-8")
+    done = call("plan", "validate", "older")
+    assert (done.code, done.lines[0]) == (0, "valid: 1 jobs, 2 CPU fits, 1 GPU fits")

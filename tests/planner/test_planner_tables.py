@@ -8,7 +8,8 @@ import jsonschema
 import pytest
 from planner_samples import candidate, local_candidate
 
-from planner.errors import PlannerError, nearest
+from panel.errors import nearest
+from planner.errors import PlannerError
 from planner.schema import load_schema, table_columns
 from planner.tables import Candidate, LeakRow, RankedRow, SelectionRow, candidate_from, plain_row
 
