@@ -6,13 +6,11 @@ Both are documents like any other: they get an id of their own and go the one ro
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from daemon.panels import panel_of
 from daemon.settings import Settings
-from daemon.workplace import Workplace
 from executors.families import resolve
-from panel import prepare_panel
 from store import PlanRejected
 from store.plan_document import summary_of
 
@@ -76,14 +74,7 @@ def plan_of_everything(settings: Settings) -> dict[str, Any]:
     Raises:
         PanelError: the data cannot be read or has no targets.
     """
-    panel = prepare_panel(
-        settings.data_dir or Path(),
-        symbols=settings.symbols or None,
-        cache_dir=Workplace.of(settings).cache_dir,
-        target_patterns=settings.target_patterns,
-        horizons=settings.horizons,
-        interval=settings.interval,
-    )
+    panel = panel_of(settings)
     jobs: list[Mapping[str, Any]] = [
         {
             "job_id": f"cs_{target.name}",

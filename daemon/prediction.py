@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.panels import panel_of
 from daemon.settings import Settings
-from daemon.workplace import Workplace
 from executors.bundle import Bundle, load_bundle
-from panel import Panel, prepare_panel
+from panel import Panel
 
 
 def prediction_lines(settings: Settings, path: Path, *, last: int | None) -> Iterator[str]:
@@ -25,14 +25,7 @@ def prediction_lines(settings: Settings, path: Path, *, last: int | None) -> Ite
     """
     bundle = load_bundle(path)
     symbol = bundle.card["symbol"]
-    panel = prepare_panel(
-        settings.data_dir or Path(),
-        symbols=settings.symbols or ((symbol,) if symbol else None),
-        cache_dir=Workplace.of(settings).cache_dir,
-        target_patterns=settings.target_patterns,
-        horizons=settings.horizons,
-        interval=settings.interval,
-    )
+    panel = panel_of(settings, symbols=(symbol,) if symbol else None)
     rows = _rows(panel, symbol, last)
     values = bundle.predict(panel, rows)
     table = values.reshape(len(rows), -1)  # (rows, 1 or classes)
