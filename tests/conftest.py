@@ -17,11 +17,31 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import reporting
 
 from store.schema import upgrade
 
 _NUMBERS = count(1)
 _FAST = "-c fsync=off -c full_page_writes=off -c max_connections=60 -c listen_addresses="
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the fault campaigns a file to report to, unless the caller named one."""
+    reporting.keep_screen()
+    if reporting.FILE_VARIABLE not in os.environ:
+        descriptor, name = tempfile.mkstemp(prefix="tw-faults-", suffix=".jsonl")
+        os.close(descriptor)
+        os.environ[reporting.FILE_VARIABLE] = name
+        config.add_cleanup(lambda: Path(name).unlink(missing_ok=True))
+        config.add_cleanup(lambda: os.environ.pop(reporting.FILE_VARIABLE, None))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what the fault campaigns of this run counted, if any ran."""
+    lines = reporting.read_reports(Path(os.environ[reporting.FILE_VARIABLE]))
+    if lines:
+        terminalreporter.section("faults")
+        terminalreporter.write_line(reporting.table(lines))
 
 
 def _postgres_tools() -> Path | None:
