@@ -19,17 +19,10 @@ from psycopg.conninfo import conninfo_to_dict
 from store.addresses import without_password
 from store.database import Row
 from store.errors import DatabaseUnavailable, DatabaseUnsafe, WriteRefused
+from store.postgres_connection import opened
 
 LOG_LOCK = 0x7472_6169_6E77  # "trainw"
 NOW_SQL = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)"
-_CONNECT = {
-    "connect_timeout": "10",
-    "keepalives_idle": "15",
-    "keepalives_interval": "5",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "30000",
-    "application_name": "trainwright",
-}
 
 
 @lru_cache(maxsize=1024)
@@ -126,10 +119,7 @@ class PostgresDatabase:
         connection: psycopg.Connection[Row] | None = getattr(self._local, "connection", None)
         if connection is None or connection.closed or self._local.pid != os.getpid():
             with _translated(self.url):
-                connection = psycopg.connect(self._address, autocommit=True, **_CONNECT)  # type: ignore[arg-type]  # libpq options are text
-                connection.execute(b"SET synchronous_commit = on")
-                if self._readonly:
-                    connection.execute(b"SET default_transaction_read_only = on")
+                connection = opened(self._address, readonly=self._readonly)
             self._local.connection = connection
             self._local.pid = os.getpid()
         return connection
