@@ -62,12 +62,17 @@ class Database(Protocol):
         """Close this thread's connection."""
 
 
+def is_memory(url: str) -> bool:
+    """Return whether a database address names this process's memory, which keeps nothing."""
+    return url.partition(":")[0] == "memory"
+
+
 def is_sqlite(url: str) -> bool:
-    """Return whether a database address names SQLite; raises DatabaseUnsafe for an unknown scheme."""
+    """Return whether an address names a file of SQLite; raises DatabaseUnsafe for an unknown scheme."""
     scheme = url.partition(":")[0]
     if scheme == "sqlite":
         return True
-    if scheme in ("postgresql", "postgres"):
+    if scheme in ("postgresql", "postgres", "memory"):
         return False
     raise DatabaseUnsafe(
         url=url,
@@ -89,6 +94,9 @@ def connect(url: str, *, readonly: bool = False) -> Database:
     if is_sqlite(url):
         home = import_module("store.sqlite_database")
         return _typed(home.SqliteDatabase(url, readonly=readonly))
+    if is_memory(url):
+        home = import_module("store.memory_database")
+        return _typed(home.MemoryDatabase(url, readonly=readonly))
     try:
         home = import_module("store.postgres_database")
     except ImportError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from store.database import Database, Row, Tx
+from store.database import Database, Row, Tx, is_memory
 from store.errors import DatabaseUnavailable
 from store.log import GENESIS, chained_hash
 from store.projections import MemoryRows, columns_of, row_of, select_all
@@ -71,7 +71,7 @@ def database_info(database: Database) -> Info:
             int(tx.query(f"SELECT COUNT(*) FROM {table}")[0][0]) for table in ("event", "plan", "fit")
         )
         schema = str(tx.query("SELECT version_num FROM alembic_version")[0][0])
-        size = _size_bytes(tx)
+        size = _size_bytes(tx, database.url)
     return Info(
         url=database.url,
         engine=database.engine,
@@ -81,7 +81,7 @@ def database_info(database: Database) -> Info:
         plans=plans,
         fits=fits,
         size_bytes=size,
-        warnings=tuple(_warnings(database.engine, version)),
+        warnings=tuple(_warnings(database, version)),
     )
 
 
@@ -134,7 +134,10 @@ def _engine_version(tx: Tx) -> str:
     return str(tx.query(sql)[0][0])
 
 
-def _size_bytes(tx: Tx) -> int:
+def _size_bytes(tx: Tx, url: str) -> int:
+    if is_memory(url):
+        pages, bytes_each = (tx.query(f"PRAGMA {name}")[0][0] for name in ("page_count", "page_size"))
+        return int(pages * bytes_each)
     if tx.engine == "sqlite":
         file = Path(str(tx.query("SELECT file FROM pragma_database_list WHERE name = 'main'")[0][0]))
         sides = (file, file.with_name(file.name + "-wal"))
@@ -142,8 +145,10 @@ def _size_bytes(tx: Tx) -> int:
     return int(tx.query("SELECT pg_database_size(current_database())")[0][0])
 
 
-def _warnings(engine: str, version: str) -> Iterator[str]:
-    if engine == "sqlite" and not _is_wal_reset_fixed(version):
+def _warnings(database: Database, version: str) -> Iterator[str]:
+    if is_memory(database.url):
+        yield "It is kept in memory only: everything in it is lost when this process ends."
+    elif database.engine == "sqlite" and not _is_wal_reset_fixed(version):
         yield (
             f"SQLite {version} has the WAL-reset bug: a rare race of two checkpoints can lose commits. "
             "Use SQLite 3.51.3 or newer, or Postgres, where several processes write at once."
