@@ -13,6 +13,8 @@ from store import PlanStore, open_store
 from store.database import connect
 from store.events import FitReleased
 
+# Nobody outside this process can see its memory.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 KILLS = 50
 WRITERS = 3
 

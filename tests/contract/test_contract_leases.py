@@ -316,6 +316,7 @@ def claim_until_empty(url: str, worker: str, results: multiprocessing.Queue[list
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_four_processes_claim_every_fit_once(plan_store: PlanStore, database_url: str) -> None:
     """Four processes claiming at the same time share 200 fits without a duplicate and without a loss."""
     accept(plan_store, *(cs_job(f"y{number}", families=("LightGBM",)) for number in range(200)))

@@ -1,4 +1,4 @@
-"""The promises of the event log, on both engines."""
+"""The promises of the event log, on every engine."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from store import log as event_log
 from store.database import Database, connect, sqlite_path
 from store.events import FitRetried, LeakFound, PlanningStarted, RouteChosen, UnknownEvent
 from store.log import Draft
+from store.memory_database import MemoryDatabase
 from store.verification import POSTGRES_GUARDS
 
 COPIED = "kind, 1, 1, 'm', NULL, NULL, NULL, NULL, NULL, NULL, data, hash FROM event"
@@ -21,7 +22,9 @@ ROUTE = RouteChosen(target="y", symbol=None, route="ROUTE_BOTH", reason="IC 0.04
 
 def outside(url: str, sql: str) -> None:
     """Run one statement as a stranger with the plain driver and its defaults would."""
-    if url.startswith("sqlite"):
+    if url.startswith("memory"):
+        MemoryDatabase(url).memory.connection.execute(sql)
+    elif url.startswith("sqlite"):
         with sqlite3.connect(sqlite_path(url)) as connection:
             connection.execute(sql)
         connection.close()
@@ -36,14 +39,17 @@ def unguarded(url: str, sql: str) -> None:
         on = "; ".join(f"ALTER TABLE event ENABLE ALWAYS TRIGGER {name}" for name in POSTGRES_GUARDS)
         outside(url, f"ALTER TABLE event DISABLE TRIGGER ALL; {sql}; {on}")
         return
-    with sqlite3.connect(sqlite_path(url)) as connection:
+    in_memory = url.startswith("memory")
+    held = MemoryDatabase(url).memory.connection if in_memory else sqlite3.connect(sqlite_path(url))
+    with held as connection:
         guards = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
         for name, _ in guards:
             connection.execute(f"DROP TRIGGER {name}")
         connection.execute(sql)
         for _, text in guards:
             connection.execute(text)
-    connection.close()
+    if not in_memory:
+        held.close()
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_network_file_systems_are_refused() -> None:
     "url", ["mysql://x", "oracle:thing", "sqlite://", "sqlite:///", "sqlite:///:memory:"]
 )
 def test_unknown_addresses_are_refused(url: str) -> None:
-    """Only files and Postgres servers hold a log; memory does not."""
+    """A log is in a file, on a Postgres server, or plainly thrown away; nothing else is guessed."""
     with pytest.raises(DatabaseUnsafe, match="sqlite:///PATH"):
         connect(url)
 
