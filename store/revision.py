@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from store.database import Database, connect, is_sqlite, sqlite_path
-from store.errors import DatabaseUnsafe, SchemaBehind
+from store.errors import DatabaseUnavailable, DatabaseUnsafe, SchemaBehind
 
 REVISIONS = ("r0001",)
 HEAD = REVISIONS[-1]
@@ -38,11 +38,19 @@ def require_schema(database: Database) -> None:
 
 
 def is_at_head(url: str) -> bool:
-    """Return whether the database at an address is at the newest revision; False when there is none."""
+    """Return whether the database at an address is at the newest revision; False when there is none.
+
+    False as well for a SQLite file that cannot be read before somebody has written: a crash while its tables
+    were made leaves a journal that only a writer may roll back.
+    """
     if is_sqlite(url) and not (sqlite_path(url).is_file() and sqlite_path(url).stat().st_size):
         return False
     database = connect(url, readonly=True)
     try:
         return revision_of(database) == HEAD
+    except DatabaseUnavailable:
+        if not is_sqlite(url):
+            raise
+        return False
     finally:
         database.close()
