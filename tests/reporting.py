@@ -64,6 +64,11 @@ class Progress:
 _SCREEN = [2]  # the last one is where a person reads; pytest takes descriptor 2 away while a test runs
 
 
+def screen() -> int:
+    """The descriptor of the screen."""
+    return _SCREEN[-1]
+
+
 def keep_screen() -> None:
     """Remember the screen before pytest captures it; called once, from the top conftest."""
     _SCREEN.append(os.dup(2))

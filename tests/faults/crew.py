@@ -1,0 +1,160 @@
+"""Four workers at a time, their promises, and the hand that kills them."""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from store_mutants import store_of
+from store_work import Said, Worker, claim_of, die_with_parent
+
+from store import LeaseLost
+
+PATIENCE_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Member:
+    """A running worker and the lines it has told so far that matter to its successor."""
+
+    name: str
+    pid: int
+    said: Said | None = None
+
+
+class Crew:
+    """Workers forked from this process over one file; `told` is everything they were promised.
+
+    This process itself keeps no connection while it forks: SQLite's locks do not survive a fork.
+    """
+
+    def __init__(self, path: Path, *, size: int = 4, mutant: str = "", seed: int = 1) -> None:
+        self.path, self.mutant = path, mutant
+        self.told: list[str] = []
+        self.problems: list[str] = []
+        self.repeated = self.born = 0
+        self._chance = random.Random(seed)  # noqa: S311 - the same campaign for the same seed
+        self._reading, self._writing = os.pipe()
+        os.set_blocking(self._reading, False)
+        self._rest = b""
+        self.members = [self._fork(None) for _ in range(size)]
+
+    def _fork(self, said: Said | None) -> Member:
+        self.born += 1
+        number, seed = self.born, self._chance.randrange(2**40)
+        pid = os.fork()
+        if pid == 0:
+            self._live(f"w-{number}-{os.getpid()}", said, seed)
+        return Member(name=f"w-{number}-{pid}", pid=pid)
+
+    def _live(self, name: str, said: Said | None, seed: int) -> None:
+        """The life of a worker; it ends by itself only by an error, which it tells."""
+        die_with_parent()
+        try:
+            store = store_of(self.path, self.mutant)
+            worker = Worker(store, name, self._tell, seed)
+            if said is not None:
+                with suppress(LeaseLost):
+                    worker.succeed(said, claim_of(said))
+            worker.work()
+        except BaseException as error:  # noqa: BLE001 - a forked child must not run its parent's code
+            self._tell(f"X {name} {type(error).__name__}: {error}\n".encode()[:2000])
+        finally:
+            os._exit(1)
+
+    def _tell(self, line: bytes) -> None:
+        os.write(self._writing, line)
+
+    def hear(self, seconds: float = 0.0) -> int:
+        """Take in what was told, waiting at most so long for the first line; returns the lines."""
+        count, ready = 0, select.select([self._reading], [], [], seconds)[0]
+        while ready:
+            try:
+                block = os.read(self._reading, 1 << 16)
+            except BlockingIOError:
+                break
+            *lines, self._rest = (self._rest + block).split(b"\n")
+            for line in lines:
+                self._take(line.decode())
+            count += len(lines)
+        return count
+
+    def _take(self, line: str) -> None:
+        if line[0] == "I":
+            said = Said.of(line)
+            owner = next((m for m in self.members if m.name == said.worker), None)
+            # A successor repeats the word of its predecessor under the predecessor's name.
+            if owner is not None:
+                owner.said = said
+        elif line[0] == "X":
+            self.problems.append(f"a worker ended by itself: {line[2:]}")
+        else:
+            self.told.append(line)
+            words = line.split()
+            for member in self.members:
+                if member.said and words[2] == "FitSucceeded" and words[3] == member.said.fit:
+                    member.said = None
+
+    def await_lines(self, wanted: int) -> None:
+        """Wait until so many more lines were told, or a worker ended by itself."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while wanted > 0 and not self.problems:
+            wanted -= self.hear(0.5)
+            if time.monotonic() > deadline:
+                self.problems.append(f"nothing was told for {PATIENCE_SECONDS:.0f} seconds")
+
+    def kill_one(self) -> None:
+        """Kill a worker, any of them, and let a new one take its place and repeat its last word."""
+        victim = self.members.pop(self._chance.randrange(len(self.members)))
+        self.members.append(victim)
+        self._end(victim)
+        self.hear()
+        self.members.remove(victim)
+        self.repeated += victim.said is not None
+        self.members.append(self._fork(victim.said))
+
+    def kill_all(self) -> None:
+        """Kill every worker and hear what was told to the last."""
+        for member in self.members:
+            with suppress(ProcessLookupError):
+                os.kill(member.pid, signal.SIGKILL)
+        for member in self.members:
+            self._end(member)
+        self.hear()
+        self.members = []
+
+    def close(self) -> None:
+        """End what is left."""
+        if self.members:
+            self.kill_all()
+        os.close(self._reading)
+        os.close(self._writing)
+
+    def _end(self, member: Member) -> None:
+        os.kill(member.pid, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(member.pid, 0)[1])
+        if code != -signal.SIGKILL and not self.problems:
+            self.problems.append(f"{member.name} ended by itself with {code}")
+
+
+def in_child(work: Callable[[], None]) -> None:
+    """Do something in a process of its own: this one keeps neither its imports nor its connections."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+        raise RuntimeError("the child failed")

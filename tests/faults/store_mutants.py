@@ -1,0 +1,129 @@
+"""Stores with one planted fault each: what a campaign must find, or it proves nothing."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from store_work import POLICY
+
+from store import Claim, PlanStore, leases
+from store.database import Row
+from store.moments import moment_of
+from store.sqlite_database import SqliteDatabase, SqliteTx
+from store.state import STATE_TYPES, FitState
+from store.turn import Turn
+
+_TABLES = "|".join(kind.TABLE for kind in STATE_TYPES)
+_PROJECTION = re.compile(rf"\s*(INSERT INTO|UPDATE|DELETE FROM)\s+({_TABLES})\b", re.IGNORECASE)
+
+
+class LateTx(SqliteTx):
+    """A transaction that puts every write to a projection aside."""
+
+    def __init__(self, connection: sqlite3.Connection, url: str) -> None:
+        super().__init__(connection, url)
+        self.late: list[tuple[str, Sequence[Row]]] = []
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Change rows, or put it aside."""
+        if _PROJECTION.match(sql):
+            self.late.append((sql, [tuple(parameters)]))
+            return 1
+        return super().execute(sql, parameters)
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Change rows, or put it aside."""
+        if _PROJECTION.match(sql):
+            self.late.append((sql, [tuple(row) for row in rows]))
+            return
+        super().execute_many(sql, rows)
+
+
+class LateDatabase(SqliteDatabase):
+    """Events are committed first, their projections in a second transaction."""
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqliteTx]:
+        """Open the first of the two."""
+        with super().transaction() as tx:
+            late = LateTx(tx._connection, self.url)
+            yield late
+        if late.late:
+            with super().transaction() as second:
+                for sql, rows in late.late:
+                    second.execute_many(sql, rows)
+
+
+class LazyDatabase(SqliteDatabase):
+    """A commit is left to whatever comes next: what was acknowledged is not yet written."""
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqliteTx]:
+        """Commit what is open, and leave this one open."""
+        self._settle()
+        connection = self._connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield SqliteTx(connection, self.url)
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[SqliteTx]:
+        """Commit what is open, and read."""
+        self._settle()
+        with super().snapshot() as tx:
+            yield tx
+
+    def _settle(self) -> None:
+        connection = self._connection()
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+
+
+class NormalDatabase(SqliteDatabase):
+    """synchronous=NORMAL: a commit is acknowledged before it is on the disk."""
+
+    def _opened(self) -> sqlite3.Connection:
+        connection = super()._opened()
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return connection
+
+
+def _trusting(turn: Turn, held: Claim) -> FitState:
+    """Let anybody speak who ever held the fit."""
+    return turn.fit(held.fit_id)
+
+
+def _unnumbered(turn: Turn, held: Claim) -> datetime:
+    """Extend whatever lease the fit has, without asking whose it is."""
+    expires_at = turn.now + round(held.lease_seconds * 1_000_000)
+    turn.tx.execute("UPDATE lease SET expires_at = ? WHERE fit_id = ?", (expires_at, held.fit_id))
+    return moment_of(expires_at)
+
+
+_DATABASES: dict[str, type[SqliteDatabase]] = {
+    "late projections": LateDatabase,
+    "lazy commit": LazyDatabase,
+    "synchronous=NORMAL": NormalDatabase,
+}
+_PATCHES = {"no fence": ("_require_held", _trusting), "renew without number": ("renew", _unnumbered)}
+
+
+def store_of(path: Path, mutant: str = "", *, clock: Callable[[], datetime] | None = None) -> PlanStore:
+    """The store over a file, or one with a planted fault; a patch is for the whole process."""
+    if mutant in _PATCHES:
+        name, planted = _PATCHES[mutant]
+        getattr(leases, name)  # it must be there, or nothing is planted
+        setattr(leases, name, planted)
+    database = _DATABASES.get(mutant, SqliteDatabase)
+    if mutant and mutant not in _PATCHES and mutant not in _DATABASES:
+        raise LookupError(mutant)
+    return PlanStore(database(f"sqlite:///{path}"), policy=POLICY, clock=clock)
