@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -109,9 +109,9 @@ class PostgresDatabase:
             with _translated(self.url):
                 connection.execute(b"COMMIT")
         except BaseException:
-            with suppress(psycopg.Error):
+            try:
                 connection.execute(b"ROLLBACK")
-            if connection.broken or connection.closed:
+            except psycopg.Error:  # broken, or, not noticed by the driver, in the middle of an exchange
                 self.close()  # the next transaction connects anew
             raise
 
