@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from pathlib import Path
+from urllib.parse import urlencode
 
 from store.database import connect, is_sqlite, sqlite_path
 from store.errors import DatabaseUnavailable, DatabaseUnsafe, SchemaBehind, StoreError
@@ -45,10 +46,10 @@ def upgrade(url: str, *, create: bool = True) -> bool:
 
 
 def alembic_url(url: str) -> str:
-    """Return the address as SQLAlchemy names it."""
+    """Return the address as SQLAlchemy names it: libpq's words as a query, so that many hosts have room."""
     if is_sqlite(url):
         return url
-    return "postgresql+psycopg:" + url.partition(":")[2]
+    return "postgresql+psycopg://?" + urlencode(import_module("psycopg.conninfo").conninfo_to_dict(url))
 
 
 def _refuse_newer(url: str) -> None:
