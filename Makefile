@@ -5,13 +5,13 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 DEMO   ?= demo
 
-.PHONY: demo test check format bench bench-store bench-panel torture clean help
+.PHONY: demo test check format bench bench-store bench-peers bench-panel torture clean help
 
 help:
 	@echo "make demo    real bars, the whole job: rank, probe, select, route, plan, train ($(DEMO)/)"
 	@echo "make test    the whole test suite"
 	@echo "make check   format, lint, types, import contracts, budgets"
-	@echo "make bench   ratios against the raw libraries, measured in one run"
+	@echo "make bench   ratios against the raw libraries, measured in one run (make bench-store QUICK=1: a first look)"
 	@echo "make torture the fault campaigns at full length"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -45,8 +45,13 @@ format: $(STAMP)
 
 bench: bench-store bench-panel
 
-bench-store: $(STAMP)
-	@$(BIN)/python -m benchmarks.store
+# Returns 1 when a bar is missed. WRITE=FILE keeps the table, ONLY=PART measures one part, PEERS=1 makes the
+# peers' environment first (it is used whenever it is there).
+bench-store: $(STAMP) $(if $(PEERS),bench-peers)
+	@$(BIN)/python -m benchmarks.store $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write $(WRITE))
+
+bench-peers: $(STAMP)
+	@$(BIN)/python -m benchmarks.store.peers
 
 bench-panel: $(STAMP)
 	@$(BIN)/python -m benchmarks.panel
@@ -55,4 +60,4 @@ torture: $(STAMP)
 	@TRAINWRIGHT_TORTURE=1 $(BIN)/python -m pytest tests/faults tests/simulation tests/contract
 
 clean:
-	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-peers $(DEMO) .mypy_cache .ruff_cache .pytest_cache

@@ -15,17 +15,23 @@ from types import FrameType
 import psycopg
 
 from benchmarks.store.appends import append_figures
+from benchmarks.store.batches import batch_figures
 from benchmarks.store.cluster import Cluster, scratch_folder
 from benchmarks.store.figures import Figure, say, table
+from benchmarks.store.history import history_figures
 from benchmarks.store.machine import machine_facts
 from benchmarks.store.options import Options, options_of
 from benchmarks.store.queues import queue_figures
+from benchmarks.store.replay import replay_figures
 from store.errors import StoreError
 
 Section = Callable[[Options, Cluster], Iterator[Figure]]
 SECTIONS: dict[str, Section] = {
     "append": append_figures,
     "queue": queue_figures,
+    "batch": batch_figures,
+    "history": history_figures,
+    "replay": replay_figures,
 }
 # What a part may fail with; its row says so, and the other parts are measured all the same.
 FAILURES = (

@@ -219,7 +219,7 @@ def _rows() -> Iterator[Row]:
 
 
 def _insert(mark: str) -> str:
-    return f"INSERT INTO event ({', '.join(COLUMNS)}) VALUES ({', '.join([mark] * len(COLUMNS))})"  # noqa: S608 - names of our own columns
+    return f"INSERT INTO event ({', '.join(COLUMNS)}) VALUES ({', '.join([mark] * len(COLUMNS))})"
 
 
 def _raw_sqlite(options: Options, *, guards: bool) -> Callable[[Row], None]:

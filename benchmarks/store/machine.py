@@ -31,7 +31,7 @@ def machine_facts(folder: Path, postgres_url: str) -> tuple[str, ...]:
         f"Python {platform.python_version()}, psycopg {psycopg.__version__}, {platform.platform()}",
         f"SQLite {sqlite3.sqlite_version} (WAL, synchronous=FULL)",
         f"Postgres {server_version} ({', '.join(keeps)}, unix socket)",
-        f"disk {file_system_of(folder)}: 4 KiB written and fdatasync in {fdatasync_ms(folder):.2f} ms (median)",
+        f"disk {file_system_of(folder)}: 4 KiB and fdatasync in {fdatasync_ms(folder):.2f} ms (median)",
     )
 
 

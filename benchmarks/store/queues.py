@@ -76,13 +76,13 @@ def filled(crew: Crew, fill: Callable[[], object]) -> Side:
     return act
 
 
-def store_filler(url: str, fits: int) -> Callable[[], object]:
-    """Return what accepts a new plan of so many fits."""
+def store_filler(url: str, fits: int, *, tidy: bool = True) -> Callable[[], object]:
+    """Return what accepts a new plan of so many fits; `tidy` vacuums after it, as the floor does."""
     store = open_store(url)
 
     def fill() -> None:
         store.accept(plan_of(fits), source="bench", name="bench")
-        if url.startswith("postgresql"):
+        if tidy and url.startswith("postgresql"):
             vacuum(url)
 
     return fill
