@@ -5,7 +5,7 @@ from typing import Any
 
 from planner.request import Tell
 from planner.tables import SAFE, LeakRow, RankedRow, SelectionRow
-from store.events import FeaturesSelected, LeakFound, RouteChosen, TargetRanked
+from store.planning_events import FeaturesSelected, LeakFound, RouteChosen, TargetRanked
 
 
 def leak_news(rows: Iterable[LeakRow], tell: Tell) -> None:

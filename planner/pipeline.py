@@ -35,7 +35,7 @@ from planner.selection import select_features
 from planner.skill import Measured
 from planner.tables import BLOCKED, Candidate, LeakRow, SelectionRow, plain_row
 from planner.training_plan import TrainingPlanGenerator
-from store.events import PlanningFinished, PlanningStarted
+from store.planning_events import PlanningFinished, PlanningStarted
 
 READING, PROBING, RANKING, SELECTING, ROUTING, WRITING = STEPS
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from store.ids import fit_id_of, new_event_id, new_planning_id
     from store.plan import FamilyEntry, Fit, Job, Plan
     from store.plan_document import complete_plan, find_plan, load_plan_directory, parse_plan_text
-    from store.plan_store import PlanStore, RetryPolicy, open_store
+    from store.plan_store import PlanStore, RetryPolicy, Room, open_store
     from store.reading import Reader, open_reader
     from store.reasons import WaitingContext, WaitingReason, waiting_reason
     from store.records import (
@@ -57,7 +57,7 @@ _HOMES = {
     "store.ids": ("fit_id_of", "new_event_id", "new_planning_id"),
     "store.plan": ("FamilyEntry", "Fit", "Job", "Plan"),
     "store.plan_document": ("complete_plan", "find_plan", "load_plan_directory", "parse_plan_text"),
-    "store.plan_store": ("PlanStore", "RetryPolicy", "open_store"),
+    "store.plan_store": ("PlanStore", "RetryPolicy", "Room", "open_store"),
     "store.reading": ("Reader", "open_reader"),
     "store.reasons": ("WaitingContext", "WaitingReason", "waiting_reason"),
     "store.records": (
@@ -71,7 +71,7 @@ __all__ = [
     "Accepted", "AttemptRow", "Checkpoint", "Claim", "ConcurrentAppend", "DatabaseUnavailable",
     "DatabaseUnsafe", "DecisionRow", "EventIdReused", "EventRow", "Failure", "FamilyEntry", "Fit",
     "FitRow", "HostRow", "Info", "Job", "JobRow", "LeaseLost", "LogDamaged", "NotFound", "Plan",
-    "PlanRejected", "PlanRow", "PlanStore", "PreviousStop", "Reader", "Rescue", "RetryPolicy",
+    "PlanRejected", "PlanRow", "PlanStore", "PreviousStop", "Reader", "Rescue", "RetryPolicy", "Room",
     "SchemaBehind", "StoreError", "Verification", "WaitingContext", "WaitingReason", "WriteRefused",
     "WrongState", "complete_plan", "find_plan", "fit_id_of", "load_plan_directory", "new_event_id",
     "new_planning_id", "open_reader", "open_store", "parse_plan_text", "waiting_reason",

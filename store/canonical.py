@@ -23,7 +23,7 @@ def canonical_text(value: object) -> str:
         text = canonical_json(value).decode()
     except ValueError:
         text = "\\u0000"
-    return canonical_json(_sayable(value)).decode() if "\\u0000" in text else text
+    return canonical_json(sayable(value)).decode() if "\\u0000" in text else text
 
 
 def sha256_hex(data: bytes) -> str:
@@ -31,16 +31,16 @@ def sha256_hex(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _sayable(value: object) -> object:
-    """Return the value with everything replaced that cannot be stored."""
+def sayable(value: object) -> object:
+    """Return a JSON-like value with everything replaced that JSON or a database text cannot hold."""
     match value:
         case float() if not math.isfinite(value):
             return None
         case str():
             return value.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
         case dict():
-            return {_sayable(str(key)): _sayable(inner) for key, inner in value.items()}
+            return {sayable(str(key)): sayable(inner) for key, inner in value.items()}
         case list() | tuple():
-            return [_sayable(inner) for inner in value]
+            return [sayable(inner) for inner in value]
         case _:
             return value

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 from store.errors import DatabaseUnsafe
 
 Row = tuple[Any, ...]
+Statement = tuple[str, Sequence[Any]]
 
 
 class Tx(Protocol):
@@ -25,8 +27,15 @@ class Tx(Protocol):
     def engine(self) -> str:
         """``sqlite`` or ``postgresql``."""
 
+    @property
+    def clock(self) -> str:
+        """The database's clock as an SQL expression, in microseconds since the epoch, UTC."""
+
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Return all rows; raises DatabaseUnavailable."""
+
+    def queries(self, asked: Sequence[Statement]) -> list[list[Row]]:
+        """Return all rows of several questions, in one round trip; raises DatabaseUnavailable."""
 
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterable[Row]:
         """Yield rows one by one without holding them all."""
@@ -39,6 +48,15 @@ class Tx(Protocol):
 
     def now(self) -> int:
         """Return the database's clock in microseconds since the epoch, UTC."""
+
+    def later(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        """Change rows before the transaction's end, with whatever goes to the server next."""
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Insert rows, however many; raises WriteRefused, DatabaseUnavailable."""
+
+    def update(self, table: str, key: Sequence[str], columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Set columns of the rows found by a key; each row has the columns, then the key."""
 
 
 class Database(Protocol):
@@ -60,6 +78,19 @@ class Database(Protocol):
 
     def close(self) -> None:
         """Close this thread's connection."""
+
+
+@lru_cache
+def insert_sql(table: str, columns: tuple[str, ...]) -> str:
+    """Return the statement that inserts one row."""
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+@lru_cache
+def update_sql(table: str, key: tuple[str, ...], columns: tuple[str, ...]) -> str:
+    """Return the statement that sets columns of the row of a key; parameters: the columns, then the key."""
+    changes = ", ".join(f"{name} = ?" for name in columns)
+    return f"UPDATE {table} SET {changes} WHERE {' AND '.join(f'{name} = ?' for name in key)}"
 
 
 def is_memory(url: str) -> bool:

@@ -7,19 +7,40 @@ columns of the log. The fence of a lease is the stream version of its `FitClaime
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
+
+from store.planning_events import (
+    FeaturesSelected,
+    LeakFound,
+    PlanningEvent,
+    PlanningFinished,
+    PlanningStarted,
+    RouteChosen,
+    TargetRanked,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedFit:
-    """One fit inside `JobPlanned`: its id, family, stage and place in the plan."""
+    """One fit inside `JobPlanned`: its id, family, stage and place in the plan, and what it needs to start.
+
+    Attributes:
+        cores: places of the CPU stage it takes while it runs; None takes one in the CPU stage, else none.
+        gpus: devices it takes while it runs; None takes one in the GPU stage, else none.
+        memory_bytes: main memory it is expected to take; 0 when nobody said.
+        depends_on: ids of fits that must have succeeded before it starts.
+    """
 
     fit: str
     family: str
     stage: str
     ordinal: int
+    cores: int | None = None
+    gpus: int | None = None
+    memory_bytes: int = 0
+    depends_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +107,12 @@ class PlanCompleted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitUnavailable:
-    """A fit cannot run on this installation; the reason names what is missing."""
+    """A fit cannot run: the reason names what is missing, `needs` the fit that did not succeed, if any."""
 
     kind: ClassVar[str] = "FitUnavailable"
     schema_version: ClassVar[int] = 1
     reason: str
+    needs: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +181,10 @@ class FitSucceeded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitFailed:
-    """An attempt failed; with `retry` the fit is ready again at `retry_at`, else it is final."""
+    """An attempt failed; with `retry` the fit is ready again at `retry_at`, else it is final.
+
+    An attempt that is not `counted` uses up none of the fit's attempts: the host was at fault.
+    """
 
     kind: ClassVar[str] = "FitFailed"
     schema_version: ClassVar[int] = 1
@@ -168,6 +193,7 @@ class FitFailed:
     where: str = ""
     retry: bool = False
     retry_at: datetime | None = None
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +238,62 @@ class FitCancelled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FitHeld:
+    """A person put a hold on a fit: it is not claimed until the hold is lifted; a running attempt goes on."""
+
+    kind: ClassVar[str] = "FitHeld"
+    schema_version: ClassVar[int] = 1
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitHoldLifted:
+    """The hold on a fit was lifted."""
+
+    kind: ClassVar[str] = "FitHoldLifted"
+    schema_version: ClassVar[int] = 1
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkPaused:
+    """Nothing more of a plan, of a stage, or on a host is claimed; None stands for all of them."""
+
+    kind: ClassVar[str] = "WorkPaused"
+    schema_version: ClassVar[int] = 1
+    plan: str | None
+    stage: str | None
+    host: str | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkResumed:
+    """The pause of exactly this scope has ended."""
+
+    kind: ClassVar[str] = "WorkResumed"
+    schema_version: ClassVar[int] = 1
+    plan: str | None
+    stage: str | None
+    host: str | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanArchived:
+    """A finished plan's events were written to a file outside the log and read back; its SHA-256 is kept."""
+
+    kind: ClassVar[str] = "PlanArchived"
+    schema_version: ClassVar[int] = 1
+    plan: str
+    path: str
+    sha256: str
+    events: int
+    first_seq: int
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonStarted:
     """A daemon began work on a host; `previous_stop` is how the one before it ended."""
 
@@ -237,84 +319,6 @@ class DaemonStopped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanningStarted:
-    """A planning began over this data."""
-
-    kind: ClassVar[str] = "PlanningStarted"
-    schema_version: ClassVar[int] = 1
-    data_dir: str
-    symbols: tuple[str, ...] = ()
-    panel_key: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetRanked:
-    """A target was scored in one view; kept or dropped with the reason in numbers."""
-
-    kind: ClassVar[str] = "TargetRanked"
-    schema_version: ClassVar[int] = 1
-    target: str
-    view: str
-    symbol: str | None
-    score: float | None
-    standard_error: float | None
-    p: float | None
-    q: float | None
-    kept: bool
-    reason: str
-    metric: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeakFound:
-    """A feature was judged SUSPECT or BLOCKED for a target by a probe, with its evidence."""
-
-    kind: ClassVar[str] = "LeakFound"
-    schema_version: ClassVar[int] = 1
-    target: str
-    feature: str
-    verdict: str
-    probe: str
-    evidence: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeaturesSelected:
-    """The features of a target (of one symbol, or of all) were chosen."""
-
-    kind: ClassVar[str] = "FeaturesSelected"
-    schema_version: ClassVar[int] = 1
-    target: str
-    symbol: str | None
-    features: tuple[str, ...]
-    left_out: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteChosen:
-    """A route was chosen for a target (of one symbol, or of all), with the reason in numbers."""
-
-    kind: ClassVar[str] = "RouteChosen"
-    schema_version: ClassVar[int] = 1
-    target: str
-    symbol: str | None
-    route: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanningFinished:
-    """A planning ended; `path` is the plan directory it wrote."""
-
-    kind: ClassVar[str] = "PlanningFinished"
-    schema_version: ClassVar[int] = 1
-    plan: str | None
-    jobs: int
-    path: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownEvent:
     """An event of a kind or shape this version does not know: readable, and without effect."""
 
@@ -325,7 +329,7 @@ class UnknownEvent:
     data: Mapping[str, Any]
 
 
-PlanEvent = PlanAccepted | JobPlanned | PlanRefused | PlanCompleted
+PlanEvent = PlanAccepted | JobPlanned | PlanRefused | PlanCompleted | PlanArchived
 FitEvent = (
     FitUnavailable
     | FitClaimed
@@ -338,10 +342,12 @@ FitEvent = (
     | LeaseExpired
     | FitRetried
     | FitCancelled
+    | FitHeld
+    | FitHoldLifted
 )
+PauseEvent = WorkPaused | WorkResumed
 HostEvent = DaemonStarted | DaemonStopped
-PlanningEvent = PlanningStarted | TargetRanked | LeakFound | FeaturesSelected | RouteChosen | PlanningFinished
-Event = PlanEvent | FitEvent | HostEvent | PlanningEvent | UnknownEvent
+Event = PlanEvent | FitEvent | PauseEvent | HostEvent | PlanningEvent | UnknownEvent
 
 EVENT_TYPES: tuple[type[Event], ...] = (
     PlanAccepted,
@@ -367,4 +373,9 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     FeaturesSelected,
     RouteChosen,
     PlanningFinished,
+    FitHeld,
+    FitHoldLifted,
+    WorkPaused,
+    WorkResumed,
+    PlanArchived,
 )

@@ -6,38 +6,41 @@ live row and a rebuilt row cannot differ.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from store.canonical import canonical_text
+from store.codec import json_of, text_of
 from store.events import (
-    CheckpointSaved,
     DaemonStarted,
     DaemonStopped,
-    FeaturesSelected,
-    FitCancelled,
-    FitClaimed,
-    FitFailed,
-    FitProgressed,
-    FitReleased,
-    FitRetried,
-    FitStarted,
-    FitSucceeded,
-    FitUnavailable,
     JobPlanned,
-    LeakFound,
-    LeaseExpired,
     PlanAccepted,
+    PlanArchived,
     PlanCompleted,
+    PlannedFit,
+    WorkPaused,
+    WorkResumed,
+)
+from store.fit_folding import fit_change
+from store.log import Recorded
+from store.planning_events import (
+    FeaturesSelected,
+    LeakFound,
     PlanningFinished,
     PlanningStarted,
     RouteChosen,
     TargetRanked,
 )
-from store.log import Recorded
-from store.moments import microseconds_of
-from store.state import FINAL_STATES, DecisionState, FitState, HostState, JobState, PlanState, State
+from store.state import (
+    FINAL_STATES,
+    DecisionState,
+    FitState,
+    HostState,
+    JobState,
+    PauseState,
+    PlanState,
+    State,
+)
 
 S = TypeVar("S", bound=State)
 
@@ -48,11 +51,14 @@ class Rows(Protocol):
     def get(self, kind: type[S], *key: object) -> S | None:
         """Return the row of a key, or None."""
 
-    def put(self, row: State) -> None:
-        """Replace the row of the same key."""
-
     def add(self, row: State) -> None:
         """Put a row whose key is known to be new."""
+
+    def change(self, row: State, changes: Mapping[str, Any]) -> None:
+        """Set columns of a row that `get` returned."""
+
+    def remove(self, row: State) -> None:
+        """Take a row that `get` returned away."""
 
 
 def fold(rows: Rows, recorded: Recorded) -> None:
@@ -75,141 +81,46 @@ def fold(rows: Rows, recorded: Recorded) -> None:
             rows.add(_decision(recorded))
         case DaemonStarted() | DaemonStopped():
             _host(rows, recorded)
+        case WorkPaused() | WorkResumed() as event:
+            _pause(rows, event, recorded)
+        case PlanArchived():
+            pass
         case _ if recorded.fit is not None:
             _fit(rows, recorded)
         case _:
             pass
 
 
-def fit_after(fit: FitState, recorded: Recorded) -> FitState:
-    """Return a fit's state after one event of its stream."""
-    return replace(fit, version=recorded.version, **_fit_change(fit, recorded))
-
-
-def _fit_change(fit: FitState, recorded: Recorded) -> dict[str, Any]:
-    """Return the columns one event of a fit changes."""
-    at = recorded.recorded_at
-    match recorded.event:
-        case FitClaimed() as event:
-            return _claimed(event, recorded)
-        case FitStarted() as event:
-            return {
-                "state": "running",
-                "started_at": at,
-                "pid": event.pid,
-                "device_used": event.device_used,
-                "device_reason": event.device_reason,
-                "log": event.log,
-            }
-        case FitProgressed() as event:
-            return {
-                "step": event.step,
-                "steps_total": event.steps_total,
-                "train_loss": event.train_loss,
-                "valid_loss": event.valid_loss,
-            }
-        case CheckpointSaved() as event:
-            return {
-                "checkpoint_step": event.step,
-                "checkpoint_path": event.path,
-                "checkpoint_attempt": fit.attempt,
-                "checkpoint_fence": fit.fence,
-                "checkpoint_at": at,
-            }
-        case FitSucceeded() as event:
-            return {
-                "state": "succeeded",
-                "ended_at": at,
-                "bundle": event.bundle,
-                "bundle_sha256": event.sha256,
-                "metrics": canonical_text(event.metrics),
-                "seconds": event.seconds,
-            }
-        case _:
-            return _fit_setback(fit, recorded)
-
-
-def _fit_setback(fit: FitState, recorded: Recorded) -> dict[str, Any]:
-    """Return the columns changed by an event that ends an attempt without success, or undoes an end."""
-    at = recorded.recorded_at
-    match recorded.event:
-        case FitUnavailable() as event:
-            return {"state": "unavailable", "ended_at": at, "cause": "unavailable", "sentence": event.reason}
-        case FitFailed() as event:
-            return {
-                "state": "ready" if event.retry else "failed",
-                "failures": fit.failures + 1,
-                "not_before_at": _micros(event.retry_at),
-                "ended_at": None if event.retry else at,
-                "cause": event.cause,
-                "sentence": event.sentence,
-                "place": event.where,
-            }
-        case FitReleased() as event:
-            return {"state": "ready", "worker": None, "cause": "released", "sentence": event.cause}
-        case LeaseExpired() as event:
-            return {
-                "state": "ready",
-                "expiries": fit.expiries + 1,
-                "worker": None,
-                "cause": "lease expired",
-                "sentence": event.cause,
-            }
-        case FitRetried() as event:
-            return {
-                "state": "ready",
-                "failures": 0,
-                "expiries": 0,
-                "worker": None,
-                "not_before_at": None,
-                "ended_at": None,
-                "cause": "retried",
-                "sentence": event.reason,
-                "place": None,
-            }
-        case FitCancelled() as event:
-            return {"state": "cancelled", "ended_at": at, "cause": "cancelled", "sentence": event.reason}
-        case _:
-            return {}
-
-
-def _claimed(event: FitClaimed, recorded: Recorded) -> dict[str, Any]:
-    return {
-        "state": "claimed",
-        "attempt": event.attempt,
-        "fence": recorded.version,
-        "worker": event.worker,
-        "claimed_at": recorded.recorded_at,
-        "not_before_at": None,
-        "started_at": None,
-        "pid": None,
-        "device_used": None,
-        "device_reason": None,
-        "log": None,
-        "cause": None,
-        "sentence": None,
-        "place": None,
-    }
-
-
 def _fit(rows: Rows, recorded: Recorded) -> None:
-    """Apply an event to its fit, and the change of the fit's state to the counts of its plan."""
+    """Apply an event to its fit, to the counts of its plan, and to the fits that wait for its success."""
     fit = rows.get(FitState, recorded.fit)
     if fit is None:
         return
-    after = fit_after(fit, recorded)
-    rows.put(after)
-    if after.state == fit.state or not {after.state, fit.state} & FINAL_STATES:
+    before = fit.state
+    changes = fit_change(fit, recorded)
+    changes["version"] = recorded.version
+    rows.change(fit, changes)
+    if fit.state == before or not {fit.state, before} & FINAL_STATES:
         return
+    if fit.dependents is not None and "succeeded" in (before, fit.state):
+        _tell_dependents(rows, json_of(fit.dependents), 1 if before == "succeeded" else -1)
     plan = rows.get(PlanState, fit.plan_id)
     if plan is None:
         return
     counts: dict[str, Any] = {}
+    if before in FINAL_STATES:
+        counts |= {before: getattr(plan, before) - 1, "state": "active", "completed_at": None}
     if fit.state in FINAL_STATES:
-        counts |= {fit.state: getattr(plan, fit.state) - 1, "state": "active", "completed_at": None}
-    if after.state in FINAL_STATES:
-        counts[after.state] = getattr(plan, after.state) + 1
-    rows.put(replace(plan, **counts))
+        counts[fit.state] = getattr(plan, fit.state) + 1
+    rows.change(plan, counts)
+
+
+def _tell_dependents(rows: Rows, fit_ids: Sequence[str], more: int) -> None:
+    """Count one fit more, or one less, that each of these fits waits for."""
+    for fit_id in fit_ids:
+        waiting = rows.get(FitState, fit_id)
+        if waiting is not None:
+            rows.change(waiting, {"waits_for": max(0, waiting.waits_for + more)})
 
 
 def _plan(event: PlanAccepted, recorded: Recorded) -> PlanState:
@@ -231,9 +142,9 @@ def _plan(event: PlanAccepted, recorded: Recorded) -> PlanState:
         cancelled=0,
         accepted_at=recorded.recorded_at,
         completed_at=None,
-        data=canonical_text(event.data),
-        training=canonical_text(event.training),
-        header=canonical_text(event.header),
+        data=text_of(event.data),
+        training=text_of(event.training),
+        header=text_of(event.header),
     )
 
 
@@ -242,10 +153,10 @@ def _plan_version(rows: Rows, recorded: Recorded, *, completed: bool = False) ->
     plan = rows.get(PlanState, recorded.plan)
     if plan is None:
         return None
-    plan = replace(plan, version=recorded.version)
+    changes: dict[str, Any] = {"version": recorded.version}
     if completed:
-        plan = replace(plan, state="completed", completed_at=recorded.recorded_at)
-    rows.put(plan)
+        changes |= {"state": "completed", "completed_at": recorded.recorded_at}
+    rows.change(plan, changes)
     return plan
 
 
@@ -254,36 +165,95 @@ def _job(rows: Rows, event: JobPlanned, recorded: Recorded) -> None:
     plan = _plan_version(rows, recorded)
     if plan is None:
         return
-    about: dict[str, Any] = {
-        "plan_id": plan.plan_id,
-        "job_id": event.job,
-        "target": event.target,
-        "symbol": event.symbol,
-        "route": event.route,
-        "training_type": event.training_type,
-        "priority": event.priority,
-    }
-    rows.add(
-        JobState(ordinal=event.ordinal, reason=event.reason, record=canonical_text(event.record), **about)
+    job = JobState(
+        plan_id=plan.plan_id,
+        job_id=event.job,
+        ordinal=event.ordinal,
+        target=event.target,
+        symbol=event.symbol,
+        route=event.route,
+        training_type=event.training_type,
+        priority=event.priority,
+        reason=event.reason,
+        record=text_of(event.record),
     )
+    rows.add(job)
+    dependents: dict[str, list[str]] = {}
     for fit in event.fits:
-        rows.add(
-            FitState(
-                fit_id=fit.fit,
-                family=fit.family,
-                stage=fit.stage,
-                ordinal=fit.ordinal,
-                plan_order=plan.accepted_seq,
-                stage_barrier=plan.stage_barrier,
-                state="ready",
-                version=0,
-                attempt=0,
-                failures=0,
-                expiries=0,
-                fence=0,
-                **about,
+        for needed in fit.depends_on:
+            dependents.setdefault(needed, []).append(fit.fit)
+    for fit in event.fits:
+        rows.add(_planned(fit, plan, job, dependents.get(fit.fit)))
+    known = {fit.fit for fit in event.fits}
+    for needed, waiting in dependents.items():
+        if needed not in known:
+            _add_dependents(rows, needed, waiting)
+
+
+def _planned(fit: PlannedFit, plan: PlanState, job: JobState, dependents: Sequence[str] | None) -> FitState:
+    """Return a fit as it is when its plan was accepted."""
+    on_gpu = fit.stage == "gpu"
+    return FitState(
+        fit_id=fit.fit,
+        plan_id=plan.plan_id,
+        job_id=job.job_id,
+        family=fit.family,
+        stage=fit.stage,
+        ordinal=fit.ordinal,
+        plan_order=plan.accepted_seq,
+        target=job.target,
+        symbol=job.symbol,
+        route=job.route,
+        training_type=job.training_type,
+        priority=job.priority,
+        stage_barrier=plan.stage_barrier,
+        state="ready",
+        version=0,
+        attempt=0,
+        failures=0,
+        expiries=0,
+        fence=0,
+        cores=fit.cores if fit.cores is not None else int(not on_gpu),
+        gpus=fit.gpus if fit.gpus is not None else int(on_gpu),
+        memory_bytes=fit.memory_bytes,
+        waits_for=len(fit.depends_on),
+        depends_on=text_of(fit.depends_on) if fit.depends_on else None,
+        dependents=text_of(dependents) if dependents else None,
+    )
+
+
+def _add_dependents(rows: Rows, needed: str, waiting: Sequence[str]) -> None:
+    """Tell a fit of an earlier job who waits for it; a fit that is not known is waited for in vain."""
+    fit = rows.get(FitState, needed)
+    if fit is not None:
+        before = json_of(fit.dependents) if fit.dependents is not None else []
+        rows.change(fit, {"dependents": text_of([*before, *waiting])})
+
+
+def pause_scope(plan: str | None, stage: str | None, host: str | None) -> str:
+    """Return the key of a pause: its plan, stage and host, ``*`` for all of them."""
+    return "/".join(part or "*" for part in (plan, stage, host))
+
+
+def _pause(rows: Rows, event: WorkPaused | WorkResumed, recorded: Recorded) -> None:
+    scope = pause_scope(event.plan, event.stage, event.host)
+    known = rows.get(PauseState, scope)
+    match event:
+        case WorkPaused() if known is None:
+            rows.add(
+                PauseState(
+                    scope=scope,
+                    plan_id=event.plan,
+                    stage=event.stage,
+                    host=event.host,
+                    reason=event.reason,
+                    paused_at=recorded.recorded_at,
+                )
             )
-        )
+        case WorkResumed() if known is not None:
+            rows.remove(known)
+        case _:
+            pass
 
 
 def _decision(recorded: Recorded) -> DecisionState:
@@ -304,26 +274,24 @@ def _host(rows: Rows, recorded: Recorded) -> None:
     event, at = recorded.event, recorded.recorded_at
     known = rows.get(HostState, getattr(event, "host", ""))
     if isinstance(event, DaemonStarted):
-        row = HostState(
-            host=event.host,
-            worker=event.worker,
-            daemon_version=event.version,
-            boot_id=event.boot_id,
-            pid=event.pid,
-            state="working",
-            version=recorded.version,
-            started_at=at,
-            stopped_at=None,
-            cause=None,
-            previous_stop=event.previous_stop,
-        )
-        rows.put(row)
+        started: dict[str, Any] = {
+            "worker": event.worker,
+            "daemon_version": event.version,
+            "boot_id": event.boot_id,
+            "pid": event.pid,
+            "state": "working",
+            "version": recorded.version,
+            "started_at": at,
+            "stopped_at": None,
+            "cause": None,
+            "previous_stop": event.previous_stop,
+        }
+        if known is None:
+            rows.add(HostState(host=event.host, **started))
+        else:
+            rows.change(known, started)
     elif isinstance(event, DaemonStopped) and known is not None:
-        last: dict[str, Any] = {}
+        last: dict[str, Any] = {"version": recorded.version}
         if known.worker == event.worker:
-            last = {"state": "stopped", "stopped_at": at, "cause": event.cause}
-        rows.put(replace(known, version=recorded.version, **last))
-
-
-def _micros(moment: datetime | None) -> int | None:
-    return None if moment is None else microseconds_of(moment)
+            last |= {"state": "stopped", "stopped_at": at, "cause": event.cause}
+        rows.change(known, last)

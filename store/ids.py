@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 import time
 
 
 def new_event_id() -> bytes:
     """Return a fresh 16-byte UUIDv7 (RFC 9562, 5.7); make it before the first try, reuse it to retry."""
-    milliseconds = time.time_ns() // 1_000_000
-    noise = secrets.randbits(74)
-    value = milliseconds << 80 | 0x7 << 76 | (noise >> 62) << 64 | 0b10 << 62 | noise & (1 << 62) - 1
-    return value.to_bytes(16, "big")
+    made = bytearray((time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10))
+    made[6] = 0x70 | made[6] & 0x0F
+    made[8] = 0x80 | made[8] & 0x3F
+    return bytes(made)
 
 
 def new_planning_id() -> str:
@@ -46,3 +47,5 @@ def planning_stream(planning_id: str) -> str:
 
 
 INBOX_STREAM = "inbox"
+PAUSE_STREAM = "pauses"
+ARCHIVE_STREAM = "archive"

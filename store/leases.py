@@ -6,20 +6,25 @@ stream version of the `FitClaimed` event: it grows with every claim and is rebui
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
 from store import log
+from store.choosing import FIT_WIDTH, Wanted, chosen_rows
+from store.codec import json_of
+from store.database import Row, Statement
 from store.errors import LeaseLost
 from store.events import FitClaimed, FitEvent, FitFailed, LeaseExpired
 from store.ids import fit_stream
 from store.moments import MICROSECONDS, moment_of, optional_moment
-from store.ready import ORDER, READY
+from store.projections import read_columns
 from store.records import Checkpoint, Claim, Failure, Rescue
-from store.state import LEASED_STATES, FitState, JobState, PlanState
-from store.turn import Turn
+from store.retries import RetryPolicy
+from store.state import LEASED_STATES, FitState
+from store.turn import Said, Turn, fit_questions, prime_fit
+
+LEASE_COLUMNS = ("fit_id", "fence", "worker", "renewed_at", "expires_at")
 
 _LEASED = """
 SELECT f.fit_id, l.renewed_at, l.expires_at FROM fit AS f LEFT JOIN lease AS l ON l.fit_id = f.fit_id
@@ -27,46 +32,64 @@ WHERE f.state IN ('claimed', 'running') ORDER BY f.plan_order, f.ordinal
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
-    """How often a fit is tried: failures and expired leases are counted apart."""
+def claim(turn: Turn, worker: str, *, wanted: Wanted, lease_seconds: float) -> tuple[Claim, ...]:
+    """Lease ready fits, most urgent first, as many as the room holds together.
 
-    attempts_max: int = 3
-    expiries_max: int = 10
-    backoff_seconds: float = 5.0
-    backoff_seconds_max: float = 600.0
-
-    def backoff(self, failures: int) -> float:
-        """Return the seconds to wait after so many failures: doubling, capped."""
-        return min(self.backoff_seconds_max, self.backoff_seconds * 2.0 ** max(0, failures - 1))
-
-
-def claim(
-    turn: Turn, worker: str, *, stage: str, limit: int, lease_seconds: float, plans: Collection[str] | None
-) -> tuple[Claim, ...]:
-    """Lease up to `limit` ready fits, most urgent first; no GPU fit before its CPU stage has ended."""
-    if plans is not None and not plans:
+    The turn was opened with `choosing.opening`.
+    """
+    chosen = chosen_rows(turn, wanted)
+    if not chosen:
         return ()
-    chosen = sorted(plans) if plans is not None else []
-    of_plans = f" AND f.plan_id IN ({', '.join('?' * len(chosen))})" if chosen else ""
-    sql = f"SELECT f.fit_id FROM fit AS f WHERE {READY}{of_plans} ORDER BY {ORDER} LIMIT ?"
-    ready = turn.tx.query(sql, (stage, turn.now, *chosen, limit))
-    return tuple(_claimed(turn, turn.fit(row[0]), worker, lease_seconds) for row in ready)
+    fits = turn.rows.prime(FitState, [row[:FIT_WIDTH] for row in chosen])
+    left_behind = [fit.fit_id for fit, row in zip(fits, chosen, strict=True) if row[-1]]
+    for fit_id in left_behind:
+        turn.tx.later("DELETE FROM lease WHERE fit_id = ?", (fit_id,))
+    words = [
+        Said(
+            fit, [FitClaimed(worker=worker, attempt=fit.attempt + 1, lease_seconds=lease_seconds)], worker,
+            fit.attempt + 1,
+        )
+        for fit in fits
+    ]  # fmt: skip
+    turn.tell_all(words)
+    expires_at = turn.now + _micros(lease_seconds)
+    leases = [(fit.fit_id, fit.fence, worker, turn.now, expires_at) for fit in fits]
+    turn.tx.insert("lease", LEASE_COLUMNS, leases)
+    texts: dict[str, Any] = {}
+    return tuple(
+        _claim_of(fit, row[FIT_WIDTH:], texts, lease_seconds, expires_at)
+        for fit, row in zip(fits, chosen, strict=True)
+    )
+
+
+def renewal(held: Claim) -> Statement:
+    """Return the question that `renew` needs answered at the turn's opening."""
+    return "SELECT fence, state FROM fit WHERE fit_id = ?", (held.fit_id,)
 
 
 def renew(turn: Turn, held: Claim) -> datetime:
     """Extend a lease, even past its end as long as nobody took it back; raises LeaseLost."""
-    _require_held(turn, held)
+    found = turn.answers[0]
+    fence, state = found[0] if found else (0, "unknown")
+    if fence != held.fence or state not in LEASED_STATES:
+        raise LeaseLost(fit=held.fit_id, fence=held.fence, current=fence, state=state)
     expires_at = turn.now + _micros(held.lease_seconds)
-    turn.tx.execute(
+    turn.tx.later(
         "UPDATE lease SET renewed_at = ?, expires_at = ? WHERE fit_id = ? AND fence = ?",
         (turn.now, expires_at, held.fit_id, held.fence),
     )
     return moment_of(expires_at)
 
 
+def questions(held: Claim, event_id: bytes | None) -> tuple[Statement, ...]:
+    """Return the questions that a word about a fit needs answered at the turn's opening."""
+    of_fit = fit_questions(held.fit_id, held.plan_id)
+    return of_fit if event_id is None else (*of_fit, log.by_event_id(event_id))
+
+
 def say(turn: Turn, held: Claim, word: FitEvent, *, event_id: bytes | None = None) -> int:
     """Append a worker's word and return its seq; raises LeaseLost when its lease has ended."""
+    prime_fit(turn)
     before = _said(turn, held, word, event_id)
     if before is not None:
         return before.seq
@@ -74,19 +97,34 @@ def say(turn: Turn, held: Claim, word: FitEvent, *, event_id: bytes | None = Non
     return turn.tell(fit, [word], actor=held.worker, event_id=event_id)[0].seq
 
 
+def say_all(turn: Turn, words: Sequence[tuple[Claim, FitEvent]]) -> tuple[int | LeaseLost, ...]:
+    """Append one worker's words about several fits; each is answered with its seq, or why it was refused."""
+    marks = ", ".join("?" * len(words))
+    fits = f"SELECT {read_columns(FitState)} FROM fit WHERE fit_id IN ({marks})"
+    turn.rows.prime(FitState, turn.query(fits, [held.fit_id for held, _ in words]))
+    said: list[Said] = []
+    answers: list[int | LeaseLost | None] = []
+    for held, word in words:
+        try:
+            said.append(Said(_require_held(turn, held), [word], held.worker))
+            answers.append(None)
+        except LeaseLost as lost:
+            answers.append(lost)
+    recorded = iter(turn.tell_all(said) if said else ())
+    return tuple(next(recorded).seq if answer is None else answer for answer in answers)
+
+
 def fail(
     turn: Turn, held: Claim, failure: Failure, *, policy: RetryPolicy, event_id: bytes | None = None
 ) -> FitFailed:
     """Append a failure, decide whether it is tried again, and return the event; raises LeaseLost."""
+    prime_fit(turn)
     word = FitFailed(cause=failure.cause, sentence=failure.sentence, where=failure.where)
     before = _said(turn, held, word, event_id)
     if before is not None and isinstance(before.event, FitFailed):
         return before.event
     fit = _require_held(turn, held)
-    failures = fit.failures + 1
-    if failure.retryable and failures < policy.attempts_max:
-        retry_at = moment_of(turn.now + _micros(policy.backoff(failures)))
-        word = replace(word, retry=True, retry_at=retry_at)
+    word = policy.verdict(fit, failure, now=turn.now)
     turn.tell(fit, [word], actor=held.worker, event_id=event_id)
     return word
 
@@ -94,7 +132,7 @@ def fail(
 def rescue(turn: Turn, *, policy: RetryPolicy, dead: Collection[str]) -> tuple[Rescue, ...]:
     """Take back every fit whose lease ran out or is missing, or whose worker is dead."""
     rescued = []
-    for fit_id, renewed_at, expires_at in turn.tx.query(_LEASED):
+    for fit_id, renewed_at, expires_at in turn.query(_LEASED):
         fit = turn.fit(fit_id)
         if fit.worker in dead:
             rescued.append(_expired(turn, fit, renewed_at, "daemon gone", policy))
@@ -120,23 +158,16 @@ def _said(turn: Turn, held: Claim, word: FitEvent, event_id: bytes | None) -> lo
     """Return the event an id was recorded as before, or None; raises EventIdReused."""
     if event_id is None:
         return None
-    before = log.already(turn.tx, fit_stream(held.fit_id), [word.kind], [event_id])
-    return before[0] if before else None
+    return log.same_event(turn.answers[2], fit_stream(held.fit_id), word.kind)
 
 
-def _claimed(turn: Turn, fit: FitState, worker: str, lease_seconds: float) -> Claim:
-    """Append FitClaimed, write the lease, and return the claim with all a child needs."""
-    attempt = fit.attempt + 1
-    word = FitClaimed(worker=worker, attempt=attempt, lease_seconds=lease_seconds)
-    fence = turn.tell(fit, [word], actor=worker, attempt=attempt)[0].version
-    expires_at = turn.now + _micros(lease_seconds)
-    turn.tx.execute("DELETE FROM lease WHERE fit_id = ?", (fit.fit_id,))
-    turn.tx.execute(
-        "INSERT INTO lease (fit_id, fence, worker, renewed_at, expires_at) VALUES (?, ?, ?, ?, ?)",
-        (fit.fit_id, fence, worker, turn.now, expires_at),
+def _claim_of(
+    fit: FitState, extras: Row, texts: dict[str, Any], lease_seconds: float, expires_at: int
+) -> Claim:
+    """Return a claim with all a child needs; equal texts of a batch are read once."""
+    record, data, training = (
+        texts[text] if text in texts else texts.setdefault(text, json_of(text)) for text in extras[:3]
     )
-    plan, job = turn.rows.get(PlanState, fit.plan_id), turn.rows.get(JobState, fit.plan_id, fit.job_id)
-    record = json.loads(job.record) if job else {}
     features = record.get("features")
     return Claim(
         fit_id=fit.fit_id,
@@ -151,14 +182,17 @@ def _claimed(turn: Turn, fit: FitState, worker: str, lease_seconds: float) -> Cl
         priority=fit.priority,
         features=tuple(features) if features is not None else None,
         job=record,
-        data=json.loads(plan.data) if plan else {},
-        training=json.loads(plan.training) if plan else {},
-        worker=worker,
-        attempt=attempt,
-        fence=fence,
+        data=data,
+        training=training,
+        worker=str(fit.worker),
+        attempt=fit.attempt,
+        fence=fit.fence,
         lease_seconds=lease_seconds,
         lease_until=moment_of(expires_at),
         checkpoint=_checkpoint(fit),
+        cores=fit.cores,
+        gpus=fit.gpus,
+        memory_bytes=fit.memory_bytes,
     )
 
 
@@ -175,13 +209,14 @@ def _checkpoint(fit: FitState) -> Checkpoint | None:
 
 def _expired(turn: Turn, fit: FitState, renewed_at: int | None, cause: str, policy: RetryPolicy) -> Rescue:
     """Append LeaseExpired, and FitFailed when that happened too often; return what was lost."""
+    worker = fit.worker or ""
     last_seen = renewed_at if renewed_at is not None else fit.claimed_at
     own_checkpoint = fit.checkpoint_fence == fit.fence
     safe_at = max(fit.started_at or fit.claimed_at or 0, (fit.checkpoint_at or 0) if own_checkpoint else 0)
     lost_seconds = max(0, (last_seen or 0) - safe_at) / MICROSECONDS
     words: list[FitEvent] = [
         LeaseExpired(
-            worker=fit.worker or "",
+            worker=worker,
             cause=cause,
             last_seen_at=optional_moment(last_seen),
             last_checkpoint_step=fit.checkpoint_step,
@@ -197,7 +232,7 @@ def _expired(turn: Turn, fit: FitState, renewed_at: int | None, cause: str, poli
         fit_id=fit.fit_id,
         job_id=fit.job_id,
         family=fit.family,
-        worker=fit.worker or "",
+        worker=worker,
         cause=cause,
         lost_seconds=lost_seconds,
         final=final,

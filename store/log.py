@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from hashlib import sha256
+from struct import Struct
+from typing import NamedTuple, TypeVar
+
+import msgspec
 
 from store.codec import decode, encode
-from store.database import Row, Tx
+from store.database import Row, Statement, Tx
 from store.errors import ConcurrentAppend, EventIdReused
 from store.events import Event, UnknownEvent
 from store.ids import new_event_id
 from store.layout import COLUMNS, SELECT_EVENT
 
 GENESIS = bytes(32)  # the hash before the first event
-_INSERT = f"INSERT INTO event ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+HEAD = "(SELECT MAX(seq) FROM event), (SELECT hash FROM event WHERE seq = (SELECT MAX(seq) FROM event))"
+_PLACE = Struct(">qq")
+_CONTENT = msgspec.json.Encoder()
 T = TypeVar("T")
 _CHUNK = 500  # parameters of one IN list; SQLite's oldest limit is 999
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """An event about to be appended as `version` of its stream, and what it is about."""
+class Draft(NamedTuple):
+    """An event about to be appended as `version` of its stream, and what it is about.
+
+    A `correlation` of its own stands over that of the append.
+    """
 
     stream: str
     version: int
@@ -33,10 +39,10 @@ class Draft:
     job: str | None = None
     fit: str | None = None
     attempt: int | None = None
+    correlation: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class Recorded(NamedTuple):
     """An event of the log; `recorded_at` is in microseconds since the epoch."""
 
     seq: int
@@ -53,6 +59,19 @@ class Recorded:
     attempt: int | None
     event: Event
     hash: bytes
+
+
+class Head(NamedTuple):
+    """The end of the log: its last event's seq and hash."""
+
+    seq: int
+    hash: bytes
+
+
+def head_of(found: Sequence[object]) -> Head:
+    """Return the end of the log from the two values that `HEAD` asks for."""
+    seq, link = found
+    return Head(0, GENESIS) if seq is None else Head(int(str(seq)), bytes(link))  # type: ignore[call-overload]
 
 
 def append(
@@ -72,8 +91,33 @@ def append(
     if not drafts:
         return ()
     _require_versions(tx, drafts)
-    head = tx.query("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1")
-    seq, link = (int(head[0][0]), bytes(head[0][1])) if head else (0, GENESIS)
+    head = head_of(tx.query(f"SELECT {HEAD}")[0])
+    return extend(
+        tx,
+        head,
+        drafts,
+        actor=actor,
+        recorded_at=recorded_at,
+        correlation=correlation,
+        causation=causation,
+    )
+
+
+def extend(
+    tx: Tx,
+    head: Head,
+    drafts: Sequence[Draft],
+    *,
+    actor: str,
+    recorded_at: int,
+    correlation: str | None = None,
+    causation: bytes | None = None,
+) -> tuple[Recorded, ...]:
+    """Append drafts whose versions follow from what this transaction has read; return them as recorded.
+
+    The database refuses a seq or version that is not the next one, so a wrong draft cannot get in.
+    """
+    seq, link = head
     rows: list[Row] = []
     for draft in drafts:
         seq += 1
@@ -84,13 +128,13 @@ def append(
             kind, schema_version = event.kind, event.schema_version
         unchained = (
             seq, draft.event_id or new_event_id(), draft.stream, draft.version, kind, schema_version,
-            recorded_at, actor, correlation, causation, draft.plan, draft.job, draft.fit, draft.attempt,
-            encode(event),
+            recorded_at, actor, draft.correlation or correlation, causation, draft.plan, draft.job,
+            draft.fit, draft.attempt, encode(event),
         )  # fmt: skip
         link = chained_hash(link, unchained)
         rows.append((*unchained, link))
-    tx.execute_many(_INSERT, rows)
-    return tuple(recorded_of(row) for row in rows)
+    tx.insert("event", COLUMNS, rows)
+    return tuple([recorded_of(row) for row in rows])
 
 
 def already(
@@ -113,6 +157,21 @@ def already(
     return tuple(answer)
 
 
+def by_event_id(event_id: bytes) -> Statement:
+    """Return the question for the event of an id."""
+    return f"{SELECT_EVENT} WHERE event_id = ?", (event_id,)
+
+
+def same_event(found: Sequence[Row], stream: str, kind: str) -> Recorded | None:
+    """Return the event that `by_event_id` found, None for none; raises EventIdReused for another one."""
+    if not found:
+        return None
+    recorded = recorded_of(found[0])
+    if recorded.stream != stream or kind_of(recorded.event) != kind:
+        raise EventIdReused(event_id=recorded.event_id, seq=recorded.seq)
+    return recorded
+
+
 def kind_of(event: Event) -> str:
     """Return an event's kind, also of one this version does not know."""
     return event.named if isinstance(event, UnknownEvent) else event.kind
@@ -125,22 +184,14 @@ def stream_version(tx: Tx, stream: str) -> int:
 
 def recorded_of(row: Row) -> Recorded:
     """Return a row of the log, its columns in the order of `COLUMNS`, with its payload decoded."""
+    (
+        seq, event_id, stream, version, kind, schema_version, recorded_at, actor,
+        correlation_id, causation_id, plan, job, fit, attempt, data, link,
+    ) = row  # fmt: skip
     return Recorded(
-        seq=row[0],
-        event_id=bytes(row[1]),
-        stream=row[2],
-        version=row[3],
-        recorded_at=row[6],
-        actor=row[7],
-        correlation_id=row[8],
-        causation_id=None if row[9] is None else bytes(row[9]),
-        plan=row[10],
-        job=row[11],
-        fit=row[12],
-        attempt=row[13],
-        event=decode(row[4], row[5], row[14]),
-        hash=bytes(row[15]),
-    )
+        seq, event_id, stream, version, recorded_at, actor, correlation_id, causation_id, plan, job, fit,
+        attempt, decode(kind, schema_version, data), link,
+    )  # fmt: skip
 
 
 def all_rows(tx: Tx) -> Iterable[Row]:
@@ -149,11 +200,26 @@ def all_rows(tx: Tx) -> Iterable[Row]:
 
 
 def chained_hash(before: bytes, row: Row) -> bytes:
-    """Return sha256 over the hash before and the canonical row without its own hash; 32 bytes."""
+    """Return the hash of a row behind the hash before it; 32 bytes.
+
+    It is sha256 over the hash before, sha256 of the row's content, and its place: seq and recorded_at as
+    eight bytes each. The content is the compact JSON array of all other columns, bytes in base64.
+    """
+    seq, event_id, stream, version, kind, schema_version, recorded_at, *rest = row[:15]
+    content = _CONTENT.encode((event_id, stream, version, kind, schema_version, *rest))
+    return sha256(before + sha256(content).digest() + _PLACE.pack(seq, recorded_at)).digest()
+
+
+def first_chained_hash(before: bytes, row: Row) -> bytes:
+    """Return the hash of a row as version 0.1 made it, for the rows that it wrote."""
     plain = [value.hex() if isinstance(value, bytes | memoryview) else value for value in row[:15]]
-    return hashlib.sha256(
-        before + json.dumps(plain, ensure_ascii=True, separators=(",", ":")).encode()
-    ).digest()
+    return sha256(before + json.dumps(plain, ensure_ascii=True, separators=(",", ":")).encode()).digest()
+
+
+def link_fits(before: bytes, row: Row) -> bool:
+    """Return whether a row's own hash is the right one behind the hash before it, in either form."""
+    link = bytes(row[15])
+    return link == chained_hash(before, row) or link == first_chained_hash(before, row)
 
 
 def _require_versions(tx: Tx, drafts: Sequence[Draft]) -> None:

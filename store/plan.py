@@ -23,7 +23,14 @@ class FamilyEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """One family trained for one job; `ordinal` is its place in the plan, counted from 0."""
+    """One family trained for one job; `ordinal` is its place in the plan, counted from 0.
+
+    Attributes:
+        cores: places of the CPU stage it takes; None takes one in the CPU stage, else none.
+        gpus: devices it takes; None takes one in the GPU stage, else none.
+        memory_bytes: main memory it is expected to take; 0 when nobody said.
+        depends_on: ids of fits of the plan that must have succeeded before it starts.
+    """
 
     id: str
     job_id: str
@@ -31,6 +38,10 @@ class Fit:
     stage: str
     ordinal: int
     unavailable: str | None = None
+    cores: int | None = None
+    gpus: int | None = None
+    memory_bytes: int = 0
+    depends_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

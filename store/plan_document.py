@@ -227,6 +227,8 @@ def _jobs(
                 stage=entry.stage,
                 ordinal=ordinal + number,
                 unavailable=entry.unavailable,
+                cores=int(entry.stage != "gpu"),
+                gpus=int(entry.stage == "gpu"),
             )
             for number, entry in enumerate(entries)
         )

@@ -8,36 +8,36 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from store import acceptance, hosts, leases, rebuilding
-from store.database import Database, connect
-from store.errors import PlanRejected, WrongState
+from store import acceptance, hosts, interventions, leases, rebuilding
+from store.choosing import Room, Wanted, opening
+from store.database import Database, Statement, connect
+from store.errors import LeaseLost, PlanRejected
 from store.events import (
     CheckpointSaved,
     DaemonStarted,
     DaemonStopped,
-    FitCancelled,
     FitFailed,
     FitProgressed,
     FitReleased,
-    FitRetried,
     FitStarted,
     FitSucceeded,
-    PlanningEvent,
     PlanRefused,
+    WorkPaused,
+    WorkResumed,
 )
 from store.ids import INBOX_STREAM, planning_stream
-from store.leases import RetryPolicy
 from store.moments import microseconds_of
 from store.plan import Plan
+from store.planning_events import PlanningEvent
 from store.reading import Reader
 from store.records import Accepted, Claim, EventRow, Failure, Info, PreviousStop, Rescue, Verification
+from store.retries import RetryPolicy
 from store.revision import require_schema
 from store.schema import upgrade
-from store.state import FINAL_STATES
 from store.turn import Turn
 from store.verification import database_info, verify
 
-__all__ = ["PlanStore", "RetryPolicy", "open_store"]
+__all__ = ["PlanStore", "RetryPolicy", "Room", "open_store"]
 
 
 class PlanStore:
@@ -73,10 +73,11 @@ class PlanStore:
         self._database.close()
 
     @contextmanager
-    def _turn(self) -> Iterator[Turn]:
+    def _turn(self, *asked: Statement) -> Iterator[Turn]:
         """Yield one write transaction; its projections are written just before it commits."""
+        now = microseconds_of(self._clock()) if self._clock else None
         with self._database.transaction() as tx:
-            turn = Turn(tx, now=microseconds_of(self._clock()) if self._clock else tx.now())
+            turn = Turn(tx, now=now, asked=asked)
             yield turn
             turn.flush()
 
@@ -113,16 +114,20 @@ class PlanStore:
         limit: int = 1,
         lease_seconds: float = 60.0,
         plans: Collection[str] | None = None,
+        room: Room | None = None,
+        host: str | None = None,
     ) -> tuple[Claim, ...]:
-        """Lease up to `limit` ready fits of a stage (of these plans only, if given), most urgent first."""
-        with self._turn() as turn:
-            return leases.claim(
-                turn, worker, stage=stage, limit=limit, lease_seconds=lease_seconds, plans=plans
-            )
+        """Lease up to `limit` ready fits of a stage (of these plans only, if given), most urgent first.
+
+        What the fits need stays within `room` together, if it is given; a pause of `host` holds for it.
+        """
+        wanted = Wanted(stage=stage, limit=limit, plans=plans, room=room, host=host)
+        with self._turn(*opening(wanted)) as turn:
+            return leases.claim(turn, worker, wanted=wanted, lease_seconds=lease_seconds)
 
     def renew(self, claim: Claim) -> datetime:
         """Extend a lease by its length from now and return its new end; raises LeaseLost."""
-        with self._turn() as turn:
+        with self._turn(leases.renewal(claim)) as turn:
             return leases.renew(turn, claim)
 
     def rescue(self, *, is_dead: Callable[[str], bool] | None = None) -> tuple[Rescue, ...]:
@@ -136,51 +141,93 @@ class PlanStore:
 
     def started(self, claim: Claim, word: FitStarted, *, event_id: bytes | None = None) -> int:
         """Record that the training process runs; returns the seq; raises LeaseLost."""
-        with self._turn() as turn:
+        with self._turn(*leases.questions(claim, event_id)) as turn:
             return leases.say(turn, claim, word, event_id=event_id)
 
     def progressed(self, claim: Claim, word: FitProgressed, *, event_id: bytes | None = None) -> int:
         """Record how far the training got; returns the seq; raises LeaseLost."""
-        with self._turn() as turn:
+        with self._turn(*leases.questions(claim, event_id)) as turn:
             return leases.say(turn, claim, word, event_id=event_id)
 
     def checkpointed(self, claim: Claim, word: CheckpointSaved, *, event_id: bytes | None = None) -> int:
         """Record a durable checkpoint; returns the seq; raises LeaseLost."""
-        with self._turn() as turn:
+        with self._turn(*leases.questions(claim, event_id)) as turn:
             return leases.say(turn, claim, word, event_id=event_id)
 
     def succeeded(self, claim: Claim, word: FitSucceeded, *, event_id: bytes | None = None) -> int:
         """Record a durable bundle and end the fit; returns the seq; raises LeaseLost."""
-        with self._turn() as turn:
+        with self._turn(*leases.questions(claim, event_id)) as turn:
             return leases.say(turn, claim, word, event_id=event_id)
+
+    def succeeded_many(self, words: Sequence[tuple[Claim, FitSucceeded]]) -> tuple[int | LeaseLost, ...]:
+        """Record the bundles of several fits of one worker; each is answered with its seq or its refusal."""
+        if not words:
+            return ()
+        with self._turn() as turn:
+            return leases.say_all(turn, words)
 
     def failed(self, claim: Claim, failure: Failure, *, event_id: bytes | None = None) -> FitFailed:
         """Record a failed attempt and return the event, which says whether and when it is tried again."""
-        with self._turn() as turn:
+        with self._turn(*leases.questions(claim, event_id)) as turn:
             return leases.fail(turn, claim, failure, policy=self._policy, event_id=event_id)
 
     def released(self, claim: Claim, word: FitReleased, *, event_id: bytes | None = None) -> int:
         """Give a fit back after a clean stop; returns the seq; raises LeaseLost."""
-        with self._turn() as turn:
+        with self._turn(*leases.questions(claim, event_id)) as turn:
             return leases.say(turn, claim, word, event_id=event_id)
 
-    # -- words of a person about a fit ---
+    # -- words of a person ---
 
     def cancel(self, fit_id: str, *, reason: str = "", actor: str = "user") -> int:
         """Cancel a fit that is not final; a lease on it ends now. Raises NotFound, WrongState."""
         with self._turn() as turn:
-            fit = turn.fit(fit_id)
-            if fit.state in FINAL_STATES:
-                raise WrongState(fit=fit_id, state=fit.state, wanted="not final")
-            return turn.tell(fit, [FitCancelled(reason=reason)], actor=actor)[0].seq
+            return interventions.cancel(turn, fit_id, reason=reason, actor=actor)
 
     def retry(self, fit_id: str, *, reason: str = "", actor: str = "user") -> int:
         """Make a failed, unavailable or cancelled fit ready again. Raises NotFound, WrongState."""
         with self._turn() as turn:
-            fit = turn.fit(fit_id)
-            if fit.state not in ("failed", "unavailable", "cancelled"):
-                raise WrongState(fit=fit_id, state=fit.state, wanted="failed, unavailable or cancelled")
-            return turn.tell(fit, [FitRetried(reason=reason)], actor=actor)[0].seq
+            return interventions.retry(turn, fit_id, reason=reason, actor=actor)
+
+    def hold(self, fit_id: str, *, reason: str = "", actor: str = "user") -> int:
+        """Hold a fit back from being claimed; a running attempt goes on. Raises NotFound, WrongState."""
+        with self._turn() as turn:
+            return interventions.hold(turn, fit_id, reason=reason, actor=actor)
+
+    def lift_hold(self, fit_id: str, *, reason: str = "", actor: str = "user") -> int:
+        """Lift the hold on a fit. Raises NotFound, WrongState when there is none."""
+        with self._turn() as turn:
+            return interventions.lift_hold(turn, fit_id, reason=reason, actor=actor)
+
+    def pause(
+        self,
+        *,
+        plan: str | None = None,
+        stage: str | None = None,
+        host: str | None = None,
+        reason: str = "",
+        actor: str = "user",
+    ) -> int | None:
+        """Claim nothing more of a plan, a stage, on a host, or at all; None when it is so already.
+
+        Running fits go on. Raises NotFound for a plan that is not known.
+        """
+        with self._turn() as turn:
+            word = WorkPaused(plan=plan, stage=stage, host=host, reason=reason)
+            return interventions.pause(turn, word, actor=actor)
+
+    def resume(
+        self,
+        *,
+        plan: str | None = None,
+        stage: str | None = None,
+        host: str | None = None,
+        reason: str = "",
+        actor: str = "user",
+    ) -> int | None:
+        """End the pause of exactly this scope; None when there is none."""
+        with self._turn() as turn:
+            word = WorkResumed(plan=plan, stage=stage, host=host, reason=reason)
+            return interventions.resume(turn, word, actor=actor)
 
     # -- hosts and plannings ---
 
@@ -203,8 +250,12 @@ class PlanStore:
         *,
         event_ids: Sequence[bytes] | None = None,
         actor: str = "planner",
+        expected_version: int | None = None,
     ) -> tuple[int, ...]:
-        """Append a planner's decisions to its stream; returns their seqs, the same for the same ids."""
+        """Append a planner's decisions to its stream; returns their seqs, the same for the same ids.
+
+        Raises ConcurrentAppend when an `expected_version` is given and the stream is at another.
+        """
         with self._turn() as turn:
             recorded = turn.append_next(
                 planning_stream(planning_id),
@@ -212,6 +263,7 @@ class PlanStore:
                 actor=actor,
                 event_ids=event_ids,
                 correlation=planning_id,
+                expected_version=expected_version,
             )
             return tuple(one.seq for one in recorded)
 

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from store.addresses import without_password
-from store.database import Row
+from store.database import Row, Statement, update_sql
 from store.errors import DatabaseUnavailable, DatabaseUnsafe, WriteRefused
 from store.postgres_connection import opened
 
 LOG_LOCK = 0x7472_6169_6E77  # "trainw"
-NOW_SQL = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)"
+NOW = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)"
+FEW_ROWS = 20  # of an INSERT that travels with the commit; more go by COPY
+_JSON = msgspec.json.Encoder()
+_TYPES: dict[str, Mapping[str, str]] = {}
 
 
 @lru_cache(maxsize=1024)
@@ -32,21 +36,34 @@ def _dialect(sql: str) -> bytes:
 
 
 class PostgresTx:
-    """One open Postgres transaction."""
+    """One open Postgres transaction, in as few round trips as its questions allow.
+
+    Its beginning goes with the first question and its end with the last changes. Statements that travel
+    together have their values written into them by the driver (`psycopg.ClientCursor`): measured, two such
+    trips take half the time and two thirds of the processor time of nine prepared statements, one a trip.
+    """
 
     engine = "postgresql"
+    clock = NOW
 
-    def __init__(self, connection: psycopg.Connection[Row], url: str) -> None:
+    def __init__(self, connection: psycopg.Connection[Row], url: str, *beginning: Statement) -> None:
         self._connection = connection
         self._url = url
+        self._waiting: list[Statement] = list(beginning)
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Return all rows; raises DatabaseUnavailable."""
-        with _translated(self._url):
-            return self._connection.execute(_dialect(sql), parameters).fetchall()
+        return self.queries([(sql, parameters)])[0]
+
+    def queries(self, asked: Sequence[Statement]) -> list[list[Row]]:
+        """Return all rows of several questions, asked in one round trip; raises DatabaseUnavailable."""
+        cursor = self._send(asked)
+        found = _results(cursor) if cursor is not None else []
+        return [rows for rows, _ in found[len(found) - len(asked) :]]
 
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterable[Row]:
         """Yield rows one by one through a server-side cursor; raises DatabaseUnavailable."""
+        self._send()
         with _translated(self._url), self._connection.cursor(name="reading") as cursor:
             cursor.itersize = 5000
             cursor.execute(_dialect(sql), parameters)
@@ -54,17 +71,88 @@ class PostgresTx:
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Change rows and return how many; raises WriteRefused, DatabaseUnavailable."""
-        with _translated(self._url):
-            return self._connection.execute(_dialect(sql), parameters).rowcount
+        cursor = self._send([(sql, parameters)])
+        return _results(cursor)[-1][1] if cursor is not None else 0
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Change rows once per parameter set; raises WriteRefused, DatabaseUnavailable."""
+        self._send()
         with _translated(self._url), self._connection.cursor() as cursor:
             cursor.executemany(_dialect(sql), rows)
 
+    def later(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        """Change rows with the commit, or before the next question."""
+        self._waiting.append((sql, parameters))
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Insert rows: a few with the commit, many by COPY; raises WriteRefused, DatabaseUnavailable."""
+        if len(rows) <= FEW_ROWS:
+            marks = f"({', '.join('?' * len(columns))})"
+            sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([marks] * len(rows))}"
+            self.later(sql, [value for row in rows for value in row])
+            return
+        self._send()
+        types = _types_of(self._connection, table)
+        sql = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
+        with _translated(self._url), self._connection.cursor() as cursor, cursor.copy(sql.encode()) as copy:
+            copy.set_types([types[name] for name in columns])
+            for row in rows:
+                copy.write_row(row)
+
+    def update(self, table: str, key: Sequence[str], columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Set columns of the rows found by a key, with the commit; the key must be unique."""
+        if len(rows) == 1:
+            self.later(update_sql(table, tuple(key), tuple(columns)), rows[0])
+            return
+        names = (*columns, *key)
+        values = _JSON.encode([dict(zip(names, row, strict=True)) for row in rows]).decode()
+        changes = ", ".join(f"{name} = v.{name}" for name in columns)
+        same = " AND ".join(f"t.{name} = v.{name}" for name in key)
+        given = f"json_populate_recordset(NULL::{table}, ?) AS v"
+        self.later(f"UPDATE {table} AS t SET {changes} FROM {given} WHERE {same}", (values,))
+
     def now(self) -> int:
         """Return the clock in microseconds since the epoch, UTC; it moves inside a transaction."""
-        return int(self.query(NOW_SQL)[0][0])
+        return int(self.query(f"SELECT {NOW}")[0][0])
+
+    def commit(self) -> None:
+        """Write what waits, and commit; raises WriteRefused, DatabaseUnavailable."""
+        self._send([("COMMIT", ())])
+
+    def _send(self, last: Sequence[Statement] = ()) -> psycopg.Cursor[Row] | None:
+        """Send what waits, and these statements, in one round trip; return the cursor at the first result."""
+        statements = [*self._waiting, *last]
+        if not statements:
+            return None
+        self._waiting.clear()
+        with _translated(self._url):
+            cursor = psycopg.ClientCursor(self._connection)
+            cursor.execute(
+                b";".join([_dialect(sql) for sql, _ in statements]),
+                [value for _, parameters in statements for value in parameters],
+            )
+        return cursor
+
+
+def _results(cursor: psycopg.Cursor[Row]) -> list[tuple[list[Row], int]]:
+    """Return the rows and the count of rows of each statement that was sent together."""
+    found = []
+    while True:
+        found.append((cursor.fetchall() if cursor.description is not None else [], cursor.rowcount))
+        if not cursor.nextset():
+            return found
+
+
+def _types_of(connection: psycopg.Connection[Row], table: str) -> Mapping[str, str]:
+    """Return the types of a table's columns for a binary COPY; JSON goes as the text it is."""
+    known = _TYPES.get(table)
+    if known is None:
+        sql = (
+            "SELECT attname, CASE atttypid WHEN 'json'::regtype THEN 'text' ELSE atttypid::regtype::text END "
+            "FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
+        )
+        known = _TYPES[table] = dict(connection.execute(sql, (table,)).fetchall())
+    return known
 
 
 class PostgresDatabase:
@@ -82,14 +170,14 @@ class PostgresDatabase:
     @contextmanager
     def transaction(self) -> Iterator[PostgresTx]:
         """Open a write transaction behind the log's lock; raises DatabaseUnavailable."""
-        with self._begun("BEGIN ISOLATION LEVEL READ COMMITTED") as tx:
-            tx.query("SELECT pg_advisory_xact_lock(?)", (LOG_LOCK,))
+        lock = ("SELECT pg_advisory_xact_lock(?)", (LOG_LOCK,))
+        with self._begun(("BEGIN ISOLATION LEVEL READ COMMITTED", ()), lock) as tx:
             yield tx
 
     @contextmanager
     def snapshot(self) -> Iterator[PostgresTx]:
         """Open a read transaction over one unchanging state; raises DatabaseUnavailable."""
-        with self._begun("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY") as tx:
+        with self._begun(("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())) as tx:
             yield tx
 
     def close(self) -> None:
@@ -100,14 +188,12 @@ class PostgresDatabase:
         self._local.connection = None
 
     @contextmanager
-    def _begun(self, begin: str) -> Iterator[PostgresTx]:
+    def _begun(self, *beginning: Statement) -> Iterator[PostgresTx]:
         connection = self._connection()
         try:
-            with _translated(self.url):
-                connection.execute(begin.encode())
-            yield PostgresTx(connection, self.url)
-            with _translated(self.url):
-                connection.execute(b"COMMIT")
+            tx = PostgresTx(connection, self.url, *beginning)
+            yield tx
+            tx.commit()
         except BaseException:
             try:
                 connection.execute(b"ROLLBACK")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from typing import TypeVar, cast
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, TypeVar, cast
 
 from store.database import Row, Tx
 from store.state import STATE_TYPES, State
 
 S = TypeVar("S", bound=State)
 Key = tuple[object, ...]
-
+Place = tuple[type[State], Key]
 
 COLUMNS = {kind.TABLE: tuple(item.name for item in dataclasses.fields(kind)) for kind in STATE_TYPES}
+_VALUES = {kind: attrgetter(*COLUMNS[kind.TABLE]) for kind in STATE_TYPES}
 
 
 def columns_of(kind: type[State]) -> tuple[str, ...]:
@@ -26,33 +29,34 @@ def select_all(kind: type[State]) -> str:
     return f"SELECT {', '.join(columns_of(kind))} FROM {kind.TABLE}"
 
 
-def _where(kind: type[State]) -> str:
-    return "WHERE " + " AND ".join(f"{name} = ?" for name in kind.KEY)
+def read_columns(kind: type[State], alias: str = "") -> str:
+    """Return the list of columns of a row that is read to be changed: of the unread ones an empty text."""
+    before = f"{alias}." if alias else ""
+    names = (f"'' AS {name}" if name in kind.UNREAD else before + name for name in columns_of(kind))
+    return ", ".join(names)
 
 
-def _insert(kind: type[State]) -> str:
-    names = columns_of(kind)
-    return f"INSERT INTO {kind.TABLE} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+def by_key(kind: type[State]) -> str:
+    """Return the statement that reads the row of a key, to be changed."""
+    return _BY_KEY[kind]
 
 
-def _update(kind: type[State]) -> str:
-    names = [name for name in columns_of(kind) if name not in kind.KEY]
-    return f"UPDATE {kind.TABLE} SET {', '.join(f'{name} = ?' for name in names)} {_where(kind)}"
+def _by_key(kind: type[State]) -> str:
+    where = " AND ".join(f"{name} = ?" for name in kind.KEY)
+    return f"SELECT {read_columns(kind)} FROM {kind.TABLE} WHERE {where}"
 
 
-_SELECTS = {kind.TABLE: f"{select_all(kind)} {_where(kind)}" for kind in STATE_TYPES}
-_INSERTS = {kind.TABLE: _insert(kind) for kind in STATE_TYPES}
-_UPDATES = {kind.TABLE: _update(kind) for kind in STATE_TYPES}
+_BY_KEY = {kind: _by_key(kind) for kind in STATE_TYPES}
 
 
-def state_of(kind: type[S], row: Row) -> S:
+def state_of(kind: type[S], row: Sequence[Any]) -> S:
     """Return the state that a row of its table holds."""
-    return kind(**dict(zip(columns_of(kind), row, strict=True)))
+    return kind(**dict(zip(COLUMNS[kind.TABLE], row, strict=True)))
 
 
 def row_of(state: State) -> Row:
     """Return a state as a row of its table."""
-    return tuple(getattr(state, name) for name in columns_of(type(state)))
+    return _VALUES[type(state)](state)
 
 
 class MemoryRows:
@@ -65,13 +69,18 @@ class MemoryRows:
         """Return the row of a key, or None."""
         return cast("S | None", self._rows[kind].get(key))
 
-    def put(self, row: State) -> None:
-        """Replace the row of the same key."""
+    def add(self, row: State) -> None:
+        """Put a row; one of the same key is replaced."""
         self._rows[type(row)][row.key] = row
 
-    def add(self, row: State) -> None:
-        """Put a row whose key is known to be new."""
-        self.put(row)
+    def change(self, row: State, changes: Mapping[str, Any]) -> None:
+        """Set columns of a row that `get` returned."""
+        for name, value in changes.items():
+            setattr(row, name, value)
+
+    def remove(self, row: State) -> None:
+        """Take a row away."""
+        self._rows[type(row)].pop(row.key, None)
 
     def of(self, kind: type[State]) -> dict[Key, State]:
         """Return all rows of a kind by key."""
@@ -83,53 +92,81 @@ class MemoryRows:
 
 
 class LiveRows:
-    """The states behind one write transaction: read when first asked for, written once by `flush`."""
+    """The states behind one write transaction: read when first asked for, written by `flush`.
+
+    Only columns that were changed are written.
+    """
 
     def __init__(self, tx: Tx) -> None:
         self._tx = tx
-        self._rows: dict[tuple[type[State], Key], State | None] = {}
-        self._changed: dict[tuple[type[State], Key], None] = {}
-        self._new: dict[tuple[type[State], Key], None] = {}
+        self._rows: dict[Place, State | None] = {}
+        self._new: dict[Place, State] = {}
+        self._changed: dict[Place, set[str]] = {}
+        self._gone: dict[Place, None] = {}
+
+    def prime(self, kind: type[S], rows: Sequence[Row]) -> list[S]:
+        """Take rows that were read already, their columns as `read_columns` names them; return the states."""
+        states = [state_of(kind, row) for row in rows]
+        for state in states:
+            self._rows[kind, state.key] = state
+        return states
 
     def get(self, kind: type[S], *key: object) -> S | None:
         """Return the row of a key, or None."""
         place = (kind, key)
         if place not in self._rows:
-            found = self._tx.query(_SELECTS[kind.TABLE], key)
+            found = self._tx.query(_BY_KEY[kind], key)
             self._rows[place] = state_of(kind, found[0]) if found else None
-            if not found:
-                self._new[place] = None
         return cast("S | None", self._rows[place])
 
-    def put(self, row: State) -> None:
-        """Replace the row of the same key."""
-        place = (type(row), row.key)
-        if place not in self._rows:
-            self.get(type(row), *row.key)
-        self._rows[place] = row
-        self._changed[place] = None
-
     def add(self, row: State) -> None:
-        """Put a row whose key is known to be new, without looking for it."""
+        """Put a row; one of the same key, if this transaction knows of it, is replaced."""
         place = (type(row), row.key)
+        if self._rows.get(place) is not None and place not in self._new:
+            self._changed[place] = set(columns_of(place[0])) - set(place[0].KEY)
+        else:
+            self._new[place] = row
+        self._gone.pop(place, None)
         self._rows[place] = row
-        self._new[place] = None
-        self._changed[place] = None
+
+    def change(self, row: State, changes: Mapping[str, Any]) -> None:
+        """Set columns of a row that `get` returned."""
+        place = (type(row), row.key)
+        for name, value in changes.items():
+            setattr(row, name, value)
+        if place not in self._new:
+            self._changed.setdefault(place, set()).update(changes)
+
+    def remove(self, row: State) -> None:
+        """Take a row away."""
+        place = (type(row), row.key)
+        self._rows[place] = None
+        self._changed.pop(place, None)
+        if self._new.pop(place, None) is None:
+            self._gone[place] = None
 
     def flush(self) -> None:
-        """Write every changed row to its table."""
+        """Write every change to its table, and forget all rows: the next question reads them anew."""
+        for kind, key in self._gone:
+            where = " AND ".join(f"{name} = ?" for name in kind.KEY)
+            self._tx.later(f"DELETE FROM {kind.TABLE} WHERE {where}", key)
         for kind in STATE_TYPES:
-            places = [place for place in self._changed if place[0] is kind]
-            states = {place: state for place in places if (state := self._rows[place]) is not None}
-            inserts = [row_of(state) for place, state in states.items() if place in self._new]
-            updates = [_update_row(state) for place, state in states.items() if place not in self._new]
-            if inserts:
-                self._tx.execute_many(_INSERTS[kind.TABLE], inserts)
-            if updates:
-                self._tx.execute_many(_UPDATES[kind.TABLE], updates)
-            for place in places:
-                self._new.pop(place, None)
-        self._changed.clear()
+            fresh = [row_of(row) for place, row in self._new.items() if place[0] is kind]
+            if fresh:
+                self._tx.insert(kind.TABLE, columns_of(kind), fresh)
+            for columns, states in self._alike(kind).items():
+                rows = [(*_values(columns)(state), *state.key) for state in states]
+                self._tx.update(kind.TABLE, kind.KEY, columns, rows)
+        self._rows, self._new, self._changed, self._gone = {}, {}, {}, {}
+
+    def _alike(self, kind: type[State]) -> dict[tuple[str, ...], list[State]]:
+        """Return the changed rows of a kind by the columns that changed."""
+        alike: dict[tuple[str, ...], list[State]] = {}
+        for place, names in self._changed.items():
+            state = self._rows[place]
+            if place[0] is kind and state is not None:
+                alike.setdefault(tuple(sorted(names)), []).append(state)
+        return alike
 
 
 def write_all(tx: Tx, rows: MemoryRows) -> None:
@@ -139,10 +176,13 @@ def write_all(tx: Tx, rows: MemoryRows) -> None:
     for kind in STATE_TYPES:
         states = [row_of(state) for state in rows.of(kind).values()]
         if states:
-            tx.execute_many(_INSERTS[kind.TABLE], states)
+            tx.insert(kind.TABLE, columns_of(kind), states)
 
 
-def _update_row(state: State) -> Row:
-    kind = type(state)
-    values = tuple(getattr(state, name) for name in columns_of(kind) if name not in kind.KEY)
-    return (*values, *state.key)
+@lru_cache(maxsize=1024)
+def _values(columns: tuple[str, ...]) -> Any:  # noqa: ANN401 - state -> tuple of its values
+    """Return the function from a state to the values of these columns."""
+    if len(columns) == 1:
+        (name,) = columns
+        return lambda state: (getattr(state, name),)
+    return attrgetter(*columns)

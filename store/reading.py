@@ -14,21 +14,21 @@ from typing import Any, Self
 from store.attempts import attempts_of
 from store.database import Database, Row, Tx, connect, is_sqlite, sqlite_path
 from store.errors import NotFound, SchemaBehind
+from store.ids import fit_stream
 from store.layout import SELECT_EVENT
 from store.moments import moment_of, optional_moment
 from store.plan import Fit, Job, Plan
 from store.projections import columns_of
-from store.ready import READY
+from store.ready import NOW, READY
 from store.reasons import WaitingContext
 from store.records import AttemptRow, DecisionRow, EventRow, FitRow, HostRow, JobRow, PlanRow
 from store.revision import HEAD, require_schema
 from store.state import FitState, HostState, JobState, PlanState
 
-_FIT_COLUMNS = tuple(
-    name
-    for name in columns_of(FitState)
-    if name not in ("plan_order", "version", "checkpoint_attempt", "checkpoint_fence", "checkpoint_at")
+_NOT_TOLD = frozenset(
+    ("plan_order", "version", "checkpoint_attempt", "checkpoint_fence", "checkpoint_at", "dependents")
 )
+_FIT_COLUMNS = tuple(name for name in columns_of(FitState) if name not in _NOT_TOLD)
 _FIT_SQL = (
     f"SELECT {', '.join(f'f.{name}' for name in _FIT_COLUMNS)}, l.expires_at "
     "FROM fit AS f LEFT JOIN lease AS l ON l.fit_id = f.fit_id"
@@ -158,7 +158,7 @@ class Reader:
             order = tx.query("SELECT plan_order FROM fit WHERE fit_id = ?", (fit.id,))[0][0]
             before = f"SELECT COUNT(*) FROM fit AS f WHERE {READY} AND {_BEFORE}"
             place = (fit.priority, fit.priority, order, order, fit.ordinal)
-            ahead = tx.query(before, (fit.stage, now, *place))[0][0]
+            ahead = tx.query(before.replace(NOW, str(now)), (fit.stage, *place))[0][0]
             cpu_open = tx.query(f"SELECT COUNT(*) {_CPU_OPEN}", (fit.plan_id, fit.stage_barrier, fit.job_id))[
                 0
             ][0]
@@ -192,7 +192,8 @@ class Reader:
         kinds: Collection[str] | None = None,
     ) -> tuple[EventRow, ...]:
         """Return up to `limit` events behind `after` in the log's order, filtered by what is given."""
-        conditions, parameters = _conditions((("plan", plan), ("fit", fit), ("job", job)))
+        stream = None if fit is None else fit_stream(fit)
+        conditions, parameters = _conditions((("plan", plan), ("stream", stream), ("job", job)))
         conditions.insert(0, "seq > ?")
         parameters.insert(0, after)
         if kinds is not None:
@@ -304,6 +305,8 @@ def _fit_row(row: Row) -> FitRow:
         values[name] = optional_moment(values[name])
     metrics = values["metrics"]
     values["metrics"] = None if metrics is None else json.loads(metrics)
+    depends_on = values["depends_on"]
+    values["depends_on"] = () if depends_on is None else tuple(json.loads(depends_on))
     return FitRow(id=values.pop("fit_id"), lease_until=optional_moment(row[-1]), **values)
 
 
@@ -336,6 +339,10 @@ def _plan_fit(fit: FitRow) -> Fit:
         stage=fit.stage,
         ordinal=fit.ordinal,
         unavailable=fit.sentence if fit.state == "unavailable" else None,
+        cores=fit.cores,
+        gpus=fit.gpus,
+        memory_bytes=fit.memory_bytes,
+        depends_on=fit.depends_on,
     )
 
 

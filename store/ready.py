@@ -10,11 +10,21 @@ SELECT 1 FROM fit AS c
 WHERE c.plan_id = f.plan_id AND c.stage = 'cpu' AND c.state IN ('ready', 'claimed', 'running')
   AND (f.stage_barrier <> 'job' OR c.job_id = f.job_id)
 """
+NOW = "{now}"  # stands in a question for the moment it is asked at
 
-# Parameters: the stage, and now in microseconds since the epoch.
+# Parameter: the stage. Pauses and the room of a host are not in it.
 READY = f"""
-f.state = 'ready' AND f.stage = ? AND (f.not_before_at IS NULL OR f.not_before_at <= ?)
+f.state = 'ready' AND f.stage = ? AND f.held IS NULL AND f.waits_for = 0
+AND (f.not_before_at IS NULL OR f.not_before_at <= {NOW})
 AND (f.stage <> 'gpu' OR NOT EXISTS ({_UNFINISHED_CPU}))
 """
-
 ORDER = "f.priority DESC, f.plan_order, f.ordinal"
+PAUSES = "SELECT plan_id, stage, host, reason FROM pause"
+
+# Each open plan: its id, its order, and whether its GPU fits as a whole wait for its CPU stage.
+OPEN_PLANS = """
+SELECT p.plan_id, p.accepted_seq, p.stage_barrier <> 'job' AND EXISTS (
+  SELECT 1 FROM fit AS c WHERE c.plan_id = p.plan_id AND c.stage = 'cpu'
+  AND c.state IN ('ready', 'claimed', 'running'))
+FROM plan AS p WHERE p.state = 'active' ORDER BY p.accepted_seq
+"""

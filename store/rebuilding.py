@@ -10,7 +10,7 @@ from store.log import all_rows, recorded_of
 from store.projections import MemoryRows, write_all
 
 # Raise it whenever the fold or a projection table changes: the store then rebuilds when it is opened.
-PROJECTION_VERSION = 1
+PROJECTION_VERSION = 2
 _NAME = "states"
 
 

@@ -54,6 +54,9 @@ class Claim:
     lease_seconds: float
     lease_until: datetime
     checkpoint: Checkpoint | None
+    cores: int = 1
+    gpus: int = 0
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +242,12 @@ class FitRow:
     cause: str | None
     sentence: str | None
     place: str | None
+    cores: int
+    gpus: int
+    memory_bytes: int
+    waits_for: int
+    depends_on: tuple[str, ...]
+    held: str | None
 
     @property
     def name(self) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from store.database import Row, sqlite_path
+from store.database import Row, Statement, insert_sql, sqlite_path, update_sql
 from store.errors import DatabaseUnavailable, DatabaseUnsafe, WriteRefused
 
 BUSY_SECONDS = 30.0
@@ -38,13 +38,14 @@ NETWORK_FILE_SYSTEMS = frozenset(
     )
 )
 # unixepoch('subsec') is NULL before SQLite 3.42; the Julian day keeps milliseconds in every version.
-NOW_SQL = "SELECT CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000"
+NOW = "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000"
 
 
 class SqliteTx:
     """One open SQLite transaction."""
 
     engine = "sqlite"
+    clock = NOW
 
     def __init__(self, connection: sqlite3.Connection, url: str) -> None:
         self._connection = connection
@@ -54,6 +55,10 @@ class SqliteTx:
         """Return all rows; raises DatabaseUnavailable."""
         with _translated(self._url):
             return self._connection.execute(sql, parameters).fetchall()
+
+    def queries(self, asked: Sequence[Statement]) -> list[list[Row]]:
+        """Return all rows of several questions; raises DatabaseUnavailable."""
+        return [self.query(sql, parameters) for sql, parameters in asked]
 
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterable[Row]:
         """Yield rows one by one; raises DatabaseUnavailable."""
@@ -72,7 +77,19 @@ class SqliteTx:
 
     def now(self) -> int:
         """Return the clock in microseconds since the epoch, UTC, whole milliseconds."""
-        return int(self.query(NOW_SQL)[0][0])
+        return int(self.query(f"SELECT {NOW}")[0][0])
+
+    def later(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        """Change rows now: there is no round trip to save; raises WriteRefused, DatabaseUnavailable."""
+        self.execute(sql, parameters)
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Insert rows, however many; raises WriteRefused, DatabaseUnavailable."""
+        self.execute_many(insert_sql(table, tuple(columns)), rows)
+
+    def update(self, table: str, key: Sequence[str], columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Set columns of the rows found by a key; raises WriteRefused, DatabaseUnavailable."""
+        self.execute_many(update_sql(table, tuple(key), tuple(columns)), rows)
 
 
 class SqliteDatabase:

@@ -1,7 +1,8 @@
-"""The states that the log folds to: one frozen row for each plan, job, fit, decision and host.
+"""The states that the log folds to: one row for each plan, job, fit, pause, decision and host.
 
 A row's fields are the columns of its table, in order; moments are microseconds since the epoch, mappings are
-canonical JSON text. So a row folded in memory can be compared with a row of the database field by field.
+JSON text. So a row folded in memory can be compared with a row of the database field by field. Rows are
+changed only through `Rows.change`, by the fold.
 """
 
 from __future__ import annotations
@@ -13,25 +14,31 @@ FINAL_STATES = frozenset(("succeeded", "failed", "unavailable", "cancelled"))
 LEASED_STATES = frozenset(("claimed", "running"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class State:
-    """A row of a projection table, found by the columns of its key."""
+    """A row of a projection table, found by the columns of its key.
+
+    Columns in `UNREAD` are long, and neither the fold nor a claim looks at them: a row that is read to be
+    changed holds an empty text there.
+    """
 
     TABLE: ClassVar[str]
     KEY: ClassVar[tuple[str, ...]]
+    UNREAD: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def key(self) -> tuple[object, ...]:
         """The values of the key columns."""
-        return tuple(getattr(self, name) for name in self.KEY)
+        return tuple([getattr(self, name) for name in self.KEY])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class PlanState(State):
     """A plan and the counts of its final fits; state is active or completed."""
 
     TABLE: ClassVar[str] = "plan"
     KEY: ClassVar[tuple[str, ...]] = ("plan_id",)
+    UNREAD: ClassVar[frozenset[str]] = frozenset(("data", "training", "header"))
 
     plan_id: str
     name: str
@@ -60,7 +67,7 @@ class PlanState(State):
         return self.fits - self.succeeded - self.failed - self.unavailable - self.cancelled
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class JobState(State):
     """A job of a plan; `record` is the job as the document has it."""
 
@@ -79,9 +86,16 @@ class JobState(State):
     record: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class FitState(State):
-    """A fit; state is ready, claimed, running, succeeded, failed, unavailable or cancelled."""
+    """A fit; state is ready, claimed, running, succeeded, failed, unavailable or cancelled.
+
+    Attributes:
+        waits_for: fits it depends on that have not succeeded yet.
+        depends_on: their ids, a JSON list.
+        dependents: ids of the fits that depend on it, a JSON list.
+        held: why a person holds it back; None when nobody does.
+    """
 
     TABLE: ClassVar[str] = "fit"
     KEY: ClassVar[tuple[str, ...]] = ("fit_id",)
@@ -130,9 +144,31 @@ class FitState(State):
     cause: str | None = None
     sentence: str | None = None
     place: str | None = None
+    cores: int = 1
+    gpus: int = 0
+    memory_bytes: int = 0
+    waits_for: int = 0
+    depends_on: str | None = None
+    dependents: str | None = None
+    held: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
+class PauseState(State):
+    """Nothing of this scope is claimed: of a plan, of a stage, on a host; None stands for all of them."""
+
+    TABLE: ClassVar[str] = "pause"
+    KEY: ClassVar[tuple[str, ...]] = ("scope",)
+
+    scope: str
+    plan_id: str | None
+    stage: str | None
+    host: str | None
+    reason: str
+    paused_at: int
+
+
+@dataclass(slots=True, kw_only=True)
 class DecisionState(State):
     """An index over the planner's events, so that a target's history is found without reading the log."""
 
@@ -148,7 +184,7 @@ class DecisionState(State):
     decided_at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class HostState(State):
     """The last known daemon of a host; state is working or stopped."""
 
@@ -168,4 +204,11 @@ class HostState(State):
     previous_stop: str
 
 
-STATE_TYPES: tuple[type[State], ...] = (PlanState, JobState, FitState, DecisionState, HostState)
+STATE_TYPES: tuple[type[State], ...] = (
+    PlanState,
+    JobState,
+    FitState,
+    DecisionState,
+    HostState,
+    PauseState,
+)

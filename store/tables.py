@@ -47,6 +47,10 @@ def _none(kind: TypeEngine[Any]) -> Any:  # noqa: ANN401 - as above
     return Field(default=None, sa_type=kind, nullable=True)
 
 
+def _counted(default: int) -> Any:  # noqa: ANN401 - as above
+    return Field(sa_type=INTEGER, nullable=False, sa_column_kwargs={"server_default": text(str(default))})
+
+
 class EventTable(SQLModel, table=True):
     """The event log: append-only, gapless, chained."""
 
@@ -56,7 +60,6 @@ class EventTable(SQLModel, table=True):
         UniqueConstraint("stream", "version", name="event_version_once"),
         CheckConstraint("seq >= 1 AND version >= 1 AND schema_version >= 1", name="event_counts"),
         Index("event_of_plan", "plan", "seq"),
-        Index("event_of_fit", "fit", "seq"),
         STRICT,
     )
 
@@ -201,6 +204,27 @@ class FitTable(SQLModel, table=True):
     cause: str | None = _none(TEXT)
     sentence: str | None = _none(TEXT)
     place: str | None = _none(TEXT)
+    cores: int = _counted(1)
+    gpus: int = _counted(0)
+    memory_bytes: int = _counted(0)
+    waits_for: int = _counted(0)
+    depends_on: str | None = _none(TEXT)
+    dependents: str | None = _none(TEXT)
+    held: str | None = _none(TEXT)
+
+
+class PauseTable(SQLModel, table=True):
+    """Projection: scopes of which nothing is claimed."""
+
+    __tablename__ = "pause"
+    __table_args__ = (STRICT,)
+
+    scope: str = _key(TEXT)
+    plan_id: str | None = _none(TEXT)
+    stage: str | None = _none(TEXT)
+    host: str | None = _none(TEXT)
+    reason: str = _column(TEXT)
+    paused_at: int = _column(INTEGER)
 
 
 class DecisionTable(SQLModel, table=True):
@@ -261,6 +285,29 @@ class ProjectionTable(SQLModel, table=True):
     rebuilt_seq: int = _column(INTEGER)
 
 
+class SealTable(SQLModel, table=True):
+    """Operational: the chain's hash at the end of each sealed segment of the log."""
+
+    __tablename__ = "seal"
+    __table_args__ = (STRICT,)
+
+    last_seq: int = _key(INTEGER)
+    first_seq: int = _column(INTEGER)
+    hash: bytes = _column(BYTES)
+    sealed_at: int = _column(INTEGER)
+
+
+class LogStartTable(SQLModel, table=True):
+    """Operational: after which event the log begins, once its prefix was retired; empty before."""
+
+    __tablename__ = "log_start"
+    __table_args__ = (STRICT,)
+
+    seq: int = _key(INTEGER)
+    hash: bytes = _column(BYTES)
+    cut_at: int = _column(INTEGER)
+
+
 TABLES: tuple[type[SQLModel], ...] = (
     EventTable,
     PlanTable,
@@ -268,7 +315,10 @@ TABLES: tuple[type[SQLModel], ...] = (
     FitTable,
     DecisionTable,
     HostTable,
+    PauseTable,
     LeaseTable,
     ProjectionTable,
+    SealTable,
+    LogStartTable,
 )
 METADATA = SQLModel.metadata

@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from store import log
-from store.database import Tx
-from store.errors import NotFound
-from store.events import Event, FitEvent, PlanCompleted
+from store.codec import json_of
+from store.database import Row, Statement, Tx
+from store.errors import ConcurrentAppend, NotFound
+from store.events import Event, FitEvent, FitUnavailable, PlanCompleted
 from store.folding import fold
 from store.ids import fit_stream, plan_stream
 from store.log import Draft, Recorded
-from store.projections import LiveRows
-from store.state import LEASED_STATES, FitState, PlanState
+from store.projections import LiveRows, by_key
+from store.ready import NOW
+from store.state import FINAL_STATES, LEASED_STATES, FitState, PlanState
+
+
+class Said(NamedTuple):
+    """A word about a fit: who says it, under which event id and attempt, if those are given."""
+
+    fit: FitState
+    events: Sequence[FitEvent]
+    actor: str
+    attempt: int | None = None
+    event_id: bytes | None = None
 
 
 class Turn:
-    """A write transaction at a moment `now` (microseconds since the epoch)."""
+    """A write transaction at a moment `now` (microseconds since the epoch).
 
-    def __init__(self, tx: Tx, *, now: int) -> None:
+    What is asked at its opening travels with its beginning: `answers` holds the rows, question by question.
+    """
+
+    def __init__(self, tx: Tx, *, now: int | None = None, asked: Sequence[Statement] = ()) -> None:
         self.tx = tx
-        self.now = now
+        moment = tx.clock if now is None else str(now)
+        questions = [(sql.replace(NOW, moment), parameters) for sql, parameters in asked]
+        opening, *self.answers = tx.queries([(f"SELECT {moment}, {log.HEAD}", ()), *questions])
+        self.now = int(opening[0][0])
         self.rows = LiveRows(tx)
+        self._head = log.head_of(opening[0][1:])
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Return all rows; the turn's moment stands for `NOW`."""
+        return self.tx.query(sql.replace(NOW, str(self.now)), parameters)
 
     def flush(self) -> None:
         """Write the folded states; the last thing before the commit."""
@@ -30,8 +54,12 @@ class Turn:
     def append(
         self, drafts: Sequence[Draft], *, actor: str, correlation: str | None = None
     ) -> tuple[Recorded, ...]:
-        """Append events and fold them; raises ConcurrentAppend."""
-        recorded = log.append(self.tx, drafts, actor=actor, recorded_at=self.now, correlation=correlation)
+        """Append events whose versions follow from rows read in this turn, and fold them."""
+        recorded = log.extend(
+            self.tx, self._head, drafts, actor=actor, recorded_at=self.now, correlation=correlation
+        )
+        if recorded:
+            self._head = log.Head(recorded[-1].seq, recorded[-1].hash)
         for one in recorded:
             fold(self.rows, one)
         return recorded
@@ -44,16 +72,23 @@ class Turn:
         actor: str,
         event_ids: Sequence[bytes] | None = None,
         correlation: str | None = None,
+        plan: str | None = None,
+        expected_version: int | None = None,
     ) -> tuple[Recorded, ...]:
-        """Append events behind whatever a stream holds; the same ids again return what they became."""
+        """Append events behind whatever a stream holds; the same ids again return what they became.
+
+        Raises ConcurrentAppend when an `expected_version` is given and the stream is at another.
+        """
         if event_ids is not None:
             before = log.already(self.tx, stream, [log.kind_of(event) for event in events], event_ids)
             if before is not None:
                 return before
         version = log.stream_version(self.tx, stream)
+        if expected_version is not None and version != expected_version:
+            raise ConcurrentAppend(stream=stream, expected=expected_version, found=version)
         ids = event_ids if event_ids is not None else [None] * len(events)
         drafts = [
-            Draft(stream=stream, version=version + place, event=event, event_id=event_id)
+            Draft(stream=stream, version=version + place, event=event, event_id=event_id, plan=plan)
             for place, (event, event_id) in enumerate(zip(events, ids, strict=True), start=1)
         ]
         return self.append(drafts, actor=actor, correlation=correlation)
@@ -74,24 +109,20 @@ class Turn:
         attempt: int | None = None,
         event_id: bytes | None = None,
     ) -> tuple[Recorded, ...]:
-        """Append events to a fit's stream; end its lease and complete its plan where that follows."""
-        drafts = [
-            Draft(
-                stream=fit_stream(fit.fit_id),
-                version=fit.version + place,
-                event=event,
-                event_id=event_id if place == 1 else None,
-                plan=fit.plan_id,
-                job=fit.job_id,
-                fit=fit.fit_id,
-                attempt=attempt if attempt is not None else fit.attempt or None,
-            )
-            for place, event in enumerate(events, start=1)
-        ]
-        recorded = self.append(drafts, actor=actor, correlation=fit.plan_id)
-        if self.fit(fit.fit_id).state not in LEASED_STATES:
-            self.tx.execute("DELETE FROM lease WHERE fit_id = ?", (fit.fit_id,))
-        self.complete(fit.plan_id, actor=actor)
+        """Append events to a fit's stream, with all that follows from them."""
+        return self.tell_all([Said(fit, events, actor, attempt, event_id)])
+
+    def tell_all(self, words: Sequence[Said]) -> tuple[Recorded, ...]:
+        """Append what one actor says of several fits, each once; end leases, complete plans."""
+        actor, leased = words[0].actor, [said.fit for said in words if said.fit.state in LEASED_STATES]
+        recorded = self.append([draft for said in words for draft in _drafts(said)], actor=actor)
+        self._end_leases([fit for fit in leased if fit.state not in LEASED_STATES])
+        for said in words:
+            fit = said.fit
+            if fit.state in FINAL_STATES and fit.state != "succeeded":
+                self.give_up_dependents(fit)
+        for plan_id in dict.fromkeys(said.fit.plan_id for said in words if said.fit.state in FINAL_STATES):
+            self.complete(plan_id, actor=actor)
         return recorded
 
     def complete(self, plan_id: str, *, actor: str) -> None:
@@ -107,3 +138,49 @@ class Turn:
         )
         draft = Draft(stream=plan_stream(plan_id), version=plan.version + 1, event=event, plan=plan_id)
         self.append([draft], actor=actor, correlation=plan_id)
+
+    def _end_leases(self, ended: Sequence[FitState]) -> None:
+        if ended:
+            marks = ", ".join("?" * len(ended))
+            self.tx.later(f"DELETE FROM lease WHERE fit_id IN ({marks})", [fit.fit_id for fit in ended])
+
+    def give_up_dependents(self, fit: FitState) -> None:
+        """Make fits unavailable that wait for one which did not succeed, and those that wait for them."""
+        reason = f"it needs {fit.job_id}/{fit.family}, which is {fit.state}"
+        if fit.dependents is None:
+            return
+        waiting = [self.fit(fit_id) for fit_id in json_of(fit.dependents)]
+        words = [FitUnavailable(reason=reason, needs=fit.fit_id)]
+        given_up = [Said(other, words, "dependencies") for other in waiting if other.state == "ready"]
+        if given_up:
+            self.tell_all(given_up)
+
+
+def fit_questions(fit_id: str, plan_id: str) -> tuple[Statement, Statement]:
+    """Return the questions for a fit and its plan, to be primed by `prime_fit`."""
+    return (by_key(FitState), (fit_id,)), (by_key(PlanState), (plan_id,))
+
+
+def prime_fit(turn: Turn) -> None:
+    """Take the first two answers of an opening with `fit_questions`."""
+    turn.rows.prime(FitState, turn.answers[0])
+    turn.rows.prime(PlanState, turn.answers[1])
+
+
+def _drafts(said: Said) -> list[Draft]:
+    fit = said.fit
+    stream, attempt = fit_stream(fit.fit_id), said.attempt or fit.attempt or None
+    return [
+        Draft(
+            stream,
+            fit.version + place,
+            event,
+            said.event_id if place == 1 else None,
+            fit.plan_id,
+            fit.job_id,
+            fit.fit_id,
+            attempt,
+            fit.plan_id,
+        )
+        for place, event in enumerate(said.events, start=1)
+    ]

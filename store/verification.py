@@ -7,7 +7,7 @@ from pathlib import Path
 
 from store.database import Database, Row, Tx, is_memory
 from store.errors import DatabaseUnavailable
-from store.log import GENESIS, chained_hash
+from store.log import GENESIS, link_fits
 from store.projections import MemoryRows, columns_of, row_of, select_all
 from store.rebuilding import fold_log
 from store.records import Info, Verification
@@ -37,7 +37,7 @@ class _Chain:
         expected = self._versions.get(stream, 0) + 1
         if version != expected:
             self._note(f"event {seq}: stream {stream} goes on at version {version} where {expected} belongs")
-        if not self._broken and chained_hash(self._hash, row) != link:
+        if not self._broken and not link_fits(self._hash, row):
             self._broken = True
             self._note(
                 f"event {seq} ({row[4]} of {stream}): the hash does not fit: it or the row before was changed"

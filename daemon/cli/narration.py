@@ -14,7 +14,7 @@ import click
 
 from daemon.cli.screen import bar, say, span, speakable, table, tell
 from planner.request import STEPS, PlanningResult, Progress
-from store.events import PlanningEvent
+from store.planning_events import PlanningEvent
 
 LINES_MAX = 40
 LEAKS_MAX = 8

@@ -16,6 +16,7 @@ from store.events import (
     TargetRanked,
 )
 from store.rebuilding import is_outdated
+from store.revision import HEAD
 from store.state import STATE_TYPES
 
 
@@ -44,6 +45,8 @@ def busy_history(plan_store: PlanStore, clock: Clock) -> None:
     clock.move(61)
     assert [rescue.fit_id for rescue in plan_store.rescue()] == [sixth.fit_id]
     plan_store.retry(third.fit_id, reason="mended")
+    plan_store.hold(third.fit_id, reason="not yet")
+    plan_store.pause(stage="gpu", reason="the device is lent out")
     plan_store.daemon_stopped(DaemonStopped(worker="w", host="h", cause="SIGTERM"))
 
 
@@ -206,6 +209,6 @@ def test_info_counts(plan_store: PlanStore, clock: Clock) -> None:
     """Info tells engine, schema and counts."""
     busy_history(plan_store, clock)
     info = plan_store.info()
-    assert (info.plans, info.fits, info.schema) == (1, 12, "r0001")
+    assert (info.plans, info.fits, info.schema) == (1, 12, HEAD)
     assert info.events == plan_store.head_seq()
     assert info.size_bytes > 10_000

@@ -42,17 +42,24 @@ def restored(url: str, version: str) -> PlanStore:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_golden_log_folds_to_its_recorded_states(database_url: str, version: str) -> None:
-    """Every row of every projection is the one that the version itself had, on both engines."""
+    """Every row of every projection is the one that the version itself had, on both engines.
+
+    Columns that came later stand behind those of the version, and tables that came later are empty.
+    """
     store = restored(database_url, version)
     recorded = json.loads((HERE / version / "states.json").read_text())
     now = projected_rows(connect(database_url))
-    assert {name: [list(row) for row in rows] for name, rows in now.items()} == recorded
+    for name, rows in now.items():
+        known = recorded.get(name, [])
+        width = len(known[0]) if known else 0
+        assert [list(row[:width]) for row in rows] == known
     assert store.verify().problems == ()
 
 
-def test_the_first_golden_log_has_every_kind_of_event() -> None:
-    """No event of version 0.1 is missing from what later versions must be able to read."""
-    assert {row[4] for row in rows_of("v0_1")} == {event.kind for event in EVENT_TYPES}
+def test_the_golden_logs_have_every_kind_of_event() -> None:
+    """No kind of event is missing from what later versions must be able to read."""
+    kinds = {row[4] for version in VERSIONS for row in rows_of(version)}
+    assert kinds == {event.kind for event in EVENT_TYPES}
 
 
 @pytest.mark.parametrize("version", VERSIONS)

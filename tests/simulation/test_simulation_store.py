@@ -9,9 +9,9 @@ import pytest
 from hypothesis.stateful import run_state_machine_as_test
 from store_machine import MACHINE_SETTINGS, MUTANT_SETTINGS, StoreMachine
 
-from store import PlanStore, leases
-from store.folding import fold
-from store.log import Recorded
+from store import PlanStore, choosing, leases
+from store.database import Statement
+from store.projections import LiveRows
 from store.records import Claim
 from store.state import FitState
 from store.turn import Turn
@@ -49,32 +49,17 @@ def test_the_machine_catches_a_store_without_fences(monkeypatch: pytest.MonkeyPa
 def test_the_machine_catches_projections_outside_the_transaction() -> None:
     """A store that writes its projections in a second transaction loses them in a crash between the two."""
 
-    class LateTurn(Turn):
-        """A turn that folds after its commit."""
-
-        def __init__(self, turn: Turn) -> None:
-            super().__init__(turn.tx, now=turn.now)
-            self.late: list[Recorded] = []
-
-        def append(self, *args: object, **kwargs: object) -> tuple[Recorded, ...]:
-            recorded = super().append(*args, **kwargs)
-            self.late += recorded
-            return recorded
-
-        def flush(self) -> None:
-            """Leave the rows for later."""
-
     class LateStore(PlanStore):
         """A store with the fault."""
 
         @contextmanager
-        def _turn(self) -> Iterator[Turn]:
-            with super()._turn() as turn:
-                late = LateTurn(turn)
-                yield late
+        def _turn(self, *asked: Statement) -> Iterator[Turn]:
+            with super()._turn(*asked) as turn:
+                yield turn
+                late, turn.rows = turn.rows, LiveRows(turn.tx)
             with super()._turn() as second:
-                for recorded in late.late:
-                    fold(second.rows, recorded)
+                late._tx = second.tx
+                late.flush()
 
     class LateMachine(StoreMachine):
         STORE = LateStore
@@ -85,7 +70,7 @@ def test_the_machine_catches_projections_outside_the_transaction() -> None:
 
 def test_the_machine_catches_a_barrier_that_forgets_running_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ready query that counts only ready CPU fits lets GPU fits go too early."""
-    forgetful = leases.READY.replace("c.state IN ('ready', 'claimed', 'running')", "c.state = 'ready'")
-    assert forgetful != leases.READY
-    monkeypatch.setattr(leases, "READY", forgetful)
+    forgetful = choosing.READY.replace("c.state IN ('ready', 'claimed', 'running')", "c.state = 'ready'")
+    assert forgetful != choosing.READY
+    monkeypatch.setattr(choosing, "READY", forgetful)
     assert "a GPU fit went before its CPU stage" in words_of(caught(StoreMachine))

@@ -12,7 +12,7 @@ from store_samples import SUCCEEDED, cs_job, plan_of
 import store
 from store import DatabaseUnavailable, NotFound, PlanStore, SchemaBehind, open_reader
 from store.database import connect
-from store.ready import ORDER, READY
+from store.ready import NOW, ORDER, READY
 
 HEAVY = ("sqlalchemy", "sqlmodel", "pydantic", "pandas", "numpy", "alembic", "psycopg", "torch")
 
@@ -127,7 +127,7 @@ def test_the_ready_query_uses_its_partial_indexes(sqlite_url: str) -> None:
     database = connect(sqlite_url)
     with database.snapshot() as tx:
         claim = f"SELECT f.fit_id FROM fit AS f WHERE {READY} ORDER BY {ORDER} LIMIT 1"
-        plan = tx.query(f"EXPLAIN QUERY PLAN {claim}", ("gpu", 0))
+        plan = tx.query(f"EXPLAIN QUERY PLAN {claim}".replace(NOW, "0"), ("gpu",))
     steps = " ".join(str(row[3]) for row in plan)
     assert "fit_ready" in steps
     assert "fit_unfinished_cpu" in steps
