@@ -14,6 +14,7 @@ from types import FrameType
 
 import psycopg
 
+from benchmarks.store.acceptance import acceptance_figures
 from benchmarks.store.appends import append_figures
 from benchmarks.store.batches import batch_figures
 from benchmarks.store.cluster import Cluster, scratch_folder
@@ -21,6 +22,7 @@ from benchmarks.store.figures import Figure, say, table
 from benchmarks.store.history import history_figures
 from benchmarks.store.machine import machine_facts
 from benchmarks.store.options import Options, options_of
+from benchmarks.store.questions import question_figures
 from benchmarks.store.queues import queue_figures
 from benchmarks.store.replay import replay_figures
 from store.errors import StoreError
@@ -28,10 +30,12 @@ from store.errors import StoreError
 Section = Callable[[Options, Cluster], Iterator[Figure]]
 SECTIONS: dict[str, Section] = {
     "append": append_figures,
+    "accept": acceptance_figures,
     "queue": queue_figures,
     "batch": batch_figures,
     "history": history_figures,
     "replay": replay_figures,
+    "questions": question_figures,
 }
 # What a part may fail with; its row says so, and the other parts are measured all the same.
 FAILURES = (
