@@ -2,7 +2,7 @@
 
 A crew is a few forked processes that do every operation of the store and tell each answer through a pipe.
 Beside the lines of `store_audit`, a crew tells: ``W ID`` a word was acknowledged, ``U OPERATION`` a call
-ended without an answer, ``P ID`` its word was found recorded all the same.
+ended without an answer, ``B`` the server is back, ``P ID`` the word of that call was recorded all the same.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from store import DatabaseUnavailable, PlanStore
 from store.database import Database, connect
 from store.ids import new_event_id
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 90.0
 _PIPE_BYTES = 1 << 20
 _WORDS = ("started", "progressed", "checkpointed", "succeeded", "failed", "released")
 _OTHERS = ("claim", "renew", "rescue", "accept")
@@ -121,6 +121,7 @@ class PatientStore(PlanStore):
                 return False
 
         await_that(answers, "answer from the server")
+        self._tell(b"B\n")
 
 
 def _patient(name: str, *, word: bool) -> Callable[..., Any]:
