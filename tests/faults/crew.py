@@ -6,7 +6,6 @@ import os
 import random
 import select
 import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,7 +15,7 @@ from pathlib import Path
 from store_mutants import store_of
 from store_work import Said, Worker, claim_of, die_with_parent
 
-from store import LeaseLost
+from store import LeaseLost, PlanStore
 
 PATIENCE_SECONDS = 60.0
 
@@ -36,11 +35,21 @@ class Crew:
     This process itself keeps no connection while it forks: SQLite's locks do not survive a fork.
     """
 
-    def __init__(self, path: Path, *, size: int = 4, mutant: str = "", seed: int = 1) -> None:
-        self.path, self.mutant = path, mutant
+    def __init__(
+        self,
+        path: Path,
+        *,
+        size: int = 4,
+        mutant: str = "",
+        seed: int = 1,
+        opener: Callable[[], PlanStore] | None = None,
+        kind: type[Worker] = Worker,
+    ) -> None:
+        self._opener = opener or (lambda: store_of(path, mutant))
+        self._kind = kind
         self.told: list[str] = []
         self.problems: list[str] = []
-        self.repeated = self.born = 0
+        self.repeated = self.refused = self.born = 0
         self._chance = random.Random(seed)  # noqa: S311 - the same campaign for the same seed
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._reading, False)
@@ -59,8 +68,7 @@ class Crew:
         """The life of a worker; it ends by itself only by an error, which it tells."""
         die_with_parent()
         try:
-            store = store_of(self.path, self.mutant)
-            worker = Worker(store, name, self._tell, seed)
+            worker = self._kind(self._opener(), name, self._tell, seed)
             if said is not None:
                 with suppress(LeaseLost):
                     worker.succeed(said, claim_of(said))
@@ -83,17 +91,20 @@ class Crew:
                 break
             *lines, self._rest = (self._rest + block).split(b"\n")
             for line in lines:
-                self._take(line.decode())
+                self.take(line.decode())
             count += len(lines)
         return count
 
-    def _take(self, line: str) -> None:
+    def take(self, line: str) -> None:
+        """Take in one line."""
         if line[0] == "I":
             said = Said.of(line)
             owner = next((m for m in self.members if m.name == said.worker), None)
             # A successor repeats the word of its predecessor under the predecessor's name.
             if owner is not None:
                 owner.said = said
+        elif line[0] == "L":
+            self.refused += 1
         elif line[0] == "X":
             self.problems.append(f"a worker ended by itself: {line[2:]}")
         else:
@@ -143,18 +154,3 @@ class Crew:
         code = os.waitstatus_to_exitcode(os.waitpid(member.pid, 0)[1])
         if code != -signal.SIGKILL and not self.problems:
             self.problems.append(f"{member.name} ended by itself with {code}")
-
-
-def in_child(work: Callable[[], None]) -> None:
-    """Do something in a process of its own: this one keeps neither its imports nor its connections."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
-    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
-        raise RuntimeError("the child failed")

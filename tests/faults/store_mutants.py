@@ -117,13 +117,18 @@ _DATABASES: dict[str, type[SqliteDatabase]] = {
 _PATCHES = {"no fence": ("_require_held", _trusting), "renew without number": ("renew", _unnumbered)}
 
 
-def store_of(path: Path, mutant: str = "", *, clock: Callable[[], datetime] | None = None) -> PlanStore:
-    """The store over a file, or one with a planted fault; a patch is for the whole process."""
+def plant(mutant: str) -> None:
+    """Put a fault into the code of this process and of those forked from it, if the mutant is a patch."""
     if mutant in _PATCHES:
         name, planted = _PATCHES[mutant]
         getattr(leases, name)  # it must be there, or nothing is planted
         setattr(leases, name, planted)
-    database = _DATABASES.get(mutant, SqliteDatabase)
+
+
+def store_of(path: Path, mutant: str = "", *, clock: Callable[[], datetime] | None = None) -> PlanStore:
+    """The store over a file, or one with a planted fault; a patch is for the whole process."""
     if mutant and mutant not in _PATCHES and mutant not in _DATABASES:
         raise LookupError(mutant)
+    plant(mutant)
+    database = _DATABASES.get(mutant, SqliteDatabase)
     return PlanStore(database(f"sqlite:///{path}"), policy=POLICY, clock=clock)

@@ -84,7 +84,7 @@ class Worker:
             try:
                 self.fit(claim)
             except LeaseLost:
-                continue
+                self.tell(b"L\n")
         return bool(claims)
 
     def accept(self) -> None:
@@ -164,11 +164,13 @@ def is_gone(worker: str) -> bool:
     return False
 
 
-def drained_to_the_end(path: Path, problems: list[str]) -> tuple[int, int]:
+def drained_to_the_end(
+    path: Path, problems: list[str], opener: Callable[[], PlanStore] | None = None
+) -> tuple[int, int]:
     """Finish every fit that is left, with nobody in the way: how many were, and how many never ended."""
     finished = 0
     try:
-        with PlanStore(connect(f"sqlite:///{path}"), policy=POLICY) as store:
+        with opener() if opener else PlanStore(connect(f"sqlite:///{path}"), policy=POLICY) as store:
             finished = drain(store)
             problems += store.verify().problems
     except StoreError as error:
