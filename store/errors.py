@@ -118,3 +118,33 @@ class WriteRefused(StoreError):
         super().__init__(
             f"{self.url} refused a write: {self.cause}. Nothing was changed. Run: trainwright db verify"
         )
+
+
+class DatabaseDamaged(DatabaseUnsafe):
+    """The database cannot be read as one: its file was overwritten, torn or is no database at all."""
+
+    exit_code = 3
+
+    def __init__(self, *, url: str, cause: str) -> None:
+        self.cause = cause
+        super().__init__(
+            url=url,
+            sentence=f"its file is damaged ({cause})",
+            fix="Restore a backup: trainwright db restore FILE --force, which keeps the damaged file aside",
+        )
+
+
+class KeepingRefused(StoreError):
+    """A backup, restore, seal, archive, cut, export or import was refused; nothing was changed.
+
+    Attributes:
+        what: what is in the way, as a sentence.
+        where: the file or database it is about.
+        fix: what to do.
+        exit_code: of the command that asked for it.
+    """
+
+    def __init__(self, *, what: str, where: str, fix: str, exit_code: int = 3) -> None:
+        self.what, self.where, self.fix = what, without_password(where), fix
+        self.exit_code = exit_code
+        super().__init__(f"{self.what} ({self.where}). {self.fix}.")
