@@ -1,20 +1,22 @@
-"""The check of a database: order, versions, hash chain, guards, and projections against a fresh fold."""
+"""The check of a database: order, versions, hash chain, seals, guards, and tables against a fresh fold."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from store.chain import Place, start_of
 from store.database import Database, Row, Tx, is_memory
-from store.errors import DatabaseUnavailable
-from store.log import GENESIS, link_fits
+from store.errors import DatabaseUnavailable, DatabaseUnsafe
+from store.guards import guard_problems
+from store.log import link_fits
+from store.moments import iso_utc, moment_of
 from store.projections import MemoryRows, columns_of, row_of, select_all
 from store.rebuilding import fold_log
 from store.records import Info, Verification
+from store.seals import Seal, seals_of
 from store.state import STATE_TYPES
 
-GUARDS = ("event_gapless", "event_no_delete", "event_no_update")
-POSTGRES_GUARDS = (*GUARDS, "event_no_truncate")
 PROBLEMS_MAX = 100
 _WAL_RESET_FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))  # https://sqlite.org/wal.html, "the WAL-reset bug"
 
@@ -22,19 +24,21 @@ _WAL_RESET_FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))  # https://sqlite.org/wa
 class _Chain:
     """Follows the log row by row and keeps the problems it meets."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: Place) -> None:
         self.problems: list[str] = []
-        self._seq = 0
-        self._hash = GENESIS
+        self._start = start
+        self.seq = start.seq
+        self._hash = start.hash
         self._versions: dict[str, int] = {}
         self._broken = False
 
     def see(self, row: Row) -> None:
         """Check one row against all rows before it."""
-        seq, stream, version, link = int(row[0]), str(row[2]), int(row[3]), bytes(row[15])
-        if seq != self._seq + 1:
-            self._note(f"event {seq}: it follows event {self._seq}; the events between are missing")
-        expected = self._versions.get(stream, 0) + 1
+        seq, stream, version = int(row[0]), str(row[2]), int(row[3])
+        if seq != self.seq + 1:
+            self._note(f"event {seq}: it follows event {self.seq}; the events between are missing")
+        # behind a retired part a stream may go on at any version
+        expected = self._versions.get(stream, version - 1 if self._start.seq else 0) + 1
         if version != expected:
             self._note(f"event {seq}: stream {stream} goes on at version {version} where {expected} belongs")
         if not self._broken and not link_fits(self._hash, row):
@@ -42,7 +46,7 @@ class _Chain:
             self._note(
                 f"event {seq} ({row[4]} of {stream}): the hash does not fit: it or the row before was changed"
             )
-        self._seq, self._hash = seq, link
+        self.seq, self._hash = seq, bytes(row[15])
         self._versions[stream] = version
 
     def _note(self, problem: str) -> None:
@@ -50,16 +54,74 @@ class _Chain:
             self.problems.append(problem)
 
 
-def verify(database: Database) -> Verification:
-    """Return the verdict on one snapshot of the database; each problem names the first place it shows."""
-    chain = _Chain()
+class _Sealed:
+    """Holds the log against the seals of one place, and keeps the first that is broken."""
+
+    def __init__(self, seals: Sequence[Seal], start: Place, *, where: str) -> None:
+        self.problems: list[str] = []
+        self._where = where
+        self._start = start
+        self._open = {one.last_seq: one for one in seals}
+
+    def see(self, row: Row) -> None:
+        """Compare a row with the seal that ends at it, if one does."""
+        if row[0] in self._open:
+            self._compare(Place(seq=row[0], hash=bytes(row[15])))
+
+    def end(self, head: int) -> None:
+        """Compare what the walk did not meet: the retired part, and what is missing behind the head."""
+        if self._start.seq:
+            if self._start.seq not in self._open:
+                self.problems.append(
+                    f"event {self._start.seq + 1}: the log begins here, and no seal {self._where} ends "
+                    "before it: its oldest part was cut off by somebody else"
+                )
+            self._compare(self._start)
+        missing = [one for one in self._open.values() if one.last_seq > head]
+        if missing:
+            last = max(missing, key=lambda one: one.last_seq)
+            self.problems.append(
+                f"event {head + 1}: it and all up to {last.last_seq} are missing at the end: they were "
+                f"sealed {self._where} by {iso_utc(moment_of(last.sealed_at))}"
+            )
+
+    def _compare(self, place: Place) -> None:
+        seal = self._open.get(place.seq)
+        if seal is not None and seal.hash != place.hash and not self.problems:
+            self.problems.append(
+                f"event {seal.first_seq}: from it to {seal.last_seq} the history was rewritten: the hash "
+                f"sealed {self._where} at {iso_utc(moment_of(seal.sealed_at))} is another"
+            )
+
+
+def verify(database: Database, *, outside: Sequence[Seal] = ()) -> Verification:
+    """Return the verdict on one snapshot of the database; each problem names the first place it shows.
+
+    `outside` are the seals of the file beside the results, read before: they find what was changed by
+    somebody who computed the chain anew, and what was cut off at the end.
+    """
+    problems: list[str] = []
     try:
         with database.snapshot() as tx:
-            problems = [*_integrity_problems(tx), *_guard_problems(tx)]
-            rows, events = fold_log(tx, witness=chain.see)
-            problems += [*chain.problems, *_projection_problems(tx, rows)]
-    except DatabaseUnavailable as error:
-        return Verification(ok=False, events=0, problems=(*chain.problems, str(error)))
+            problems += [*_integrity_problems(tx), *guard_problems(tx)]
+            start = start_of(tx)
+            chain = _Chain(start)
+            inside = _Sealed(seals_of(tx), start, where="in the database")
+            beside = _Sealed(outside, start, where="outside the database")
+
+            def witness(row: Row) -> None:
+                chain.see(row)
+                inside.see(row)
+                beside.see(row)
+
+            rows, events = fold_log(tx, witness=witness)
+            inside.end(chain.seq)
+            if outside:
+                beside.end(chain.seq)
+            problems += [*chain.problems, *inside.problems, *beside.problems]
+            problems += _projection_problems(tx, rows)
+    except (DatabaseUnavailable, DatabaseUnsafe) as error:
+        return Verification(ok=False, events=0, problems=(*problems, str(error)))
     return Verification(ok=not problems, events=events, problems=tuple(problems[:PROBLEMS_MAX]))
 
 
@@ -90,23 +152,6 @@ def _integrity_problems(tx: Tx) -> Iterator[str]:
         for (text,) in tx.query("PRAGMA integrity_check"):
             if text != "ok":
                 yield f"the file is damaged: {text}"
-
-
-def _guard_problems(tx: Tx) -> Iterator[str]:
-    """Yield a problem for each trigger on the log that is missing or switched off."""
-    if tx.engine == "sqlite":
-        sql = (
-            "SELECT name FROM sqlite_master "
-            "WHERE type = 'trigger' AND tbl_name = 'event' AND sql LIKE '%RAISE(ABORT%'"
-        )
-        wanted: tuple[str, ...] = GUARDS
-    else:
-        sql = "SELECT tgname FROM pg_trigger WHERE tgrelid = 'event'::regclass AND tgenabled = 'A'"
-        wanted = POSTGRES_GUARDS
-    present = {str(row[0]) for row in tx.query(sql)}
-    for name in wanted:
-        if name not in present:
-            yield f"the guard {name} of the table event is missing or off: the log could have been changed"
 
 
 def _projection_problems(tx: Tx, rows: MemoryRows) -> Iterator[str]:

@@ -12,9 +12,9 @@ from store import ConcurrentAppend, EventIdReused, PlanStore, WriteRefused, new_
 from store import log as event_log
 from store.database import Database, connect, sqlite_path
 from store.events import FitRetried, LeakFound, PlanningStarted, RouteChosen, UnknownEvent
+from store.guards import POSTGRES_GUARDS
 from store.log import Draft
 from store.memory_database import MemoryDatabase
-from store.verification import POSTGRES_GUARDS
 
 COPIED = "kind, 1, 1, 'm', NULL, NULL, NULL, NULL, NULL, NULL, data, hash FROM event"
 ROUTE = RouteChosen(target="y", symbol=None, route="ROUTE_BOTH", reason="IC 0.04 > 0.02")
