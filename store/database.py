@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from store.errors import DatabaseUnsafe
+from store.waking import Waker
 
 Row = tuple[Any, ...]
 Statement = tuple[str, Sequence[Any]]
@@ -58,6 +59,9 @@ class Tx(Protocol):
     def update(self, table: str, key: Sequence[str], columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Set columns of the rows found by a key; each row has the columns, then the key."""
 
+    def wake(self) -> None:
+        """Wake hosts that wait without asking, with the commit; nothing where they notice by themselves."""
+
 
 class Database(Protocol):
     """A place for transactions; each thread has its own connection."""
@@ -75,6 +79,9 @@ class Database(Protocol):
 
     def snapshot(self) -> AbstractContextManager[Tx]:
         """Open a read transaction: one unchanging state."""
+
+    def waker(self, worker: str) -> Waker:
+        """Return what tells a worker's host that something was recorded; for one thread."""
 
     def close(self) -> None:
         """Close this thread's connection."""

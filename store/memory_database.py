@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 from store.errors import DatabaseUnavailable
 from store.schema import upgrade
 from store.sqlite_database import SqliteTx
+from store.waking import HeadWaker, Waker
 
 SCHEME = "memory:"
 
@@ -63,6 +64,10 @@ class MemoryDatabase:
     def close(self) -> None:
         """Keep what is there: it goes with the last database object of its name."""
 
+    def waker(self, worker: str) -> Waker:  # noqa: ARG002 - there is only this process
+        """Return what asks for the head again and again."""
+        return HeadWaker(self._head_seq)
+
     def serialize(self) -> bytes:
         """Return all of it as the bytes of a SQLite file; raises DatabaseUnavailable inside a transaction."""
         with self.memory.lock:
@@ -95,6 +100,10 @@ class MemoryDatabase:
             finally:
                 if self._readonly:
                     connection.execute("PRAGMA query_only = OFF")
+
+    def _head_seq(self) -> int:
+        with self.snapshot() as tx:
+            return int(tx.query("SELECT COALESCE(MAX(seq), 0) FROM event")[0][0])
 
     def _require_idle(self) -> None:
         if self.memory.connection.in_transaction:

@@ -36,6 +36,7 @@ from store.revision import require_schema
 from store.schema import upgrade
 from store.turn import Turn
 from store.verification import database_info, verify
+from store.waking import Waker
 
 __all__ = ["PlanStore", "RetryPolicy", "Room", "open_store"]
 
@@ -86,6 +87,7 @@ class PlanStore:
     def accept(self, plan: Plan, *, source: str, name: str, planning_id: str | None = None) -> Accepted:
         """Record a plan with its jobs and fits; the same plan again is a receipt with `new` False."""
         with self._turn() as turn:
+            turn.tx.wake()
             return acceptance.accept(turn, plan, source=source, name=name, correlation=planning_id)
 
     def reject(self, rejected: PlanRejected, *, name: str) -> int:
@@ -186,6 +188,7 @@ class PlanStore:
     def retry(self, fit_id: str, *, reason: str = "", actor: str = "user") -> int:
         """Make a failed, unavailable or cancelled fit ready again. Raises NotFound, WrongState."""
         with self._turn() as turn:
+            turn.tx.wake()
             return interventions.retry(turn, fit_id, reason=reason, actor=actor)
 
     def hold(self, fit_id: str, *, reason: str = "", actor: str = "user") -> int:
@@ -284,6 +287,10 @@ class PlanStore:
     def head_seq(self) -> int:
         """Return the seq of the last event, 0 for none: the cheap question whether anything happened."""
         return self.reading.head_seq()
+
+    def waker(self, worker: str) -> Waker:
+        """Return what tells the host of a worker that something was recorded; for one thread, to be closed."""
+        return self._database.waker(worker)
 
     def rebuild(self) -> int:
         """Drop all projections and fold them anew from the log; returns the events read."""

@@ -21,6 +21,7 @@ from store.addresses import without_password
 from store.database import Row, Statement, update_sql
 from store.errors import DatabaseUnavailable, DatabaseUnsafe, WriteRefused
 from store.postgres_connection import opened
+from store.postgres_waker import CHANNEL, PostgresWaker
 
 LOG_LOCK = 0x7472_6169_6E77  # "trainw"
 NOW = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)"
@@ -111,6 +112,10 @@ class PostgresTx:
         given = f"json_populate_recordset(NULL::{table}, ?) AS v"
         self.later(f"UPDATE {table} AS t SET {changes} FROM {given} WHERE {same}", (values,))
 
+    def wake(self) -> None:
+        """Notify the hosts that listen, with the commit."""
+        self.later(f"NOTIFY {CHANNEL}")
+
     def now(self) -> int:
         """Return the clock in microseconds since the epoch, UTC; it moves inside a transaction."""
         return int(self.query(f"SELECT {NOW}")[0][0])
@@ -179,6 +184,10 @@ class PostgresDatabase:
         """Open a read transaction over one unchanging state; raises DatabaseUnavailable."""
         with self._begun(("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())) as tx:
             yield tx
+
+    def waker(self, worker: str) -> PostgresWaker:
+        """Return what listens for a worker on a connection of its own."""
+        return PostgresWaker(self._address, worker)
 
     def close(self) -> None:
         """Close this thread's connection."""

@@ -13,12 +13,14 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from store.database import Row, Statement, insert_sql, sqlite_path, update_sql
 from store.errors import DatabaseUnavailable, DatabaseUnsafe, WriteRefused
+from store.waking import Waker
 
 BUSY_SECONDS = 30.0
 NETWORK_FILE_SYSTEMS = frozenset(
@@ -91,6 +93,9 @@ class SqliteTx:
         """Set columns of the rows found by a key; raises WriteRefused, DatabaseUnavailable."""
         self.execute_many(update_sql(table, tuple(key), tuple(columns)), rows)
 
+    def wake(self) -> None:
+        """Nothing: every commit is noticed."""
+
 
 class SqliteDatabase:
     """A SQLite file; readonly opens it without the right to write."""
@@ -114,6 +119,11 @@ class SqliteDatabase:
         """Open a read transaction; raises DatabaseUnavailable."""
         with self._begun("BEGIN") as tx:
             yield tx
+
+    def waker(self, worker: str) -> Waker:  # noqa: ARG002 - the kernel knows the processes of this host
+        """Return what notices every commit; only hosts load it."""
+        home = import_module("store.sqlite_waker")
+        return _typed(home.SqliteWaker(self.path))
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -164,6 +174,11 @@ class SqliteDatabase:
                 fix="Move the file to a local disk file system",
             )
         return connection
+
+
+def _typed(waker: Waker) -> Waker:
+    """Return the waker under the type of its face."""
+    return waker
 
 
 def _begin(connection: sqlite3.Connection, begin: str) -> None:
