@@ -5,14 +5,15 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 DEMO   ?= demo
 
-.PHONY: demo test check format bench bench-store bench-peers bench-panel torture clean help
+.PHONY: demo test check format bench bench-store bench-peers bench-panel faults torture clean help
 
 help:
 	@echo "make demo    real bars, the whole job: rank, probe, select, route, plan, train ($(DEMO)/)"
 	@echo "make test    the whole test suite"
 	@echo "make check   format, lint, types, import contracts, budgets"
 	@echo "make bench   ratios against the raw libraries, measured in one run (make bench-store QUICK=1: a first look)"
-	@echo "make torture the fault campaigns at full length"
+	@echo "make faults  the fault campaigns and the search of the protocol, with a table of what they counted"
+	@echo "make torture the same at full length"
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -56,8 +57,11 @@ bench-peers: $(STAMP)
 bench-panel: $(STAMP)
 	@$(BIN)/python -m benchmarks.panel
 
+faults: $(STAMP)
+	@$(BIN)/python tests/torture.py --short
+
 torture: $(STAMP)
-	@TRAINWRIGHT_TORTURE=1 $(BIN)/python -m pytest tests/faults tests/simulation tests/contract
+	@$(BIN)/python tests/torture.py
 
 clean:
 	rm -rf $(VENV) .venv-peers $(DEMO) .mypy_cache .ruff_cache .pytest_cache

@@ -21,6 +21,7 @@ from postgres_servers import as_another_user, call, postgres_tools
 from store.schema import upgrade
 
 _NUMBERS = count(1)
+_OWN_REPORT = pytest.StashKey[bool]()
 _FAST = "-c fsync=off -c full_page_writes=off -c max_connections=60 -c listen_addresses="
 
 
@@ -31,14 +32,15 @@ def pytest_configure(config: pytest.Config) -> None:
         descriptor, name = tempfile.mkstemp(prefix="tw-faults-", suffix=".jsonl")
         os.close(descriptor)
         os.environ[reporting.FILE_VARIABLE] = name
+        config.stash[_OWN_REPORT] = True
         config.add_cleanup(lambda: Path(name).unlink(missing_ok=True))
         config.add_cleanup(lambda: os.environ.pop(reporting.FILE_VARIABLE, None))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what the fault campaigns of this run counted, if any ran."""
+    """Show what the fault campaigns of this run counted, if any ran and nobody else shows it."""
     lines = reporting.read_reports(Path(os.environ[reporting.FILE_VARIABLE]))
-    if lines:
+    if lines and terminalreporter.config.stash.get(_OWN_REPORT, False):
         terminalreporter.section("faults")
         terminalreporter.write_line(reporting.table(lines))
 

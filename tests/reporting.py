@@ -1,14 +1,13 @@
 """What the fault campaigns counted: one line per campaign in a file, one table at the end of a run.
 
-``report`` appends to the file named by TRAINWRIGHT_FAULTS_REPORT and does nothing when there is none.
-``python tests/reporting.py FILE`` prints the table of such a file and exits with 1 when anything was lost.
+``report`` appends to the file named by TRAINWRIGHT_FAULTS_REPORT and does nothing when there is none. A test
+run makes such a file and shows the table when it ends; ``make faults`` and ``make torture`` do so themselves.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -137,19 +136,3 @@ def _cells(name: str, counts: Mapping[str, float]) -> list[str]:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}"
-
-
-def main() -> int:
-    """Print the table of the file named on the command line; returns 1 for a failure, 2 for no report."""
-    lines = read_reports(Path(sys.argv[1]))
-    print(table(lines))
-    if not lines:
-        return 2
-    bad = failures(lines)
-    for sentence in bad:
-        print(f"FAILED  {sentence}")
-    return 1 if bad else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -34,6 +34,11 @@ def run(script: str, path: Path, *, wrapped: tuple[str, ...] = (), **options: An
     return counts
 
 
+def search_path() -> str:
+    """Where programs are, also those for root."""
+    return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+
+
 def must_be_sound(name: str, counts: dict[str, Any]) -> None:
     """Report a campaign, and fail unless it found nothing: nothing lost, double or stale, and a sound log."""
     report(name, **counts)

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from campaigns import main
+from campaigns import main, search_path
 from crew import Crew
 from remembering_disk import RememberingDisk
 from reporting import Progress
@@ -44,7 +44,8 @@ def private_mounts() -> None:
 
 def call(*words: str) -> None:
     """Run a command; raises CalledProcessError."""
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    environment = {**os.environ, "PATH": search_path()}
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, env=environment)
 
 
 @contextmanager

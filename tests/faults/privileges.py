@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
+from campaigns import search_path
 
 _CAP_SYS_ADMIN = 21
 
@@ -21,11 +21,6 @@ def absent(*needs: str) -> str | None:
         if not (Path(need).exists() if need.startswith("/") else shutil.which(need, path=search_path())):
             return f"{need} is not here"
     return None
-
-
-def search_path() -> str:
-    """Where programs are, also those for root."""
-    return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
 
 def missing(*needs: str) -> pytest.MarkDecorator:
