@@ -25,6 +25,8 @@ from benchmarks.store.options import Options, options_of
 from benchmarks.store.questions import question_figures
 from benchmarks.store.queues import queue_figures
 from benchmarks.store.replay import replay_figures
+from benchmarks.store.waiting import waiting_figures
+from benchmarks.store.waking import waking_figures
 from store.errors import StoreError
 
 Section = Callable[[Options, Cluster], Iterator[Figure]]
@@ -36,6 +38,8 @@ SECTIONS: dict[str, Section] = {
     "history": history_figures,
     "replay": replay_figures,
     "questions": question_figures,
+    "waiting": waiting_figures,
+    "waking": waking_figures,
 }
 # What a part may fail with; its row says so, and the other parts are measured all the same.
 FAILURES = (
