@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import psutil
 
@@ -45,6 +45,7 @@ class HostProcess:
         command = [sys.executable, "-m", "benchmarks.store.hosting", url, str(folder), mode]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self._unread = b""
+        self._works = False
         self.children: dict[str, int] = {}  # pid of the last child of each fit
 
     def __enter__(self) -> Self:
@@ -63,14 +64,15 @@ class HostProcess:
     def await_work(self) -> Self:
         """Wait until the host works; raises TimeoutError, EOFError when it ended."""
         deadline = time.monotonic() + ANSWER_SECONDS_MAX
-        while "works" not in self._said(deadline - time.monotonic()):
-            pass
+        while not self._works:
+            if not self._heard(deadline - time.monotonic()):
+                raise TimeoutError("a host of the benchmark does not answer")
         return self
 
     def hear(self) -> None:
-        """Take note of the children it has started meanwhile."""
-        while select.select([self._process.stdout], [], [], 0)[0]:
-            self._said(0.0)
+        """Take note of the children it has started meanwhile; raises EOFError when it ended."""
+        while self._heard(0.0):
+            pass
 
     def kill(self) -> None:
         """End it now, without a last word."""
@@ -84,23 +86,27 @@ class HostProcess:
 
     def wakes(self) -> int:
         """Return how often it went to sleep so far, all its threads together."""
-        switches = psutil.Process(self.pid).num_ctx_switches()
-        return int(switches.voluntary)
+        texts = [path.read_text() for path in Path(f"/proc/{self.pid}/task").glob("*/status")]
+        name = "voluntary_ctxt_switches:"
+        return sum(
+            int(line.split()[1]) for text in texts for line in text.splitlines() if line.startswith(name)
+        )
 
-    def _said(self, seconds: float) -> dict[str, Any]:
-        while b"\n" not in self._unread:
-            ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, seconds))
-            if not ready or self._process.stdout is None:
-                raise TimeoutError("a host of the benchmark does not answer")
-            piece = os.read(self._process.stdout.fileno(), 65536)
-            if not piece:
-                raise EOFError("a host of the benchmark ended by itself")
-            self._unread += piece
-        line, _, self._unread = self._unread.partition(b"\n")
-        said: dict[str, Any] = json.loads(line)
-        if "child" in said:
-            self.children[said["fit"]] = said["child"]
-        return said
+    def _heard(self, seconds: float) -> bool:
+        """Wait for words for so many seconds at most and take note of them; whether there were any."""
+        pipe = self._process.stdout
+        if pipe is None or not select.select([pipe], [], [], max(0.0, seconds))[0]:
+            return False
+        piece = os.read(pipe.fileno(), 65536)
+        if not piece:
+            raise EOFError("a host of the benchmark ended by itself")
+        *lines, self._unread = (self._unread + piece).split(b"\n")
+        for line in lines:
+            said = json.loads(line)
+            self._works = self._works or "works" in said
+            if "child" in said:
+                self.children[said["fit"]] = said["child"]
+        return True
 
 
 def resting_child(spec: FitSpec, places: FitPlaces) -> FitProcess:
