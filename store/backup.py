@@ -12,6 +12,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +25,7 @@ from store.durable import appearing
 from store.errors import DatabaseUnavailable, KeepingRefused
 from store.records import Verification
 from store.revision import require_schema
-from store.seals import read_seals
+from store.seals import Seal, read_seals, seals_path
 from store.transfer import check_transfer, write_log
 from store.verification import verify
 
@@ -49,8 +50,8 @@ class Backup:
 
 def backup_path(url: str, results_dir: Path, at: datetime) -> Path:
     """Return where a backup goes when nobody says: ``backups/<database>-<UTC time>`` beside the results."""
-    name, suffix = (sqlite_path(url).stem, ".db") if is_sqlite(url) else ("trainwright", ".jsonl.gz")
-    return results_dir / "backups" / f"{name}-{at:%Y%m%dT%H%M%SZ}{suffix}"
+    suffix = ".db" if is_sqlite(url) else ".jsonl.gz"
+    return results_dir / "backups" / f"{seals_path(url, results_dir).stem}-{at:%Y%m%dT%H%M%SZ}{suffix}"
 
 
 def back_up(url: str, path: Path, *, seals: Path | None = None) -> Backup:
@@ -59,12 +60,13 @@ def back_up(url: str, path: Path, *, seals: Path | None = None) -> Backup:
     With `seals` the copy is held against that file too. Raises KeepingRefused (the file is there, the disk
     refuses, the copy does not verify), DatabaseUnavailable, LogDamaged.
     """
+    sealed = read_seals(seals) if seals is not None else ()  # before the copy, which may only know more
     database = connect(url, readonly=True)
     try:
         require_schema(database)
         if is_sqlite(url):
-            return _sqlite_backup(sqlite_path(url), path, seals=seals)
-        return _transfer_backup(database, path)
+            return _sqlite_backup(sqlite_path(url), path, sealed)
+        return _transfer_backup(database, path, sealed)
     finally:
         database.close()
 
@@ -101,8 +103,7 @@ def head_and_count(database: Database) -> tuple[Place, int]:
         return head_of(tx), int(tx.query("SELECT COUNT(*) FROM event")[0][0])
 
 
-def _sqlite_backup(source: Path, path: Path, *, seals: Path | None) -> Backup:
-    sealed = read_seals(seals) if seals is not None else ()  # before the copy, which may only know more
+def _sqlite_backup(source: Path, path: Path, sealed: Sequence[Seal]) -> Backup:
     with appearing(path) as partial:
         began = time.monotonic()
         copy_sqlite(source, partial)
@@ -125,12 +126,12 @@ def _sqlite_backup(source: Path, path: Path, *, seals: Path | None) -> Backup:
         )
 
 
-def _transfer_backup(database: Database, path: Path) -> Backup:
+def _transfer_backup(database: Database, path: Path, sealed: Sequence[Seal]) -> Backup:
     with appearing(path) as partial:
         began = time.monotonic()
         write_log(database, partial, compressed=True)
         copied = time.monotonic()
-        found = check_transfer(partial)
+        found = check_transfer(partial, outside=sealed)
         return Backup(
             path=path,
             events=found.events,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from store.chain import Place, followed, head_of, rows_between, start_of
-from store.database import Database, Tx, connect, is_sqlite, sqlite_path
+from store.database import Database, Row, Tx, connect, is_sqlite, sqlite_path
 from store.durable import sync_directory
 from store.errors import KeepingRefused, LogDamaged
 from store.moments import iso_utc, microseconds_of, moment_of, parsed_utc
@@ -45,6 +45,46 @@ class Seal:
             "sealed_at": iso_utc(moment_of(self.sealed_at)),
         }
         return json.dumps(record) + "\n"
+
+
+class SealCheck:
+    """Holds the log against the seals of one place, and keeps the first that is broken."""
+
+    def __init__(self, seals: Sequence[Seal], start: Place, *, where: str) -> None:
+        self.problems: list[str] = []
+        self._where = where
+        self._start = start
+        self._open = {one.last_seq: one for one in seals}
+
+    def see(self, row: Row) -> None:
+        """Compare a row with the seal that ends at it, if one does."""
+        if row[0] in self._open:
+            self._compare(Place(seq=row[0], hash=bytes(row[15])))
+
+    def end(self, head: int) -> None:
+        """Compare what the walk did not meet: the retired part, and what is missing behind the head."""
+        if self._start.seq:
+            if self._start.seq not in self._open:
+                self.problems.append(
+                    f"event {self._start.seq + 1}: the log begins here, and no seal {self._where} ends "
+                    "before it: its oldest part was cut off by somebody else"
+                )
+            self._compare(self._start)
+        missing = [one for one in self._open.values() if one.last_seq > head]
+        if missing:
+            last = max(missing, key=lambda one: one.last_seq)
+            self.problems.append(
+                f"event {head + 1}: it and all up to {last.last_seq} are missing at the end: they were "
+                f"sealed {self._where} by {iso_utc(moment_of(last.sealed_at))}"
+            )
+
+    def _compare(self, place: Place) -> None:
+        seal = self._open.get(place.seq)
+        if seal is not None and seal.hash != place.hash and not self.problems:
+            self.problems.append(
+                f"event {seal.first_seq}: from it to {seal.last_seq} the history was rewritten: the hash "
+                f"sealed {self._where} at {iso_utc(moment_of(seal.sealed_at))} is another"
+            )
 
 
 def seals_path(url: str, results_dir: Path) -> Path:

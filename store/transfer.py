@@ -29,7 +29,7 @@ from store.errors import KeepingRefused, LogDamaged
 from store.guards import lifted
 from store.layout import COLUMNS
 from store.moments import iso_utc, moment_of
-from store.seals import Seal, seals_of
+from store.seals import Seal, SealCheck, seals_of
 
 FORMAT, VERSION = "trainwright-log", 1
 CHUNK_ROWS = 5_000  # held in memory at a time
@@ -121,12 +121,21 @@ def import_log(database: Database, path: Path) -> Transferred:
     return _transferred(path, header)
 
 
-def check_transfer(path: Path) -> Transferred:
-    """Read a whole transfer file back and follow its chain; raises KeepingRefused, LogDamaged."""
+def check_transfer(path: Path, *, outside: Sequence[Seal] = ()) -> Transferred:
+    """Read a whole transfer file back, follow its chain, and hold it against seals.
+
+    Raises KeepingRefused, LogDamaged.
+    """
     with _reading(path) as lines:
         header = _header(next(lines, b""), path)
-        for _ in _followed_chunks(lines, header, path):
-            pass
+        beside = SealCheck(outside, header.start, where="outside the database")
+        for chunk in _followed_chunks(lines, header, path):
+            for row in chunk:
+                beside.see(row)
+        if outside:
+            beside.end(header.head.seq)
+        for problem in beside.problems:
+            raise KeepingRefused(what=problem, where=str(path), fix="See all: trainwright db verify")
         for _ in _seals(lines, header, path):
             pass
     return _transferred(path, header)

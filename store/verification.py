@@ -10,11 +10,10 @@ from store.database import Database, Row, Tx, is_memory
 from store.errors import DatabaseUnavailable, DatabaseUnsafe
 from store.guards import guard_problems
 from store.log import link_fits
-from store.moments import iso_utc, moment_of
 from store.projections import MemoryRows, columns_of, row_of, select_all
 from store.rebuilding import fold_log
 from store.records import Info, Verification
-from store.seals import Seal, seals_of
+from store.seals import Seal, SealCheck, seals_of
 from store.state import STATE_TYPES
 
 PROBLEMS_MAX = 100
@@ -54,46 +53,6 @@ class _Chain:
             self.problems.append(problem)
 
 
-class _Sealed:
-    """Holds the log against the seals of one place, and keeps the first that is broken."""
-
-    def __init__(self, seals: Sequence[Seal], start: Place, *, where: str) -> None:
-        self.problems: list[str] = []
-        self._where = where
-        self._start = start
-        self._open = {one.last_seq: one for one in seals}
-
-    def see(self, row: Row) -> None:
-        """Compare a row with the seal that ends at it, if one does."""
-        if row[0] in self._open:
-            self._compare(Place(seq=row[0], hash=bytes(row[15])))
-
-    def end(self, head: int) -> None:
-        """Compare what the walk did not meet: the retired part, and what is missing behind the head."""
-        if self._start.seq:
-            if self._start.seq not in self._open:
-                self.problems.append(
-                    f"event {self._start.seq + 1}: the log begins here, and no seal {self._where} ends "
-                    "before it: its oldest part was cut off by somebody else"
-                )
-            self._compare(self._start)
-        missing = [one for one in self._open.values() if one.last_seq > head]
-        if missing:
-            last = max(missing, key=lambda one: one.last_seq)
-            self.problems.append(
-                f"event {head + 1}: it and all up to {last.last_seq} are missing at the end: they were "
-                f"sealed {self._where} by {iso_utc(moment_of(last.sealed_at))}"
-            )
-
-    def _compare(self, place: Place) -> None:
-        seal = self._open.get(place.seq)
-        if seal is not None and seal.hash != place.hash and not self.problems:
-            self.problems.append(
-                f"event {seal.first_seq}: from it to {seal.last_seq} the history was rewritten: the hash "
-                f"sealed {self._where} at {iso_utc(moment_of(seal.sealed_at))} is another"
-            )
-
-
 def verify(database: Database, *, outside: Sequence[Seal] = ()) -> Verification:
     """Return the verdict on one snapshot of the database; each problem names the first place it shows.
 
@@ -106,8 +65,8 @@ def verify(database: Database, *, outside: Sequence[Seal] = ()) -> Verification:
             problems += [*_integrity_problems(tx), *guard_problems(tx)]
             start = start_of(tx)
             chain = _Chain(start)
-            inside = _Sealed(seals_of(tx), start, where="in the database")
-            beside = _Sealed(outside, start, where="outside the database")
+            inside = SealCheck(seals_of(tx), start, where="in the database")
+            beside = SealCheck(outside, start, where="outside the database")
 
             def witness(row: Row) -> None:
                 chain.see(row)
