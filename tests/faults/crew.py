@@ -9,8 +9,9 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 
 from store_mutants import store_of
 from store_work import Said, Worker, claim_of, die_with_parent
@@ -22,11 +23,10 @@ PATIENCE_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Member:
-    """A running worker and the lines it has told so far that matter to its successor."""
+    """A running process and the words that its workers announced and nobody answered, by their names."""
 
-    name: str
     pid: int
-    said: Said | None = None
+    said: dict[str, Said] = field(default_factory=dict)
 
 
 class Crew:
@@ -40,6 +40,7 @@ class Crew:
         path: Path,
         *,
         size: int = 4,
+        threads: int = 1,
         mutant: str = "",
         seed: int = 1,
         opener: Callable[[], PlanStore] | None = None,
@@ -47,6 +48,7 @@ class Crew:
     ) -> None:
         self._opener = opener or (lambda: store_of(path, mutant))
         self._kind = kind
+        self._threads = threads
         self.told: list[str] = []
         self.problems: list[str] = []
         self.repeated = self.refused = self.born = 0
@@ -54,24 +56,29 @@ class Crew:
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._reading, False)
         self._rest = b""
-        self.members = [self._fork(None) for _ in range(size)]
+        self.members = [self._fork({}) for _ in range(size)]
 
-    def _fork(self, said: Said | None) -> Member:
+    def _fork(self, said: dict[str, Said]) -> Member:
         self.born += 1
         number, seed = self.born, self._chance.randrange(2**40)
         pid = os.fork()
         if pid == 0:
-            self._live(f"w-{number}-{os.getpid()}", said, seed)
-        return Member(name=f"w-{number}-{pid}", pid=pid)
+            die_with_parent()
+            store = self._opener()
+            for place in range(1, self._threads):
+                Thread(
+                    target=self._live, args=(store, f"w-{number}.{place}-{os.getpid()}", {}, seed + place)
+                ).start()
+            self._live(store, f"w-{number}-{os.getpid()}", said, seed)
+        return Member(pid=pid)
 
-    def _live(self, name: str, said: Said | None, seed: int) -> None:
+    def _live(self, store: PlanStore, name: str, said: dict[str, Said], seed: int) -> None:
         """The life of a worker; it ends by itself only by an error, which it tells."""
-        die_with_parent()
         try:
-            worker = self._kind(self._opener(), name, self._tell, seed)
-            if said is not None:
+            worker = self._kind(store, name, self._tell, seed)
+            for word in said.values():
                 with suppress(LeaseLost):
-                    worker.succeed(said, claim_of(said))
+                    worker.succeed(word, claim_of(word))
             worker.work()
         except BaseException as error:  # noqa: BLE001 - a forked child must not run its parent's code
             self._tell(f"X {name} {type(error).__name__}: {error}\n".encode()[:2000])
@@ -99,10 +106,10 @@ class Crew:
         """Take in one line."""
         if line[0] == "I":
             said = Said.of(line)
-            owner = next((m for m in self.members if m.name == said.worker), None)
-            # A successor repeats the word of its predecessor under the predecessor's name.
-            if owner is not None:
-                owner.said = said
+            # A successor repeats a word under the name of its predecessor, which no member has any more.
+            for member in self.members:
+                if said.worker.endswith(f"-{member.pid}"):
+                    member.said[said.worker] = said
         elif line[0] == "L":
             self.refused += 1
         elif line[0] == "X":
@@ -110,9 +117,8 @@ class Crew:
         else:
             self.told.append(line)
             words = line.split()
-            for member in self.members:
-                if member.said and words[2] == "FitSucceeded" and words[3] == member.said.fit:
-                    member.said = None
+            for member in self.members if words[2] == "FitSucceeded" else ():
+                member.said = {name: said for name, said in member.said.items() if said.fit != words[3]}
 
     def await_lines(self, wanted: int) -> None:
         """Wait until so many more lines were told, or a worker ended by itself."""
@@ -129,7 +135,7 @@ class Crew:
         self._end(victim)
         self.hear()
         self.members.remove(victim)
-        self.repeated += victim.said is not None
+        self.repeated += len(victim.said)
         self.members.append(self._fork(victim.said))
 
     def kill_all(self) -> None:
@@ -153,4 +159,4 @@ class Crew:
         os.kill(member.pid, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(member.pid, 0)[1])
         if code != -signal.SIGKILL and not self.problems:
-            self.problems.append(f"{member.name} ended by itself with {code}")
+            self.problems.append(f"process {member.pid} ended by itself with {code}")

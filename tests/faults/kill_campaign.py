@@ -1,4 +1,4 @@
-"""Random ``kill -9``: of four workers at any moment of their work, thousands of times, then an audit."""
+"""Random ``kill -9`` of four processes with two workers each, at any moment, then an audit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def kills(path: Path, *, faults: int, seed: int = 1, mutant: str = "") -> dict[s
     """Kill `faults` workers over a migrated file; returns the counts."""
     progress = Progress("random kill -9", faults)
     chance = random.Random(seed)  # noqa: S311 - the same campaign for the same seed
-    crew, done = Crew(path, mutant=mutant, seed=seed), 0
+    crew, done = Crew(path, mutant=mutant, seed=seed, threads=2), 0
     try:
         while done < faults and not crew.problems:
             crew.await_lines(chance.randrange(6))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,26 @@ def claimed(store: PlanStore, clock: Clock) -> dict[str, Any]:
     claim = store.claim(WORKER, stage="cpu", lease_seconds=LEASE_SECONDS)[0]
     store.started(claim, _started(claim))
     return {"claim": claim}
+
+
+def claimed_all(store: PlanStore, clock: Clock) -> dict[str, Any]:
+    """All fits of the CPU stage were claimed."""
+    accepted(store, clock)
+    return {"claims": store.claim(WORKER, stage="cpu", limit=9, lease_seconds=LEASE_SECONDS)}
+
+
+def held(store: PlanStore, clock: Clock) -> dict[str, Any]:
+    """A fit is held back."""
+    context = claimed(store, clock)
+    store.hold(context["claim"].fit_id, reason="no")
+    return context
+
+
+def paused(store: PlanStore, clock: Clock) -> dict[str, Any]:
+    """A plan is paused."""
+    context = accepted(store, clock)
+    store.pause(plan=PLAN.id, reason="no")
+    return context
 
 
 def nearly_done(store: PlanStore, clock: Clock) -> dict[str, Any]:
@@ -130,6 +150,15 @@ def _rescued(store: PlanStore, context: dict[str, Any]) -> None:
 
 def _rebuilt(store: PlanStore, context: dict[str, Any]) -> None:
     store.rebuild()
+
+
+def _all_told(claims: Sequence[Claim], answers: Sequence[object]) -> bytes:
+    """The lines of a batch."""
+    return b"".join(
+        told_event(seq, "FitSucceeded", claim.fit_id)
+        for claim, seq in zip(claims, answers, strict=True)
+        if isinstance(seq, int)
+    )
 
 
 def _none(_: object) -> None:
@@ -205,6 +234,27 @@ OPERATIONS = (
     Operation(
         name="record", before=lambda s, c: {}, kind="PlanningStarted", repeats=True,
         call=lambda s, x: s.record("n_1", _PLANNINGS, event_ids=_IDS)[0],
+    ),
+    Operation(
+        name="succeeded together", before=claimed_all,
+        call=lambda s, x: _all_told(x["claims"], s.succeeded_many([
+            (claim, succeeded_word(WORKER, claim.fence)) for claim in x["claims"]
+        ])),
+    ),
+    Operation(
+        name="hold", before=claimed, kind="FitHeld", call=lambda s, x: s.hold(x["claim"].fit_id, reason="no"),
+    ),
+    Operation(
+        name="lift a hold", before=held, kind="FitHoldLifted",
+        call=lambda s, x: s.lift_hold(x["claim"].fit_id),
+    ),
+    Operation(
+        name="pause", before=lambda s, c: accepted(s, c) | {"subject": PLAN.id}, kind="WorkPaused",
+        call=lambda s, x: s.pause(plan=PLAN.id, reason="no"),
+    ),
+    Operation(
+        name="resume", before=lambda s, c: paused(s, c) | {"subject": PLAN.id}, kind="WorkResumed",
+        call=lambda s, x: s.resume(plan=PLAN.id),
     ),
     Operation(name="rebuild", before=nearly_done, call=_rebuilt),
 )  # fmt: skip

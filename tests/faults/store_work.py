@@ -10,7 +10,7 @@ import ctypes
 import os
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,6 +80,9 @@ class Worker:
     def turn(self) -> bool:
         """Claim what is ready and work on it; returns whether there was anything."""
         claims = [c for stage in ("cpu", "gpu") for c in self.claim(stage, self.chance.randint(1, 2))]
+        if self.chance.random() < 0.1:
+            self.succeed_together(claims)
+            return bool(claims)
         for claim in claims:
             try:
                 self.fit(claim)
@@ -123,11 +126,16 @@ class Worker:
 
     def end(self, claim: Claim, mark: str) -> None:
         """Say the last word, mostly that it succeeded; that one is announced, so that it can be repeated."""
-        kind = self.chance.choices(("succeeded", "failed", "final", "released"), (70, 12, 3, 15))[0]
+        kind = self.chance.choices(
+            ("succeeded", "failed", "final", "released", "cancel"), (70, 12, 3, 12, 3)
+        )[0]
         if kind == "succeeded":
             self.succeed(Said(new_event_id(), claim.fit_id, claim.fence, self.name), claim)
         elif kind == "released":
             self.told(self.store.released(claim, FitReleased(cause=mark)), "FitReleased", claim)
+        elif kind == "cancel":
+            self.told(self.store.cancel(claim.fit_id), "FitCancelled", claim)
+            self.told(self.store.retry(claim.fit_id), "FitRetried", claim)
         else:
             failure = Failure(cause="library", sentence=mark, retryable=kind == "failed")
             event_id = new_event_id()
@@ -139,6 +147,13 @@ class Worker:
         self.tell(said.line())
         seq = self.store.succeeded(claim, succeeded_word(said.worker, said.fence), event_id=said.event_id)
         self.tell(told_event(seq, "FitSucceeded", said.fit))
+
+    def succeed_together(self, claims: Sequence[Claim]) -> None:
+        """Say the last word about several fits in one transaction."""
+        words = [(claim, succeeded_word(self.name, claim.fence)) for claim in claims]
+        for claim, answer in zip(claims, self.store.succeeded_many(words), strict=True):
+            if isinstance(answer, int):
+                self.told(answer, "FitSucceeded", claim)
 
     def told(self, seq: int, kind: str, claim: Claim) -> None:
         """Tell an acknowledged event."""

@@ -35,6 +35,14 @@ def _saved(claim: Claim, step: int) -> CheckpointSaved:
     return CheckpointSaved(step=step, path=spoken(claim.worker, claim.fence), seconds=0.1)
 
 
+def _together(store: PlanStore, claim: Claim) -> int:
+    """Say the last word in a batch; a refusal there is an answer, which is raised here."""
+    (answer,) = store.succeeded_many([(claim, succeeded_word(claim.worker, claim.fence))])
+    if isinstance(answer, LeaseLost):
+        raise answer
+    return answer
+
+
 Word = Callable[[PlanStore, Claim], object]
 LATE_WORDS: dict[str, Word] = {
     "succeeded": lambda s, c: s.succeeded(c, succeeded_word(c.worker, c.fence)),
@@ -43,6 +51,7 @@ LATE_WORDS: dict[str, Word] = {
     "released": lambda s, c: s.released(c, FitReleased(cause=spoken(c.worker, c.fence))),
     "failed": lambda s, c: s.failed(c, Failure(cause="library", sentence=spoken(c.worker, c.fence))),
     "started": lambda s, c: s.started(c, _started(c)),
+    "succeeded_many": _together,
     "progressed": lambda s, c: s.progressed(c, FitProgressed(step=9, steps_total=9)),
 }
 
