@@ -26,7 +26,7 @@ EVENTS = 100_000 if LONG else 20_000
 MUTANT_EVENTS = 3_000
 WRITERS = 8
 SLOW_PERCENT, BIG_PERCENT, BIG = 2, 1, 300  # of the transactions; the size of a big one
-POLLS_PASSED = 5  # of the reader, while a slow transaction keeps its place and does not commit
+POLLS_PASSED = 3  # of the reader, while a slow transaction keeps its place and does not commit
 PATIENCE_SECONDS = 120.0
 ROUTE = RouteChosen(target="y", symbol=None, route="R", reason="r")
 ENGINES = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
@@ -128,7 +128,7 @@ def followed(database: Database, wanted: int, shared: Shared, campaign: str) -> 
                 return met
             over = ended(pids)
             if not page:
-                time.sleep(0.001)  # between two looks
+                time.sleep(0.003)  # between two looks
 
 
 def count_events(database: Database) -> int:
@@ -143,7 +143,7 @@ def count_events(database: Database) -> int:
 def test_a_reader_behind_a_cursor_misses_no_event_of_a_slow_transaction(database_url: str) -> None:
     """Eight writers, transactions of 1 to 3 and of 300 events, some slow: each event is met, in its order."""
     database, shared = connect(database_url), Shared()
-    campaign = f"slow transactions, {database.engine}"
+    campaign = f"slow transactions, {'SQLite' if database.engine == 'sqlite' else 'Postgres'}"
     began = time.monotonic()
     met = followed(database, EVENTS, shared, campaign)
     database.close()
@@ -194,7 +194,7 @@ def test_a_log_without_its_lock_is_caught_missing_events(
         connection.execute("ALTER TABLE event DISABLE TRIGGER USER")
     monkeypatch.setattr(postgres_database, "PostgresTx", NaiveTx)
     database, shared = NaiveDatabase(postgres_url), Shared()
-    campaign = "slow transactions, postgresql"
+    campaign = "slow transactions, Postgres"
     met = followed(database, MUTANT_EVENTS, shared, campaign)
     missed = count_events(database) - len(met)
     report(campaign, mutants=1, mutants_caught=int(missed > 0), mutant_missed=missed)

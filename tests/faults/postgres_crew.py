@@ -24,7 +24,7 @@ import psycopg
 from store_audit import Audit, audit_rows
 from store_work import POLICY, Worker, die_with_parent, drain
 
-from store import DatabaseUnavailable, PlanStore
+from store import DatabaseUnavailable, PlanStore, StoreError
 from store.database import Database, connect
 from store.ids import new_event_id
 
@@ -148,6 +148,7 @@ class Crew:
     shared: Shared = field(default_factory=Shared)
     before: Callable[[], object] = field(default=lambda: None)
     store_type: type[PatientStore] = PatientStore
+    database: Callable[[str], Database] = connect
     lines: list[str] = field(default_factory=list)
     pids: dict[int, int] = field(default_factory=dict)
     _pipe: tuple[int, int] = (-1, -1)
@@ -176,7 +177,7 @@ class Crew:
 
     def _write(self, number: int) -> None:
         name = f"w-{number}-{os.getpid()}"
-        store = self.store_type(connect(self.url), tell=self.tell, policy=POLICY)
+        store = self.store_type(self.database(self.url), tell=self.tell, policy=POLICY)
         worker = Worker(store, name, self.tell, seed=number)
         worker.rescue()
         while not self.shared.stopped:
@@ -255,8 +256,12 @@ class Crew:
 
 def judged(url: str, lines: list[str], *, ended: bool = True) -> Audit:
     """Drain what is left of a campaign, and judge its log against what was told; `ended`: all said all."""
+    problems: list[str] = []
     with PlanStore(connect(url), policy=POLICY) as store:
-        drain(store)
+        try:
+            drain(store)
+        except StoreError as error:
+            problems.append(f"the drain ended by {type(error).__name__}: {error}")
         verdict = store.verify()
         open_fits = sum(fit.state in ("ready", "claimed", "running") for fit in store.reading.fits())
     with psycopg.connect(url, autocommit=True) as connection:
@@ -267,7 +272,20 @@ def judged(url: str, lines: list[str], *, ended: bool = True) -> Audit:
     found.lost += len(said - recorded)
     if ended:
         found.doubles += len(recorded - said)  # nobody knows of them: a word that was recorded twice
-    found.problems += verdict.problems
+    found.problems += [*problems, *verdict.problems]
     if open_fits:
         found.problems.append(f"{open_fits} fits never ended")
     return found
+
+
+def counts_of(url: str, crew: Crew, found: Audit) -> dict[str, Any]:
+    """The counts as a report has them, with the words and claims that were recorded though never told."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        claims = "SELECT COUNT(*) FROM event WHERE kind = 'FitClaimed' AND actor LIKE 'w-%'"
+        ((recorded,),) = connection.execute(claims.encode()).fetchall()
+    return {
+        "unanswered": len(crew.told("U")),
+        "words_recorded_though_unanswered": len(crew.told("P")),
+        "claims_recorded_though_unanswered": recorded - len(crew.told("C")),
+        **found.counts(),
+    }

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import random
 import signal
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 
 import psycopg
 import pytest
-from postgres_crew import Crew, await_that, judged
+from postgres_crew import Crew, PatientStore, await_that, counts_of, judged
 from postgres_servers import PostgresServer
 from reporting import LONG, Progress, report
 
-from store import postgres_connection
+from store import DatabaseUnavailable, postgres_connection
+from store.postgres_database import PostgresDatabase, PostgresTx
 from store.schema import upgrade
 
 CRASHES = 100 if LONG else 10
@@ -70,7 +73,7 @@ def any_backend(server: PostgresServer, chance: random.Random) -> int:
 def crashed_campaign(server: PostgresServer, url: str, crashes: int, seed: int) -> Crew:
     """Crash the server under writers, so many times; all writers end of themselves."""
     chance = random.Random(seed)  # noqa: S311 - the same crashes every time
-    crew, progress = Crew(url), Progress("postgres-crash", crashes)
+    crew, progress = Crew(url), Progress("crashes, Postgres", crashes)
     try:
         for number in range(WRITERS):
             crew.start(number)
@@ -89,18 +92,13 @@ def crashed_campaign(server: PostgresServer, url: str, crashes: int, seed: int) 
 @pytest.mark.timeout(3600 if LONG else 300)
 def test_no_acknowledged_event_is_lost_when_postgres_crashes(server: PostgresServer, url: str) -> None:
     """Through every crash the acknowledged is kept; what nobody answered is said again and recorded once."""
+    began = time.monotonic()
     crew = crashed_campaign(server, url, CRASHES, seed=11)
     found = judged(url, crew.lines)
-    unanswered = crew.told("U")
-    report(
-        "postgres-crash",
-        faults=CRASHES,
-        unanswered=len(unanswered),
-        present_though_never_acknowledged=len(crew.told("P")),
-        **found.counts(),
-    )
+    seconds = time.monotonic() - began
+    report("crashes, Postgres", faults=CRASHES, seconds=seconds, **counts_of(url, crew, found))
     assert found.clean, found
-    assert len(unanswered) >= CRASHES, "the crashes went past the writers"
+    assert len(crew.told("U")) >= CRASHES, "the crashes went past the writers"
 
 
 @pytest.mark.slow
@@ -111,7 +109,7 @@ def test_a_frozen_server_process_ends_in_an_error_and_its_connection_is_replaced
     """While the process is still frozen its writer is told so and goes on over another; nothing is lost."""
     monkeypatch.setattr(postgres_connection, "ANSWER_SECONDS", 1.0)
     chance = random.Random(3)  # noqa: S311 - the same processes every time
-    crew, progress = Crew(url), Progress("postgres-frozen", FREEZES)
+    crew, progress = Crew(url), Progress("frozen server process, Postgres", FREEZES)
     try:
         for number in range(WRITERS):
             crew.start(number)
@@ -131,7 +129,8 @@ def test_a_frozen_server_process_ends_in_an_error_and_its_connection_is_replaced
     finally:
         crew.close()
     found = judged(url, crew.lines)
-    report("postgres-frozen", faults=FREEZES, unanswered=len(crew.told("U")), **found.counts())
+    counts = counts_of(url, crew, found)
+    report("frozen server process, Postgres", faults=FREEZES, seconds=progress.seconds, **counts)
     assert found.clean, found
 
 
@@ -144,5 +143,61 @@ def test_the_audit_catches_a_store_that_does_not_wait_for_the_disk(
     monkeypatch.setattr(postgres_connection, "_THEIRS", weak)
     crew = crashed_campaign(server, url, 3, seed=5)
     found = judged(url, crew.lines)
-    report("postgres-crash", mutants=1, mutants_caught=int(found.lost > 0), mutant_lost=found.lost)
+    report("crashes, Postgres", mutants=1, mutants_caught=int(found.lost > 0), mutant_lost=found.lost)
     assert found.lost > 0
+
+
+class DeafDatabase(PostgresDatabase):
+    """A database whose every fifth answer to a commit is lost, as when the server dies just behind it."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._commits = 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[PostgresTx]:
+        """Commit, and sometimes not say so."""
+        with super().transaction() as tx:
+            yield tx
+        self._commits += 1
+        if self._commits % 5 == 0:
+            raise DatabaseUnavailable(url=self.url, cause="the answer was lost")
+
+
+class ForgetfulStore(PatientStore):
+    """A store that says a word of unknown fate again as if it were another."""
+
+    FRESH_ID = True
+
+
+def unheard_campaign(url: str, store_type: type[PatientStore]) -> Crew:
+    """Let writers work that do not hear every answer."""
+    crew = Crew(url, store_type=store_type, database=DeafDatabase)
+    try:
+        for number in range(WRITERS):
+            crew.start(number)
+        crew.await_told(20 * CRASHES)
+        crew.finish()
+    finally:
+        crew.close()
+    return crew
+
+
+@pytest.mark.slow
+def test_a_word_whose_answer_was_lost_is_recorded_once(postgres_url: str) -> None:
+    """Every fifth commit goes unanswered; said again under its id, each word is in the log once."""
+    crew = unheard_campaign(postgres_url, PatientStore)
+    found = judged(postgres_url, crew.lines)
+    counts = counts_of(postgres_url, crew, found)
+    report("lost answers, Postgres", faults=counts["unanswered"], **counts)
+    assert found.clean, found
+    assert counts["words_recorded_though_unanswered"] > 0
+
+
+@pytest.mark.slow
+def test_the_audit_catches_a_word_repeated_under_another_id(postgres_url: str) -> None:
+    """The same without the id: words stand in the log twice, and the audit says so."""
+    crew = unheard_campaign(postgres_url, ForgetfulStore)
+    found = judged(postgres_url, crew.lines)
+    report("lost answers, Postgres", mutants=1, mutants_caught=int(found.doubles > 0), twice=found.doubles)
+    assert found.doubles > 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from postgres_crew import Crew, await_that, judged
+from postgres_crew import Crew, await_that, counts_of, judged
 from postgres_servers import PostgresServer, free_port
 from reporting import LONG, Progress, report
 
@@ -89,7 +89,7 @@ def pair() -> Iterator[Pair]:
 def test_writers_go_on_with_the_standby_and_lose_nothing(pair: Pair) -> None:
     """With a synchronous standby, all that was acknowledged is on the server that is promoted."""
     url, chance = pair.begin(), random.Random(2)  # noqa: S311 - the same moments every time
-    progress = Progress("postgres-failover", FAILOVERS)
+    progress = Progress("failovers, Postgres", FAILOVERS)
     with writers(url) as crew:
         for number in range(FAILOVERS):
             pair.follow()
@@ -100,13 +100,8 @@ def test_writers_go_on_with_the_standby_and_lose_nothing(pair: Pair) -> None:
             progress.at(number)
         crew.finish()
     found = judged(url, crew.lines)
-    report(
-        "postgres-failover",
-        faults=FAILOVERS,
-        unanswered=len(crew.told("U")),
-        present_though_never_acknowledged=len(crew.told("P")),
-        **found.counts(),
-    )
+    counts = counts_of(url, crew, found)
+    report("failovers, Postgres", faults=FAILOVERS, seconds=progress.seconds, **counts)
     assert found.clean, found
     assert len(crew.told("U")) >= FAILOVERS, "no writer noticed"
 
@@ -126,5 +121,5 @@ def test_the_audit_catches_a_standby_that_was_away(pair: Pair) -> None:
         pair.standby.promote()
         crew.finish()
     found = judged(url, crew.lines)
-    report("postgres-failover", mutants=1, mutants_caught=int(found.lost > 0), mutant_lost=found.lost)
+    report("failovers, Postgres", mutants=1, mutants_caught=int(found.lost > 0), mutant_lost=found.lost)
     assert found.lost > 0

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import network_namespaces
 import pytest
 from network_namespaces import CUTS, Cable
-from postgres_crew import Crew, judged
+from postgres_crew import Crew, counts_of, judged
 from postgres_servers import PostgresServer
 from reporting import LONG, Progress, report
 from store_work import die_with_parent
@@ -102,21 +102,14 @@ def cut_and_heal(line: Line, cuts: int, campaign: str) -> None:
     finally:
         crew.close()
     found = judged(line.near, crew.lines)
-    report(
-        campaign,
-        faults=cuts,
-        unanswered=len(crew.told("U")),
-        present_though_never_acknowledged=len(crew.told("P")),
-        seconds=progress.seconds,
-        **found.counts(),
-    )
+    report(campaign, faults=cuts, seconds=progress.seconds, **counts_of(line.near, crew, found))
     assert found.clean, found
 
 
 @pytest.mark.usefixtures("impatient")
 def test_writers_are_told_of_a_cut_network_and_go_on_when_it_is_healed(line: Line) -> None:
     """Nothing acknowledged is lost and nothing is recorded twice, whichever direction was cut."""
-    cut_and_heal(line, CUTS_WANTED, "postgres-network")
+    cut_and_heal(line, CUTS_WANTED, "network cuts, Postgres")
 
 
 def cut_off_inside_a_transaction(line: Line) -> int:
@@ -151,7 +144,7 @@ def test_without_the_servers_deadlines_a_writer_out_of_reach_stops_all_others(
 ) -> None:
     """By Postgres's own defaults the lock of a vanished writer is held for two hours: the test has teeth."""
     monkeypatch.setattr(postgres_connection, "_THEIRS", {"synchronous_commit": "on"})
-    monkeypatch.setattr(postgres_connection, "ANSWER_SECONDS", 5.0)
+    monkeypatch.setattr(postgres_connection, "ANSWER_SECONDS", 3.0)
     pid = cut_off_inside_a_transaction(line)
     try:
         with PlanStore(connect(line.near)) as store, pytest.raises(DatabaseUnavailable, match="no answer"):
@@ -159,11 +152,11 @@ def test_without_the_servers_deadlines_a_writer_out_of_reach_stops_all_others(
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-    report("postgres-network", mutants=1, mutants_caught=1)
+    report("network cuts, Postgres", mutants=1, mutants_caught=1)
 
 
 if LONG:  # a cut is heard in seven to ten seconds by default
 
     def test_the_default_deadlines_hear_a_cut(line: Line) -> None:
         """With no setting changed, writers are told of each sort of cut and go on."""
-        cut_and_heal(line, len(CUTS), "postgres-network-defaults")
+        cut_and_heal(line, len(CUTS), "network cuts by default settings, Postgres")
