@@ -6,13 +6,22 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from store.database import Row, Statement
-from store.projections import columns_of, read_columns
-from store.ready import OPEN_PLANS, ORDER, PAUSES, READY
+from store.projections import READ, read_columns
+from store.ready import OPEN_PLANS, ORDER, PAUSES, READY, SKIP
 from store.state import FitState
 from store.turn import Turn
 
-FIT_WIDTH = len(columns_of(FitState))
-_NEEDS = tuple(columns_of(FitState).index(name) for name in ("cores", "gpus", "memory_bytes"))
+FIT_WIDTH = len(READ[FitState])
+# Looked up for the few rows that are returned, not joined to all that might be.
+_SELECT = f"""
+SELECT {read_columns(FitState, "f")},
+  (SELECT j.record FROM job AS j WHERE j.plan_id = f.plan_id AND j.job_id = f.job_id),
+  (SELECT p.data FROM plan AS p WHERE p.plan_id = f.plan_id),
+  (SELECT p.training FROM plan AS p WHERE p.plan_id = f.plan_id),
+  (SELECT l.fit_id FROM lease AS l WHERE l.fit_id = f.fit_id) IS NOT NULL
+FROM fit AS f
+"""
+_NEEDS = tuple(READ[FitState].index(name) for name in ("cores", "gpus", "memory_bytes"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +83,8 @@ def _concerns(pause: Row, wanted: Wanted) -> bool:
 
 def _most_urgent(wanted: Wanted, closed: Sequence[int]) -> Statement:
     """Return the question for the most urgent ready fits outside closed plans, with all a claim needs."""
-    parameters: list[object] = [wanted.stage]
-    conditions = [READY]
+    parameters: list[object] = []
+    conditions = [READY[wanted.stage]]
     if wanted.plans is not None:
         parameters += sorted(wanted.plans)
         conditions.append(f"f.plan_id IN ({', '.join('?' * len(wanted.plans))})" if wanted.plans else "1 = 0")
@@ -88,14 +97,7 @@ def _most_urgent(wanted: Wanted, closed: Sequence[int]) -> Statement:
         if wanted.room.memory_bytes is not None:
             parameters.append(wanted.room.memory_bytes)
             conditions.append("f.memory_bytes <= ?")
-    chosen = f"SELECT f.fit_id FROM fit AS f WHERE {' AND '.join(conditions)} ORDER BY {ORDER} LIMIT ?"
-    sql = (
-        f"SELECT {read_columns(FitState, 'f')}, j.record, p.data, p.training, l.fit_id IS NOT NULL "
-        f"FROM ({chosen}) AS chosen JOIN fit AS f ON f.fit_id = chosen.fit_id "
-        "JOIN job AS j ON j.plan_id = f.plan_id AND j.job_id = f.job_id "
-        "JOIN plan AS p ON p.plan_id = f.plan_id LEFT JOIN lease AS l ON l.fit_id = f.fit_id "
-        f"ORDER BY {ORDER}"
-    )
+    sql = f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY {ORDER} LIMIT ?{SKIP}"
     return sql, [*parameters, wanted.limit]
 
 

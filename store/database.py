@@ -29,6 +29,10 @@ class Tx(Protocol):
         """``sqlite`` or ``postgresql``."""
 
     @property
+    def last_answers(self) -> list[list[Row]]:
+        """What the statements that went with the commit answered; none where nothing went with it."""
+
+    @property
     def clock(self) -> str:
         """The database's clock as an SQL expression, in microseconds since the epoch, UTC."""
 
@@ -74,8 +78,11 @@ class Database(Protocol):
     def engine(self) -> str:
         """``sqlite`` or ``postgresql``."""
 
-    def transaction(self) -> AbstractContextManager[Tx]:
-        """Open a write transaction: alone, durable when it ends, undone when it raises."""
+    def transaction(self, *, shared: bool = False) -> AbstractContextManager[Tx]:
+        """Open a write transaction: alone, durable when it ends, undone when it raises.
+
+        Postgres lets writers that are `shared` work side by side until they append.
+        """
 
     def snapshot(self) -> AbstractContextManager[Tx]:
         """Open a read transaction: one unchanging state."""

@@ -148,3 +148,7 @@ class KeepingRefused(StoreError):
         self.what, self.where, self.fix = what, without_password(where), fix
         self.exit_code = exit_code
         super().__init__(f"{self.what} ({self.where}). {self.fix}.")
+
+
+class NotAlone(StoreError):
+    """A write turned out to need the log to itself; nothing was written, it is done anew."""

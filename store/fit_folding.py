@@ -25,13 +25,17 @@ from store.log import Recorded
 from store.moments import microseconds_of
 from store.state import FitState
 
+_OF_AN_ATTEMPT = (
+    "not_before_at", "started_at", "pid", "device_used", "device_reason", "log", "cause", "sentence", "place",
+)  # fmt: skip
+
 
 def fit_change(fit: FitState, recorded: Recorded) -> dict[str, Any]:
     """Return the columns of a fit that one event changes; none for an event that says nothing of it."""
     at = recorded.recorded_at
     match recorded.event:
         case FitClaimed() as event:
-            return _claimed(event, recorded)
+            return _claimed(fit, event, recorded)
         case FitStarted() as event:
             return {
                 "state": "running",
@@ -117,23 +121,17 @@ def _fit_setback(fit: FitState, recorded: Recorded) -> dict[str, Any]:
             return {}
 
 
-def _claimed(event: FitClaimed, recorded: Recorded) -> dict[str, Any]:
-    return {
+def _claimed(fit: FitState, event: FitClaimed, recorded: Recorded) -> dict[str, Any]:
+    changes: dict[str, Any] = {
         "state": "claimed",
         "attempt": event.attempt,
         "fence": recorded.version,
         "worker": event.worker,
         "claimed_at": recorded.recorded_at,
-        "not_before_at": None,
-        "started_at": None,
-        "pid": None,
-        "device_used": None,
-        "device_reason": None,
-        "log": None,
-        "cause": None,
-        "sentence": None,
-        "place": None,
     }
+    if fit.attempt or fit.cause is not None:  # what was before is over
+        changes |= dict.fromkeys(_OF_AN_ATTEMPT)
+    return changes
 
 
 def _micros(moment: datetime | None) -> int | None:

@@ -19,6 +19,7 @@ from store.events import FitClaimed, FitEvent, FitFailed, LeaseExpired
 from store.ids import fit_stream
 from store.moments import MICROSECONDS, moment_of, optional_moment
 from store.projections import read_columns
+from store.ready import LOCK
 from store.records import Checkpoint, Claim, Failure, Rescue
 from store.retries import RetryPolicy
 from store.state import LEASED_STATES, FitState
@@ -64,7 +65,7 @@ def claim(turn: Turn, worker: str, *, wanted: Wanted, lease_seconds: float) -> t
 
 def renewal(held: Claim) -> Statement:
     """Return the question that `renew` needs answered at the turn's opening."""
-    return "SELECT fence, state FROM fit WHERE fit_id = ?", (held.fit_id,)
+    return f"SELECT fence, state FROM fit WHERE fit_id = ?{LOCK}", (held.fit_id,)
 
 
 def renew(turn: Turn, held: Claim) -> datetime:

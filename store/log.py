@@ -21,6 +21,7 @@ GENESIS = bytes(32)  # the hash before the first event
 HEAD = "(SELECT MAX(seq) FROM event), (SELECT hash FROM event WHERE seq = (SELECT MAX(seq) FROM event))"
 _PLACE = Struct(">qq")
 _CONTENT = msgspec.json.Encoder()
+_WORD = (*COLUMNS[1:15], "digest")
 T = TypeVar("T")
 _CHUNK = 500  # parameters of one IN list; SQLite's oldest limit is 999
 
@@ -68,10 +69,13 @@ class Head(NamedTuple):
     hash: bytes
 
 
+GENESIS_HEAD = Head(0, GENESIS)
+
+
 def head_of(found: Sequence[object]) -> Head:
     """Return the end of the log from the two values that `HEAD` asks for."""
     seq, link = found
-    return Head(0, GENESIS) if seq is None else Head(int(str(seq)), bytes(link))  # type: ignore[call-overload]
+    return GENESIS_HEAD if seq is None else Head(int(str(seq)), bytes(link))  # type: ignore[call-overload]
 
 
 def append(
@@ -121,20 +125,71 @@ def extend(
     rows: list[Row] = []
     for draft in drafts:
         seq += 1
-        event = draft.event
-        if isinstance(event, UnknownEvent):
-            kind, schema_version = event.named, event.version
-        else:
-            kind, schema_version = event.kind, event.schema_version
-        unchained = (
-            seq, draft.event_id or new_event_id(), draft.stream, draft.version, kind, schema_version,
-            recorded_at, actor, draft.correlation or correlation, causation, draft.plan, draft.job,
-            draft.fit, draft.attempt, encode(event),
-        )  # fmt: skip
+        unchained = _row(draft, seq, recorded_at, actor, correlation, causation)
         link = chained_hash(link, unchained)
         rows.append((*unchained, link))
     tx.insert("event", COLUMNS, rows)
     return tuple([recorded_of(row) for row in rows])
+
+
+class Unsent:
+    """Words that go into the log with the commit, where the database numbers and chains them.
+
+    Their `seq` counts downwards from -1 until then: `first_seq` turns it into the real one.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[Row] = []
+        self.first_seq: int | None = None
+
+    def add(
+        self, drafts: Sequence[Draft], *, actor: str, recorded_at: int, correlation: str | None = None
+    ) -> tuple[Recorded, ...]:
+        """Take drafts and return them as they will be recorded, but for seq and hash."""
+        taken = []
+        for draft in drafts:
+            row = _row(draft, -len(self._rows) - 1, recorded_at, actor, correlation, None)
+            self._rows.append(row)
+            taken.append(recorded_of((*row, b"")))
+        return tuple(taken)
+
+    def send(self, tx: Tx) -> None:
+        """Leave the words to the commit, as its last statement but one."""
+        words = [
+            dict(zip(_WORD, (*_hexed(row), "\\x" + _digest(row).hex()), strict=True)) for row in self._rows
+        ]
+        if words:
+            tx.later("SELECT event_append(?)", (_CONTENT.encode(words).decode(),))
+
+    def receive(self, answers: Sequence[Sequence[Row]]) -> None:
+        """Take the number of the first word from what the commit's statements answered."""
+        if self._rows:
+            self.first_seq = int(answers[-2][0][0])
+
+    def settled(self, seq: int) -> int:
+        """Return the real seq of a word."""
+        return seq if seq > 0 or self.first_seq is None else self.first_seq - seq - 1
+
+
+def _row(
+    draft: Draft, seq: int, recorded_at: int, actor: str, correlation: str | None, causation: bytes | None
+) -> Row:
+    """Return an event as a row of its table, but for the hash."""
+    event = draft.event
+    if isinstance(event, UnknownEvent):
+        kind, schema_version = event.named, event.version
+    else:
+        kind, schema_version = event.kind, event.schema_version
+    return (
+        seq, draft.event_id or new_event_id(), draft.stream, draft.version, kind, schema_version,
+        recorded_at, actor, draft.correlation or correlation, causation, draft.plan, draft.job,
+        draft.fit, draft.attempt, encode(event),
+    )  # fmt: skip
+
+
+def _hexed(row: Row) -> list[object]:
+    """Return a row without its seq, bytes as Postgres reads them in a text."""
+    return ["\\x" + value.hex() if isinstance(value, bytes) else value for value in row[1:15]]
 
 
 def already(
@@ -205,9 +260,12 @@ def chained_hash(before: bytes, row: Row) -> bytes:
     It is sha256 over the hash before, sha256 of the row's content, and its place: seq and recorded_at as
     eight bytes each. The content is the compact JSON array of all other columns, bytes in base64.
     """
-    seq, event_id, stream, version, kind, schema_version, recorded_at, *rest = row[:15]
-    content = _CONTENT.encode((event_id, stream, version, kind, schema_version, *rest))
-    return sha256(before + sha256(content).digest() + _PLACE.pack(seq, recorded_at)).digest()
+    return sha256(before + _digest(row) + _PLACE.pack(row[0], row[6])).digest()
+
+
+def _digest(row: Row) -> bytes:
+    """Return the hash of a row's content, which is all but its place."""
+    return sha256(_CONTENT.encode((*row[1:6], *row[7:15]))).digest()
 
 
 def first_chained_hash(before: bytes, row: Row) -> bytes:

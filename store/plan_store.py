@@ -6,16 +6,17 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from store import acceptance, hosts, interventions, leases, rebuilding
 from store.choosing import Room, Wanted, opening
 from store.database import Database, Statement, connect
-from store.errors import LeaseLost, PlanRejected
+from store.errors import LeaseLost, NotAlone, PlanRejected
 from store.events import (
     CheckpointSaved,
     DaemonStarted,
     DaemonStopped,
+    FitEvent,
     FitFailed,
     FitProgressed,
     FitReleased,
@@ -37,6 +38,9 @@ from store.schema import upgrade
 from store.turn import Turn
 from store.verification import database_info, verify
 from store.waking import Waker
+
+FEW_CLAIMS = 8  # more are faster alone on the log
+T = TypeVar("T")
 
 __all__ = ["PlanStore", "RetryPolicy", "Room", "open_store"]
 
@@ -74,13 +78,38 @@ class PlanStore:
         self._database.close()
 
     @contextmanager
-    def _turn(self, *asked: Statement) -> Iterator[Turn]:
+    def _turn(self, *asked: Statement, shared: bool = False) -> Iterator[Turn]:
         """Yield one write transaction; its projections are written just before it commits."""
         now = microseconds_of(self._clock()) if self._clock else None
-        with self._database.transaction() as tx:
-            turn = Turn(tx, now=now, asked=asked)
+        database = self._database
+        with database.transaction(shared=True) if shared else database.transaction() as tx:
+            turn = Turn(tx, now=now, asked=asked, shared=shared)
             yield turn
             turn.flush()
+
+    def _beside_others(self, decide: Callable[[Turn], T], *asked: Statement) -> tuple[T, Turn]:
+        """Return what a short turn decides and the turn: beside others where the engine can, else alone.
+
+        `decide` may be called a second time, in a turn that is alone, after the first was undone.
+        """
+        if self._database.engine == "postgresql":
+            try:
+                with self._turn(*asked, shared=True) as turn:
+                    decided = decide(turn)
+            except NotAlone:
+                pass
+            else:
+                return decided, turn
+        with self._turn(*asked) as turn:
+            decided = decide(turn)
+        return decided, turn
+
+    def _say(self, claim: Claim, word: FitEvent, event_id: bytes | None) -> int:
+        """Record a worker's word and return its seq; raises LeaseLost."""
+        seq, turn = self._beside_others(
+            lambda turn: leases.say(turn, claim, word, event_id=event_id), *leases.questions(claim, event_id)
+        )
+        return turn.settled(seq)
 
     # -- plans ---
 
@@ -124,13 +153,18 @@ class PlanStore:
         What the fits need stays within `room` together, if it is given; a pause of `host` holds for it.
         """
         wanted = Wanted(stage=stage, limit=limit, plans=plans, room=room, host=host)
-        with self._turn(*opening(wanted)) as turn:
+
+        def decide(turn: Turn) -> tuple[Claim, ...]:
             return leases.claim(turn, worker, wanted=wanted, lease_seconds=lease_seconds)
+
+        if limit <= FEW_CLAIMS:
+            return self._beside_others(decide, *opening(wanted))[0]
+        with self._turn(*opening(wanted)) as turn:
+            return decide(turn)
 
     def renew(self, claim: Claim) -> datetime:
         """Extend a lease by its length from now and return its new end; raises LeaseLost."""
-        with self._turn(leases.renewal(claim)) as turn:
-            return leases.renew(turn, claim)
+        return self._beside_others(lambda turn: leases.renew(turn, claim), leases.renewal(claim))[0]
 
     def rescue(self, *, is_dead: Callable[[str], bool] | None = None) -> tuple[Rescue, ...]:
         """Take back every fit whose lease ran out, or whose worker `is_dead`, and say what was lost."""
@@ -143,23 +177,19 @@ class PlanStore:
 
     def started(self, claim: Claim, word: FitStarted, *, event_id: bytes | None = None) -> int:
         """Record that the training process runs; returns the seq; raises LeaseLost."""
-        with self._turn(*leases.questions(claim, event_id)) as turn:
-            return leases.say(turn, claim, word, event_id=event_id)
+        return self._say(claim, word, event_id)
 
     def progressed(self, claim: Claim, word: FitProgressed, *, event_id: bytes | None = None) -> int:
         """Record how far the training got; returns the seq; raises LeaseLost."""
-        with self._turn(*leases.questions(claim, event_id)) as turn:
-            return leases.say(turn, claim, word, event_id=event_id)
+        return self._say(claim, word, event_id)
 
     def checkpointed(self, claim: Claim, word: CheckpointSaved, *, event_id: bytes | None = None) -> int:
         """Record a durable checkpoint; returns the seq; raises LeaseLost."""
-        with self._turn(*leases.questions(claim, event_id)) as turn:
-            return leases.say(turn, claim, word, event_id=event_id)
+        return self._say(claim, word, event_id)
 
     def succeeded(self, claim: Claim, word: FitSucceeded, *, event_id: bytes | None = None) -> int:
         """Record a durable bundle and end the fit; returns the seq; raises LeaseLost."""
-        with self._turn(*leases.questions(claim, event_id)) as turn:
-            return leases.say(turn, claim, word, event_id=event_id)
+        return self._say(claim, word, event_id)
 
     def succeeded_many(self, words: Sequence[tuple[Claim, FitSucceeded]]) -> tuple[int | LeaseLost, ...]:
         """Record the bundles of several fits of one worker; each is answered with its seq or its refusal."""
@@ -170,13 +200,14 @@ class PlanStore:
 
     def failed(self, claim: Claim, failure: Failure, *, event_id: bytes | None = None) -> FitFailed:
         """Record a failed attempt and return the event, which says whether and when it is tried again."""
-        with self._turn(*leases.questions(claim, event_id)) as turn:
-            return leases.fail(turn, claim, failure, policy=self._policy, event_id=event_id)
+        return self._beside_others(
+            lambda turn: leases.fail(turn, claim, failure, policy=self._policy, event_id=event_id),
+            *leases.questions(claim, event_id),
+        )[0]
 
     def released(self, claim: Claim, word: FitReleased, *, event_id: bytes | None = None) -> int:
         """Give a fit back after a clean stop; returns the seq; raises LeaseLost."""
-        with self._turn(*leases.questions(claim, event_id)) as turn:
-            return leases.say(turn, claim, word, event_id=event_id)
+        return self._say(claim, word, event_id)
 
     # -- words of a person ---
 
@@ -289,7 +320,7 @@ class PlanStore:
         return self.reading.head_seq()
 
     def waker(self, worker: str) -> Waker:
-        """Return what tells the host of a worker that something was recorded; for one thread, to be closed."""
+        """Return what tells a worker's host that something was recorded; for one thread, to be closed."""
         return self._database.waker(worker)
 
     def rebuild(self) -> int:

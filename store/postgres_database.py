@@ -19,12 +19,13 @@ from psycopg.conninfo import conninfo_to_dict
 
 from store.addresses import without_password
 from store.database import Row, Statement, update_sql
-from store.errors import DatabaseUnavailable, DatabaseUnsafe, WriteRefused
+from store.errors import DatabaseUnavailable, DatabaseUnsafe, NotAlone, WriteRefused
 from store.postgres_connection import opened
 from store.postgres_waker import CHANNEL, PostgresWaker
 
 LOG_LOCK = 0x7472_6169_6E77  # "trainw"
 NOW = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)"
+LAST_FIT = "TW001"  # raised by plan_count
 FEW_ROWS = 20  # of an INSERT that travels with the commit; more go by COPY
 _JSON = msgspec.json.Encoder()
 _TYPES: dict[str, Mapping[str, str]] = {}
@@ -51,6 +52,7 @@ class PostgresTx:
         self._connection = connection
         self._url = url
         self._waiting: list[Statement] = list(beginning)
+        self.last_answers: list[list[Row]] = []
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Return all rows; raises DatabaseUnavailable."""
@@ -121,8 +123,9 @@ class PostgresTx:
         return int(self.query(f"SELECT {NOW}")[0][0])
 
     def commit(self) -> None:
-        """Write what waits, and commit; raises WriteRefused, DatabaseUnavailable."""
-        self._send([("COMMIT", ())])
+        """Write what waits, and commit; raises WriteRefused, DatabaseUnavailable, NotAlone."""
+        cursor = self._send([("COMMIT", ())])
+        self.last_answers = [rows for rows, _ in _results(cursor)] if cursor is not None else []
 
     def _send(self, last: Sequence[Statement] = ()) -> psycopg.Cursor[Row] | None:
         """Send what waits, and these statements, in one round trip; return the cursor at the first result."""
@@ -130,12 +133,14 @@ class PostgresTx:
         if not statements:
             return None
         self._waiting.clear()
-        with _translated(self._url):
+        try:
             cursor = psycopg.ClientCursor(self._connection)
             cursor.execute(
                 b";".join([_dialect(sql) for sql, _ in statements]),
                 [value for _, parameters in statements for value in parameters],
             )
+        except psycopg.Error as error:
+            raise translated(error, self._url) from error
         return cursor
 
 
@@ -173,10 +178,15 @@ class PostgresDatabase:
         self._local = threading.local()
 
     @contextmanager
-    def transaction(self) -> Iterator[PostgresTx]:
-        """Open a write transaction behind the log's lock; raises DatabaseUnavailable."""
-        lock = ("SELECT pg_advisory_xact_lock(?)", (LOG_LOCK,))
-        with self._begun(("BEGIN ISOLATION LEVEL READ COMMITTED", ()), lock) as tx:
+    def transaction(self, *, shared: bool = False) -> Iterator[PostgresTx]:
+        """Open a write transaction behind the log's lock; raises DatabaseUnavailable.
+
+        With `shared`, others that share it go on beside it: who writes must lock the rows it changes, and
+        must let `event_append`, as the last statement, number its events.
+        """
+        lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        turn = (f"SELECT {lock}(?)", (LOG_LOCK,))
+        with self._begun(("BEGIN ISOLATION LEVEL READ COMMITTED", ()), turn) as tx:
             yield tx
 
     @contextmanager
@@ -235,12 +245,19 @@ def _require_plain_address(url: str) -> None:
         )
 
 
+def translated(error: psycopg.Error, url: str) -> WriteRefused | DatabaseUnavailable | NotAlone:
+    """Return the store's error for one of the driver's."""
+    if error.sqlstate == LAST_FIT:
+        return NotAlone(str(error))
+    if isinstance(error, psycopg.IntegrityError | psycopg.errors.RaiseException):
+        return WriteRefused(url=url, cause=str(error).splitlines()[0])
+    return DatabaseUnavailable(url=url, cause=str(error).strip() or type(error).__name__)
+
+
 @contextmanager
 def _translated(url: str) -> Iterator[None]:
     """Turn the driver's errors into the store's."""
     try:
         yield
-    except (psycopg.IntegrityError, psycopg.errors.RaiseException) as error:
-        raise WriteRefused(url=url, cause=str(error).splitlines()[0]) from error
     except psycopg.Error as error:
-        raise DatabaseUnavailable(url=url, cause=str(error).strip() or type(error).__name__) from error
+        raise translated(error, url) from error

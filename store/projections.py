@@ -9,13 +9,15 @@ from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from store.database import Row, Tx
-from store.state import STATE_TYPES, State
+from store.errors import NotAlone
+from store.state import STATE_TYPES, PlanState, State
 
 S = TypeVar("S", bound=State)
 Key = tuple[object, ...]
 Place = tuple[type[State], Key]
 
 COLUMNS = {kind.TABLE: tuple(item.name for item in dataclasses.fields(kind)) for kind in STATE_TYPES}
+READ = {kind: tuple(name for name in COLUMNS[kind.TABLE] if name not in kind.UNREAD) for kind in STATE_TYPES}
 _VALUES = {kind: attrgetter(*COLUMNS[kind.TABLE]) for kind in STATE_TYPES}
 
 
@@ -30,10 +32,9 @@ def select_all(kind: type[State]) -> str:
 
 
 def read_columns(kind: type[State], alias: str = "") -> str:
-    """Return the list of columns of a row that is read to be changed: of the unread ones an empty text."""
+    """Return the list of columns of a row that is read to be changed."""
     before = f"{alias}." if alias else ""
-    names = (f"'' AS {name}" if name in kind.UNREAD else before + name for name in columns_of(kind))
-    return ", ".join(names)
+    return ", ".join(before + name for name in READ[kind])
 
 
 def by_key(kind: type[State]) -> str:
@@ -46,12 +47,15 @@ def _by_key(kind: type[State]) -> str:
     return f"SELECT {read_columns(kind)} FROM {kind.TABLE} WHERE {where}"
 
 
+_ENDS = ("succeeded", "failed", "unavailable", "cancelled")
+COUNTS = frozenset(_ENDS)
+_COUNTS = attrgetter(*_ENDS)
 _BY_KEY = {kind: _by_key(kind) for kind in STATE_TYPES}
 
 
 def state_of(kind: type[S], row: Sequence[Any]) -> S:
-    """Return the state that a row of its table holds."""
-    return kind(**dict(zip(COLUMNS[kind.TABLE], row, strict=True)))
+    """Return the state of a row whose columns are those that `read_columns` names."""
+    return kind(**dict(zip(READ[kind], row, strict=True)))
 
 
 def row_of(state: State) -> Row:
@@ -97,24 +101,29 @@ class LiveRows:
     Only columns that were changed are written.
     """
 
-    def __init__(self, tx: Tx) -> None:
-        self._tx = tx
+    def __init__(self, tx: Tx, *, shared: bool = False) -> None:
+        self._tx, self._shared = tx, shared
         self._rows: dict[Place, State | None] = {}
         self._new: dict[Place, State] = {}
         self._changed: dict[Place, set[str]] = {}
         self._gone: dict[Place, None] = {}
+        self._counted: dict[Place, tuple[int, ...]] = {}
 
     def prime(self, kind: type[S], rows: Sequence[Row]) -> list[S]:
         """Take rows that were read already, their columns as `read_columns` names them; return the states."""
         states = [state_of(kind, row) for row in rows]
         for state in states:
             self._rows[kind, state.key] = state
+            if kind is PlanState:
+                self._counted[kind, state.key] = _COUNTS(state)
         return states
 
     def get(self, kind: type[S], *key: object) -> S | None:
-        """Return the row of a key, or None."""
+        """Return the row of a key, or None; raises NotAlone for one that a shared turn has not locked."""
         place = (kind, key)
         if place not in self._rows:
+            if self._shared:
+                raise NotAlone(f"{kind.TABLE} {key} was not locked")
             found = self._tx.query(_BY_KEY[kind], key)
             self._rows[place] = state_of(kind, found[0]) if found else None
         return cast("S | None", self._rows[place])
@@ -150,6 +159,8 @@ class LiveRows:
         for kind, key in self._gone:
             where = " AND ".join(f"{name} = ?" for name in kind.KEY)
             self._tx.later(f"DELETE FROM {kind.TABLE} WHERE {where}", key)
+        if self._shared:
+            self._count_plans()
         for kind in STATE_TYPES:
             fresh = [row_of(row) for place, row in self._new.items() if place[0] is kind]
             if fresh:
@@ -158,6 +169,15 @@ class LiveRows:
                 rows = [(*_values(columns)(state), *state.key) for state in states]
                 self._tx.update(kind.TABLE, kind.KEY, columns, rows)
         self._rows, self._new, self._changed, self._gone = {}, {}, {}, {}
+
+    def _count_plans(self) -> None:
+        """Let the database count what a shared turn ended: others count at the same time."""
+        for place in [place for place in self._changed if place[0] is PlanState]:
+            state = self._rows[place]
+            if not self._changed.pop(place) <= COUNTS or state is None:
+                raise NotAlone("a plan changes")
+            more = [now - was for now, was in zip(_COUNTS(state), self._counted[place], strict=True)]
+            self._tx.later("SELECT plan_count(?, ?, ?, ?, ?)", (*place[1], *more))
 
     def _alike(self, kind: type[State]) -> dict[tuple[str, ...], list[State]]:
         """Return the changed rows of a kind by the columns that changed."""

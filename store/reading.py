@@ -21,7 +21,7 @@ from store.plan import Fit, Job, Plan
 from store.projections import columns_of
 from store.ready import NOW, READY
 from store.reasons import WaitingContext
-from store.records import AttemptRow, DecisionRow, EventRow, FitRow, HostRow, JobRow, PlanRow
+from store.records import AttemptRow, DecisionRow, EventRow, FitRow, HostRow, JobRow, PlanRow, Prospect
 from store.revision import HEAD, require_schema
 from store.state import FitState, HostState, JobState, PlanState
 
@@ -44,6 +44,11 @@ _CPU_OPEN = (
     "AND (? <> 'job' OR job_id = ?)"
 )
 _ORDER = "ORDER BY f.plan_order, f.ordinal"
+_PROSPECT = """
+SELECT EXISTS (SELECT 1 FROM fit WHERE state = 'ready' AND stage = 'cpu'),
+  EXISTS (SELECT 1 FROM fit WHERE state = 'ready' AND stage = 'gpu'),
+  EXISTS (SELECT 1 FROM plan WHERE state = 'active')
+"""
 
 
 class Reader:
@@ -156,9 +161,9 @@ class Reader:
         with self._database.snapshot() as tx:
             now = tx.now()
             order = tx.query("SELECT plan_order FROM fit WHERE fit_id = ?", (fit.id,))[0][0]
-            before = f"SELECT COUNT(*) FROM fit AS f WHERE {READY} AND {_BEFORE}"
+            before = f"SELECT COUNT(*) FROM fit AS f WHERE {READY[fit.stage]} AND {_BEFORE}"
             place = (fit.priority, fit.priority, order, order, fit.ordinal)
-            ahead = tx.query(before.replace(NOW, str(now)), (fit.stage, *place))[0][0]
+            ahead = tx.query(before.replace(NOW, str(now)), place)[0][0]
             cpu_open = tx.query(f"SELECT COUNT(*) {_CPU_OPEN}", (fit.plan_id, fit.stage_barrier, fit.job_id))[
                 0
             ][0]
@@ -174,6 +179,17 @@ class Reader:
     def leased_workers(self) -> frozenset[str]:
         """Return the workers that hold a lease."""
         return frozenset(str(row[0]) for row in self._query("SELECT DISTINCT worker FROM lease"))
+
+    def fences(self, fit_ids: Sequence[str]) -> dict[str, int]:
+        """Return the fence of each of these fits that is leased."""
+        sql = f"SELECT fit_id, fence FROM lease WHERE {_one_of('fit_id', fit_ids)}"
+        return {str(row[0]): int(row[1]) for row in self._query(sql, fit_ids)}
+
+    def prospect(self) -> Prospect:
+        """Return what there may be for a host to do: a question that costs the same however much waits."""
+        cpu, gpu, is_open = self._query(_PROSPECT)[0]
+        stages = (stage for stage, ready in (("cpu", cpu), ("gpu", gpu)) if ready)
+        return Prospect(ready=frozenset(stages), open=bool(is_open))
 
     # -- events, decisions, hosts ---
 

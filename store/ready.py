@@ -10,14 +10,18 @@ SELECT 1 FROM fit AS c
 WHERE c.plan_id = f.plan_id AND c.stage = 'cpu' AND c.state IN ('ready', 'claimed', 'running')
   AND (f.stage_barrier <> 'job' OR c.job_id = f.job_id)
 """
-NOW = "{now}"  # stands in a question for the moment it is asked at
+# What stands in a question for the moment it is asked at, and for the locks of a turn beside others.
+NOW, LOCK, SKIP = "{now}", "{lock}", "{skip}"
 
-# Parameter: the stage. Pauses and the room of a host are not in it.
-READY = f"""
-f.state = 'ready' AND f.stage = ? AND f.held IS NULL AND f.waits_for = 0
-AND (f.not_before_at IS NULL OR f.not_before_at <= {NOW})
-AND (f.stage <> 'gpu' OR NOT EXISTS ({_UNFINISHED_CPU}))
+_READY = f"""
+AND f.held IS NULL AND f.waits_for = 0 AND (f.not_before_at IS NULL OR f.not_before_at <= {NOW})
 """
+# The condition for each stage; pauses and the room of a host are not in it. The stage is a literal as well:
+# a parameter beside a partial index makes SQLite prepare the statement anew each time it is bound.
+READY = {
+    "cpu": f"f.state = 'ready' AND f.stage = 'cpu' {_READY}",
+    "gpu": f"f.state = 'ready' AND f.stage = 'gpu' {_READY} AND NOT EXISTS ({_UNFINISHED_CPU})",
+}
 ORDER = "f.priority DESC, f.plan_order, f.ordinal"
 PAUSES = "SELECT plan_id, stage, host, reason FROM pause"
 

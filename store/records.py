@@ -93,6 +93,14 @@ class PreviousStop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prospect:
+    """What there may be to do: the stages with ready fits, claimable or not, and whether a plan is open."""
+
+    ready: frozenset[str]
+    open: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
     """The verdict on a database; each problem is a sentence that names the place."""
 

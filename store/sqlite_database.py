@@ -11,34 +11,27 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 from store.database import Row, Statement, insert_sql, sqlite_path, update_sql
-from store.errors import DatabaseUnavailable, DatabaseUnsafe, WriteRefused
+from store.errors import DatabaseDamaged, DatabaseUnavailable, DatabaseUnsafe, WriteRefused
 from store.waking import Waker
 
 BUSY_SECONDS = 30.0
-NETWORK_FILE_SYSTEMS = frozenset(
-    (
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "9p",
-        "afs",
-        "ceph",
-        "lustre",
-        "fuse.sshfs",
-        "fuse.rclone",
-        "fuse.s3fs",
-    )
-)
+NETWORK_FILE_SYSTEMS = frozenset((
+    "nfs", "nfs4", "cifs", "smb3", "smb2", "smbfs", "ncpfs", "9p", "afs", "coda", "ceph", "lustre",
+    "gpfs", "beegfs", "glusterfs", "orangefs", "pvfs2", "davfs", "vboxsf", "fuse.sshfs", "fuse.rclone",
+    "fuse.s3fs", "fuse.glusterfs", "fuse.ceph", "fuse.ceph-fuse", "fuse.davfs", "fuse.davfs2",
+    "fuse.gcsfuse", "fuse.goofys", "fuse.mountpoint-s3", "fuse.juicefs", "fuse.nfs", "fuse.smbnetfs",
+    "fuse.vmhgfs-fuse", "fuse.blobfuse", "fuse.blobfuse2", "fuse.beegfs", "fuse.moosefs", "fuse.mfs",
+    "fuse.lizardfs", "fuse.seaweedfs", "fuse.alluxio-fuse",
+))  # fmt: skip
 # unixepoch('subsec') is NULL before SQLite 3.42; the Julian day keeps milliseconds in every version.
 NOW = "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000"
 
@@ -48,6 +41,7 @@ class SqliteTx:
 
     engine = "sqlite"
     clock = NOW
+    last_answers: ClassVar[list[list[Row]]] = []
 
     def __init__(self, connection: sqlite3.Connection, url: str) -> None:
         self._connection = connection
@@ -55,8 +49,10 @@ class SqliteTx:
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Return all rows; raises DatabaseUnavailable."""
-        with _translated(self._url):
+        try:
             return self._connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise translated(error, self._url) from error
 
     def queries(self, asked: Sequence[Statement]) -> list[list[Row]]:
         """Return all rows of several questions; raises DatabaseUnavailable."""
@@ -64,18 +60,24 @@ class SqliteTx:
 
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterable[Row]:
         """Yield rows one by one; raises DatabaseUnavailable."""
-        with _translated(self._url):
+        try:
             yield from self._connection.execute(sql, parameters)
+        except sqlite3.Error as error:
+            raise translated(error, self._url) from error
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Change rows and return how many; raises WriteRefused, DatabaseUnavailable."""
-        with _translated(self._url):
+        try:
             return self._connection.execute(sql, parameters).rowcount
+        except sqlite3.Error as error:
+            raise translated(error, self._url) from error
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Change rows once per parameter set; raises WriteRefused, DatabaseUnavailable."""
-        with _translated(self._url):
+        try:
             self._connection.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise translated(error, self._url) from error
 
     def now(self) -> int:
         """Return the clock in microseconds since the epoch, UTC, whole milliseconds."""
@@ -97,6 +99,36 @@ class SqliteTx:
         """Nothing: every commit is noticed."""
 
 
+class SqliteTransaction:
+    """From BEGIN to COMMIT, or to ROLLBACK when the body raises."""
+
+    def __init__(self, connection: sqlite3.Connection, url: str, begin: str) -> None:
+        self._connection, self._url, self._first = connection, url, begin
+
+    def __enter__(self) -> SqliteTx:
+        try:
+            _begin(self._connection, self._first)
+        except sqlite3.Error as error:
+            raise translated(error, self._url) from error
+        return SqliteTx(self._connection, self._url)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._connection.execute("COMMIT")
+                return
+        except sqlite3.Error as refused:
+            self._undo()
+            raise translated(refused, self._url) from refused
+        self._undo()
+
+    def _undo(self) -> None:
+        with suppress(sqlite3.Error):
+            self._connection.execute("ROLLBACK")
+
+
 class SqliteDatabase:
     """A SQLite file; readonly opens it without the right to write."""
 
@@ -108,17 +140,13 @@ class SqliteDatabase:
         self._readonly = readonly
         self._local = threading.local()
 
-    @contextmanager
-    def transaction(self) -> Iterator[SqliteTx]:
+    def transaction(self, *, shared: bool = False) -> SqliteTransaction:  # noqa: ARG002 - one writer at a time
         """Open a write transaction; raises DatabaseUnavailable when the file stays locked."""
-        with self._begun("BEGIN IMMEDIATE") as tx:
-            yield tx
+        return SqliteTransaction(self._connection(), self.url, "BEGIN IMMEDIATE")
 
-    @contextmanager
-    def snapshot(self) -> Iterator[SqliteTx]:
+    def snapshot(self) -> SqliteTransaction:
         """Open a read transaction; raises DatabaseUnavailable."""
-        with self._begun("BEGIN") as tx:
-            yield tx
+        return SqliteTransaction(self._connection(), self.url, "BEGIN")
 
     def waker(self, worker: str) -> Waker:  # noqa: ARG002 - the kernel knows the processes of this host
         """Return what notices every commit; only hosts load it."""
@@ -132,20 +160,6 @@ class SqliteDatabase:
             connection.close()
         self._local.connection = None
 
-    @contextmanager
-    def _begun(self, begin: str) -> Iterator[SqliteTx]:
-        connection = self._connection()
-        with _translated(self.url):
-            _begin(connection, begin)
-        try:
-            yield SqliteTx(connection, self.url)
-            with _translated(self.url):
-                connection.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-            raise
-
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None or self._local.pid != os.getpid():
@@ -156,7 +170,7 @@ class SqliteDatabase:
     def _opened(self) -> sqlite3.Connection:
         mode = "ro" if self._readonly else "rw"
         address = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
-        with _translated(self.url):
+        try:
             connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
             if self._readonly:
                 connection.execute("PRAGMA query_only = ON")
@@ -166,6 +180,9 @@ class SqliteDatabase:
                 connection.execute(f"PRAGMA {pragma}")
             journal = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
+            connection.execute("PRAGMA busy_timeout = 1")  # from here on `_begin` does the waiting
+        except sqlite3.Error as error:
+            raise translated(error, self.url) from error
         if journal != "wal" or synchronous != 2:
             connection.close()
             raise DatabaseUnsafe(
@@ -187,18 +204,18 @@ def _begin(connection: sqlite3.Connection, begin: str) -> None:
     SQLite's own waiting sleeps up to 0.1 s between two tries, so that a busy writer starves all others.
     """
     deadline = time.monotonic() + BUSY_SECONDS
-    connection.execute("PRAGMA busy_timeout = 0")
-    try:
-        while True:
-            try:
-                connection.execute(begin)
-                return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-            time.sleep(random.uniform(0.0005, 0.0015))  # noqa: S311 - no secret, only out of step
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+    while True:
+        try:
+            connection.execute(begin)
+            if begin == "BEGIN":
+                connection.execute("SELECT 1 FROM sqlite_master LIMIT 1")  # the snapshot is taken here
+            return
+        except sqlite3.OperationalError as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(random.uniform(0.0005, 0.0015))  # noqa: S311 - no secret, only out of step
 
 
 def refuse_network_file_system(url: str, path: Path, mounts: str | None = None) -> None:
@@ -232,12 +249,10 @@ def file_system_of(path: Path, mounts: str | None = None) -> str | None:
     return found[1]
 
 
-@contextmanager
-def _translated(url: str) -> Iterator[None]:
-    """Turn the driver's errors into the store's."""
-    try:
-        yield
-    except sqlite3.IntegrityError as error:
-        raise WriteRefused(url=url, cause=str(error)) from error
-    except sqlite3.Error as error:
-        raise DatabaseUnavailable(url=url, cause=str(error)) from error
+def translated(error: sqlite3.Error, url: str) -> WriteRefused | DatabaseDamaged | DatabaseUnavailable:
+    """Return the store's error for one of the driver's."""
+    if isinstance(error, sqlite3.IntegrityError):
+        return WriteRefused(url=url, cause=str(error))
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return DatabaseDamaged(url=url, cause=str(error))
+    return DatabaseUnavailable(url=url, cause=str(error))

@@ -18,8 +18,8 @@ LEASED_STATES = frozenset(("claimed", "running"))
 class State:
     """A row of a projection table, found by the columns of its key.
 
-    Columns in `UNREAD` are long, and neither the fold nor a claim looks at them: a row that is read to be
-    changed holds an empty text there.
+    Neither the fold nor a claim looks at the columns in `UNREAD`: a row that is read to be changed has their
+    defaults in them.
     """
 
     TABLE: ClassVar[str]
@@ -56,10 +56,10 @@ class PlanState(State):
     unavailable: int
     cancelled: int
     accepted_at: int
-    completed_at: int | None
-    data: str
-    training: str
-    header: str
+    completed_at: int | None = None
+    data: str = ""
+    training: str = ""
+    header: str = ""
 
     @property
     def open(self) -> int:
@@ -99,20 +99,27 @@ class FitState(State):
 
     TABLE: ClassVar[str] = "fit"
     KEY: ClassVar[tuple[str, ...]] = ("fit_id",)
+    UNREAD: ClassVar[frozenset[str]] = frozenset(
+        (
+            "ordinal", "plan_order", "stage_barrier", "not_before_at", "ended_at", "pid", "device_used",
+            "device_reason", "log", "step", "steps_total", "train_loss", "valid_loss", "bundle",
+            "bundle_sha256", "metrics", "seconds", "sentence", "place", "depends_on",
+        )
+    )  # fmt: skip
 
     fit_id: str
     plan_id: str
     job_id: str
     family: str
     stage: str
-    ordinal: int
-    plan_order: int
+    ordinal: int = 0
+    plan_order: int = 0
     target: str
     symbol: str | None
     route: str
     training_type: str
     priority: int
-    stage_barrier: str
+    stage_barrier: str = "plan"
     state: str
     version: int
     attempt: int

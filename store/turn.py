@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from store import log
 from store.codec import json_of
 from store.database import Row, Statement, Tx
-from store.errors import ConcurrentAppend, NotFound
+from store.errors import ConcurrentAppend, NotAlone, NotFound
 from store.events import Event, FitEvent, FitUnavailable, PlanCompleted
 from store.folding import fold
 from store.ids import fit_stream, plan_stream
 from store.log import Draft, Recorded
 from store.projections import LiveRows, by_key
-from store.ready import NOW
+from store.ready import LOCK, NOW, SKIP
 from store.state import FINAL_STATES, LEASED_STATES, FitState, PlanState
 
 
@@ -32,37 +32,60 @@ class Turn:
     """A write transaction at a moment `now` (microseconds since the epoch).
 
     What is asked at its opening travels with its beginning: `answers` holds the rows, question by question.
+    Alone on the log, a turn numbers its events itself. A `shared` turn, on Postgres, works beside others: it
+    changes only fits it has locked, and its events are numbered with its commit; what it may not do raises
+    NotAlone, and is done anew by a turn that is alone.
     """
 
-    def __init__(self, tx: Tx, *, now: int | None = None, asked: Sequence[Statement] = ()) -> None:
+    def __init__(
+        self, tx: Tx, *, now: int | None = None, asked: Sequence[Statement] = (), shared: bool = False
+    ) -> None:
         self.tx = tx
+        self._unsent = log.Unsent() if shared else None
+        self._lock, self._skip = (" FOR UPDATE", " FOR UPDATE OF f SKIP LOCKED") if shared else ("", "")
         moment = tx.clock if now is None else str(now)
-        questions = [(sql.replace(NOW, moment), parameters) for sql, parameters in asked]
-        opening, *self.answers = tx.queries([(f"SELECT {moment}, {log.HEAD}", ()), *questions])
+        first = f"SELECT {moment}" if shared else f"SELECT {moment}, {log.HEAD}"
+        questions = [(self._worded(sql, moment), parameters) for sql, parameters in asked]
+        opening, *self.answers = tx.queries([(first, ()), *questions])
         self.now = int(opening[0][0])
-        self.rows = LiveRows(tx)
-        self._head = log.head_of(opening[0][1:])
+        self.rows = LiveRows(tx, shared=shared)
+        self._head = log.GENESIS_HEAD if shared else log.head_of(opening[0][1:])
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """Return all rows; the turn's moment stands for `NOW`."""
-        return self.tx.query(sql.replace(NOW, str(self.now)), parameters)
+        """Return all rows; the marks of `store.ready` stand for the turn's moment and its locks."""
+        return self.tx.query(self._worded(sql, str(self.now)), parameters)
 
     def flush(self) -> None:
-        """Write the folded states; the last thing before the commit."""
+        """Write the folded states and the words; the last thing before the commit."""
         self.rows.flush()
+        if self._unsent is not None:
+            self._unsent.send(self.tx)
+
+    def settled(self, seq: int) -> int:
+        """Return the real seq of an event of this turn, once it has committed."""
+        if self._unsent is None:
+            return seq
+        if self._unsent.first_seq is None:
+            self._unsent.receive(self.tx.last_answers)
+        return self._unsent.settled(seq)
 
     def append(
         self, drafts: Sequence[Draft], *, actor: str, correlation: str | None = None
     ) -> tuple[Recorded, ...]:
         """Append events whose versions follow from rows read in this turn, and fold them."""
-        recorded = log.extend(
-            self.tx, self._head, drafts, actor=actor, recorded_at=self.now, correlation=correlation
-        )
-        if recorded:
-            self._head = log.Head(recorded[-1].seq, recorded[-1].hash)
+        told: dict[str, Any] = {"actor": actor, "recorded_at": self.now, "correlation": correlation}
+        if self._unsent is not None:
+            recorded = self._unsent.add(drafts, **told)
+        else:
+            recorded = log.extend(self.tx, self._head, drafts, **told)
+            if recorded:
+                self._head = log.Head(recorded[-1].seq, recorded[-1].hash)
         for one in recorded:
             fold(self.rows, one)
         return recorded
+
+    def _worded(self, sql: str, moment: str) -> str:
+        return sql.replace(NOW, moment).replace(LOCK, self._lock).replace(SKIP, self._skip)
 
     def append_next(
         self,
@@ -126,10 +149,12 @@ class Turn:
         return recorded
 
     def complete(self, plan_id: str, *, actor: str) -> None:
-        """Append PlanCompleted once no fit of an active plan is open."""
+        """Append PlanCompleted once no fit of an active plan is open; raises NotAlone in a shared turn."""
         plan = self.rows.get(PlanState, plan_id)
         if plan is None or plan.state != "active" or plan.open > 0:
             return
+        if self._unsent is not None:
+            raise NotAlone("a plan is completed")
         event = PlanCompleted(
             succeeded=plan.succeeded,
             failed=plan.failed,
@@ -158,7 +183,7 @@ class Turn:
 
 def fit_questions(fit_id: str, plan_id: str) -> tuple[Statement, Statement]:
     """Return the questions for a fit and its plan, to be primed by `prime_fit`."""
-    return (by_key(FitState), (fit_id,)), (by_key(PlanState), (plan_id,))
+    return (by_key(FitState) + LOCK, (fit_id,)), (by_key(PlanState), (plan_id,))
 
 
 def prime_fit(turn: Turn) -> None:

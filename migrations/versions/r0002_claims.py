@@ -21,21 +21,13 @@ POSTGRES_GUARD = (
     "DROP TRIGGER event_gapless ON event",
     """
     CREATE OR REPLACE FUNCTION event_require_next() RETURNS trigger LANGUAGE plpgsql AS $$
-    DECLARE
-      fresh_first bigint; fresh_last bigint; fresh_count bigint; before bigint;
     BEGIN
-      SELECT min(seq), max(seq), count(*) INTO fresh_first, fresh_last, fresh_count FROM fresh;
-      IF fresh_count = 0 THEN RETURN NULL; END IF;
-      SELECT COALESCE(max(seq), (SELECT max(seq) FROM log_start), 0) INTO before
-        FROM event WHERE seq < fresh_first;
-      IF fresh_first <> before + 1 OR fresh_last - fresh_first + 1 <> fresh_count
-        OR EXISTS (SELECT 1 FROM event WHERE seq > fresh_last)
-        OR EXISTS (
-          SELECT 1 FROM (
-            SELECT stream, min(version) AS first, max(version) AS last, count(*) AS many
-            FROM fresh GROUP BY stream) AS f
-          WHERE f.last - f.first + 1 <> f.many OR f.first <> 1 + COALESCE(
-            (SELECT max(e.version) FROM event AS e WHERE e.stream = f.stream AND e.version < f.first), 0))
+      IF EXISTS (
+        SELECT 1 FROM fresh AS f WHERE
+          (f.seq > 1 AND NOT EXISTS (SELECT 1 FROM event AS e WHERE e.seq = f.seq - 1)
+            AND NOT EXISTS (SELECT 1 FROM log_start AS l WHERE l.seq = f.seq - 1))
+          OR (f.version > 1 AND NOT EXISTS (
+            SELECT 1 FROM event AS e WHERE e.stream = f.stream AND e.version = f.version - 1)))
       THEN RAISE EXCEPTION 'the event log is gapless: seq or version is not the next one';
       END IF;
       RETURN NULL;
@@ -47,6 +39,51 @@ POSTGRES_GUARD = (
     """,
     "ALTER TABLE event ENABLE ALWAYS TRIGGER event_gapless",
 )
+# The last statement of a word about a fit: numbers and hashes are given behind a lock that is held only from
+# here to the commit. The hash is that of store.log.chained_hash.
+POSTGRES_APPEND = """
+    CREATE FUNCTION event_append(words json) RETURNS bigint LANGUAGE plpgsql AS $$
+    DECLARE
+      place bigint; link bytea; word record; first bigint;
+    BEGIN
+      PERFORM pg_advisory_xact_lock(8241996602216869473);
+      SELECT e.seq, e.hash INTO place, link FROM event AS e ORDER BY e.seq DESC LIMIT 1;
+      IF NOT FOUND THEN place := 0; link := decode(repeat('00', 32), 'hex'); END IF;
+      first := place + 1;
+      FOR word IN SELECT * FROM json_to_recordset(words) AS w(
+        event_id bytea, stream text, version bigint, kind text, schema_version bigint, recorded_at bigint,
+        actor text, correlation_id text, causation_id bytea, plan text, job text, fit text, attempt bigint,
+        data text, digest bytea)
+      LOOP
+        place := place + 1;
+        link := sha256(link || word.digest || int8send(place) || int8send(word.recorded_at));
+        INSERT INTO event VALUES (
+          place, word.event_id, word.stream, word.version, word.kind, word.schema_version, word.recorded_at,
+          word.actor, word.correlation_id, word.causation_id, word.plan, word.job, word.fit, word.attempt,
+          word.data::json, link);
+      END LOOP;
+      RETURN first;
+    END $$
+    """
+# Counts a fit that ended. The fit that ends its plan must not be counted here: the plan's completion is an
+# event, and who writes it must be alone on the log.
+POSTGRES_COUNT = """
+    CREATE FUNCTION plan_count(
+      counted text, succeeded_more bigint, failed_more bigint, unavailable_more bigint, cancelled_more bigint)
+    RETURNS bigint LANGUAGE plpgsql AS $$
+    DECLARE
+      open_fits bigint;
+    BEGIN
+      UPDATE plan AS p SET succeeded = p.succeeded + succeeded_more, failed = p.failed + failed_more,
+        unavailable = p.unavailable + unavailable_more, cancelled = p.cancelled + cancelled_more
+      WHERE p.plan_id = counted AND p.state = 'active'
+      RETURNING p.fits - p.succeeded - p.failed - p.unavailable - p.cancelled INTO open_fits;
+      IF open_fits IS NULL OR open_fits <= 0 THEN
+        RAISE EXCEPTION 'the last fit of plan % ended', counted USING ERRCODE = 'TW001';
+      END IF;
+      RETURN open_fits;
+    END $$
+    """
 SQLITE_GUARD = (
     "DROP TRIGGER event_gapless",
     """
@@ -90,9 +127,9 @@ def upgrade() -> None:
         sqlite_strict=True,
     )
     op.drop_index("event_of_fit", "event")  # the stream of a fit is found by its name
-    guard = SQLITE_GUARD if op.get_context().dialect.name == "sqlite" else POSTGRES_GUARD
-    for statement in guard:
-        op.execute(statement)
+    on_sqlite = op.get_context().dialect.name == "sqlite"
+    for statement in SQLITE_GUARD if on_sqlite else (*POSTGRES_GUARD, POSTGRES_APPEND, POSTGRES_COUNT):
+        op.execute(sa.text(statement.replace(":", r"\:")))
 
 
 def downgrade() -> None:

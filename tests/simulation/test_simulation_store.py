@@ -70,7 +70,8 @@ def test_the_machine_catches_projections_outside_the_transaction() -> None:
 
 def test_the_machine_catches_a_barrier_that_forgets_running_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ready query that counts only ready CPU fits lets GPU fits go too early."""
-    forgetful = choosing.READY.replace("c.state IN ('ready', 'claimed', 'running')", "c.state = 'ready'")
+    unfinished = "c.state IN ('ready', 'claimed', 'running')"
+    forgetful = {stage: sql.replace(unfinished, "c.state = 'ready'") for stage, sql in choosing.READY.items()}
     assert forgetful != choosing.READY
     monkeypatch.setattr(choosing, "READY", forgetful)
     assert "a GPU fit went before its CPU stage" in words_of(caught(StoreMachine))

@@ -126,8 +126,8 @@ def test_the_ready_query_uses_its_partial_indexes(sqlite_url: str) -> None:
     """Neither the claim nor its stage barrier scans the table of fits."""
     database = connect(sqlite_url)
     with database.snapshot() as tx:
-        claim = f"SELECT f.fit_id FROM fit AS f WHERE {READY} ORDER BY {ORDER} LIMIT 1"
-        plan = tx.query(f"EXPLAIN QUERY PLAN {claim}".replace(NOW, "0"), ("gpu",))
+        claim = f"SELECT f.fit_id FROM fit AS f WHERE {READY['gpu']} ORDER BY {ORDER} LIMIT 1"
+        plan = tx.query(f"EXPLAIN QUERY PLAN {claim}".replace(NOW, "0"))
     steps = " ".join(str(row[3]) for row in plan)
     assert "fit_ready" in steps
     assert "fit_unfinished_cpu" in steps
