@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from daemon.admission import plan_row
+from daemon.identity import Identity
 from daemon.news import PlanFinished, Tell, keep_quiet
 from daemon.runner import FitProcess, Runner
 from daemon.settings import Settings
@@ -51,15 +52,40 @@ class Dispatcher:
         self._settings, self._store, self._worker, self._tell = settings, store, worker, tell
         self._plans = plans
         self._place = Workplace.of(settings)
-        self._slots = Slots(cpu=settings.cpu_slots, gpu=settings.gpu_slots)
+        self._host = host_of(worker)
+        self._slots = Slots(
+            cpu=settings.cpu_slots, gpu=settings.gpu_slots, memory_bytes=settings.memory_bytes
+        )
         self._begin, self._clock = begin, clock
         self._seen_seq, self._look_at, self._stopping = -1, float("-inf"), False
+        self._checked_seq = -1
+        self.expecting = True  # whether a plan is open, as far as the last look told
         self.running: list[Runner] = []
 
     def tick(self) -> None:
-        """Hear all children, then fill the free slots."""
+        """End the children whose lease has ended, hear all of them, then fill the free slots."""
+        self.check_leases()
         self.listen()
         self.fill()
+
+    def check_leases(self) -> None:
+        """Let every fit that was cancelled or taken over end now instead of at its next renewal.
+
+        The log is asked only when something happened in it.
+        """
+        if not self.running:
+            return
+        try:
+            head = self._store.head_seq()
+            if head == self._checked_seq:
+                return
+            held = self._store.reading.fences([runner.claim.fit_id for runner in self.running])
+        except DatabaseUnavailable:
+            return  # its lease is kept, or lost, when the event log answers again
+        self._checked_seq = head
+        for runner in self.running:
+            if held.get(runner.claim.fit_id) != runner.claim.fence:
+                runner.doubt()
 
     def listen(self) -> None:
         """Hear all children; those whose attempt is over leave their slot."""
@@ -74,13 +100,15 @@ class Dispatcher:
 
         The log is asked only when something happened in it since the last fruitless look, or after a second.
         """
-        if self._stopping:
+        if self._stopping or not any(self._slots.free(stage) for stage in STAGES):
             return
         try:
             head = self._store.head_seq()
             if head == self._seen_seq and self._clock() < self._look_at:
                 return
-            if sum(self._fill_stage(stage) for stage in STAGES) == 0:
+            prospect = self._store.reading.prospect()
+            self.expecting = prospect.open
+            if sum(self._fill_stage(stage) for stage in STAGES if stage in prospect.ready) == 0:
                 self._seen_seq, self._look_at = head, self._clock() + LOOK_AGAIN_SECONDS
         except DatabaseUnavailable as error:
             log.warning("no fits claimed: the event log does not answer", cause=str(error))
@@ -108,9 +136,12 @@ class Dispatcher:
             limit=free,
             lease_seconds=self._settings.lease_seconds,
             plans=self._plans,
+            room=self._slots.room,
+            host=self._host,
         )
         for claim in claims:
-            self._start(claim, self._slots.take(stage))
+            needs = {"cores": claim.cores, "gpus": claim.gpus, "memory_bytes": claim.memory_bytes}
+            self._start(claim, self._slots.take(**needs))
         return len(claims)
 
     def _start(self, claim: Claim, slot: Slot) -> None:
@@ -168,6 +199,12 @@ class Dispatcher:
         self._tell(finished)
 
 
+def host_of(worker: str) -> str:
+    """Return the host of a worker's name: that by which a pause or a drain means it."""
+    identity = Identity.of_worker(worker)
+    return identity.host if identity is not None else worker
+
+
 def output_of(data: Mapping[str, Any], plan_id: str) -> str:
     """Return the name of a plan's output directory: recorded when it was accepted."""
     return str(data.get("output") or plan_id)
@@ -201,7 +238,7 @@ def spec_of(claim: Claim, slot: Slot, places: FitPlaces, settings: Settings) -> 
         embargo_bars=training.get("embargo_bars", settings.embargo_bars),
         device_requested=slot.device,
         gpu_fallback=settings.gpu_fallback,
-        threads=settings.threads_per_fit,
+        threads=settings.threads_per_fit * max(1, claim.cores),
         checkpoint_dir=places.checkpoints,
         checkpoint_seconds=settings.checkpoint_seconds,
         checkpoint_rounds=settings.checkpoint_rounds,

@@ -25,6 +25,7 @@ log = structlog.get_logger("host")
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 RESCUE_SECONDS_MAX = 2.0
+PRESENCE_SECONDS = 0.2  # between two questions to the database who is still connected
 
 
 class Host:
@@ -48,6 +49,8 @@ class Host:
         self.dispatcher = Dispatcher(
             settings, store, worker=self.identity.worker, plans=plans, tell=tell, clock=clock
         )
+        self._waker = store.waker(self.identity.worker)
+        self._moved, self._presence_at = True, float("-inf")
         self.stopping: str | None = None
         self._stops_heard = 0
         self._settings, self._clock = settings, clock
@@ -60,17 +63,44 @@ class Host:
     def turn(self) -> frozenset[str]:
         """Hear what rang, hear the children, fill the slots; returns what rang and is not the host's own."""
         rang = self._heard()
+        self.rescuer.hear()
+        if self._moved:
+            self._moved = False
+            self.rescuer.look()
         self.dispatcher.tick()
         return rang
 
     def wait(self, seconds: float) -> None:
-        """Wait for a report, an end or a ring, at most so many seconds."""
+        """Wait for a report, a ring, a word in the log, the end of a process; at most so many seconds."""
+        deadline = time.monotonic() + seconds
+        while True:
+            patience = self._waker.patience(expecting=self.dispatcher.expecting)
+            left = max(0.0, deadline - time.monotonic())
+            hint = self._waker.fileno()
+            ready = self._poll(hint).poll(min(left, patience) * 1000)
+            self._moved = self._waker.moved() or self._moved
+            self._ask_presence()
+            if self._moved or left <= patience or any(descriptor != hint for descriptor, _ in ready):
+                return
+
+    def _poll(self, hint: int) -> select.poll:
+        """Return all descriptors to wait for, with that of the waker if it has one now."""
         poll = select.poll()
-        poll.register(self.bell.fileno(), select.POLLIN)
-        for runner in self.dispatcher.running:
-            if runner.child.returncode is None and (descriptor := runner.child.fileno()) >= 0:
+        children = [run.child.fileno() for run in self.dispatcher.running if run.child.returncode is None]
+        for descriptor in (hint, self.bell.fileno(), *self.rescuer.descriptors(), *children):
+            if descriptor >= 0:
                 poll.register(descriptor, select.POLLIN)
-        poll.poll(seconds * 1000)
+        return poll
+
+    def _ask_presence(self) -> None:
+        """Ask the database from time to time whose connection has ended, and rescue what they held."""
+        if not self.rescuer.others or time.monotonic() < self._presence_at:
+            return
+        self._presence_at = time.monotonic() + PRESENCE_SECONDS
+        gone = self._waker.gone(self.rescuer.others)
+        if gone:
+            self.rescuer.rescue(gone)
+            self._moved = True
 
     def stop(self, cause: str) -> None:
         """Let all fits save their state and stop, within the limit of the settings; all are given back.
@@ -90,6 +120,8 @@ class Host:
         """End what still runs and let go of the timetable and the bell."""
         self.dispatcher.end_all()
         self.timetable.stop()
+        self.rescuer.close()
+        self._waker.close()
         self.bell.close()
 
     @contextmanager

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import structlog
 
 from daemon.identity import Identity, is_dead
+from daemon.neighbours import Neighbours
 from daemon.news import FitRescued, Tell, keep_quiet
 from store.errors import DatabaseUnavailable
 from store.plan_store import PlanStore
@@ -14,17 +17,50 @@ log = structlog.get_logger("rescuer")
 
 
 class Rescuer:
-    """Rescues at the start and on a timer: leases that ran out, and those of dead processes of this host."""
+    """Takes fits back at the start, on a timer, and as soon as a process that holds a lease is seen to end.
+
+    Processes of this host are watched one by one; what the database knows of others is told from outside.
+    """
 
     def __init__(self, store: PlanStore, here: Identity, *, tell: Tell = keep_quiet) -> None:
         self._store = store
         self._here = here
         self._tell = tell
+        self._neighbours = Neighbours(here)
+        self.others: frozenset[str] = frozenset()  # who else holds a lease, as of the last look
 
-    def rescue(self) -> tuple[Rescue, ...]:
-        """Take back what can be taken back and say so; nothing when the database does not answer."""
+    def descriptors(self) -> tuple[int, ...]:
+        """Return the descriptors that become readable when a watched process ends."""
+        return self._neighbours.descriptors()
+
+    def look(self) -> None:
+        """See who holds leases now and watch them; take back at once what belongs to the dead."""
         try:
-            rescued = self._store.rescue(is_dead=lambda worker: is_dead(worker, here=self._here))
+            self.others = self._store.reading.leased_workers() - {self._here.worker}
+        except DatabaseUnavailable:
+            return
+        self._neighbours.watch(self.others)
+        if any(is_dead(worker, here=self._here) for worker in self.others):
+            self.rescue()
+
+    def hear(self) -> None:
+        """Take back the fits of watched processes that have ended since."""
+        if self._neighbours.ended():
+            self.rescue()
+
+    def close(self) -> None:
+        """Watch nobody any more."""
+        self._neighbours.close()
+
+    def rescue(self, gone: Collection[str] = ()) -> tuple[Rescue, ...]:
+        """Take back what can be taken back and say so; nothing when the database does not answer.
+
+        `gone` are workers whose end was seen in another way.
+        """
+        try:
+            rescued = self._store.rescue(
+                is_dead=lambda worker: worker in gone or is_dead(worker, here=self._here)
+            )
         except DatabaseUnavailable as error:
             log.warning("rescue put off", cause=str(error))
             return ()

@@ -129,6 +129,10 @@ class Runner:
         self.child.close()
         return True
 
+    def doubt(self) -> None:
+        """Ask at the next turn whether the lease is still held, whenever it was renewed."""
+        self._renew_at = float("-inf")
+
     def stop(self, cause: str) -> None:
         """Ask the fit to save its state and stop; it is given back to be continued later."""
         if self._stopping is None:

@@ -38,7 +38,8 @@ class Settings:
         families: of jobs that name none.
         cpu_slots: fits of the CPU stage trained at the same time.
         gpu_slots: fits of the GPU stage trained at the same time, one device each.
-        threads_per_fit: of the numeric libraries in each fit.
+        memory_bytes: main memory for all fits together, of those that say what they need; None: not counted.
+        threads_per_fit: of the numeric libraries, for each place that a fit takes.
         lease_seconds: how long a fit is owned without a sign of life.
         poll_seconds: the longest a report or a free slot waits to be seen.
         settle_seconds: how long a dropped directory must be unchanged.
@@ -68,6 +69,7 @@ class Settings:
     families: tuple[str, ...] = DEFAULT_FAMILIES
     cpu_slots: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     gpu_slots: int = 1
+    memory_bytes: int | None = None
     threads_per_fit: int = 1
     lease_seconds: float = 30.0
     poll_seconds: float = 0.1
@@ -299,7 +301,7 @@ def _one_of(*words: str) -> Callable[[object], str]:
 
 
 _TABLES = frozenset({"params", "horizons"})  # cannot be said in an environment variable
-_MAY_BE_NONE = frozenset({"data_dir", "embargo_bars", "interval"})
+_MAY_BE_NONE = frozenset({"data_dir", "embargo_bars", "interval", "memory_bytes"})
 _READERS: dict[str, Callable[[object], object]] = {
     **dict.fromkeys(("results_dir", "output_dir", "inbox_dir", "data_dir"), _path),
     **dict.fromkeys(("database_url", "interval"), _text),
@@ -309,6 +311,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "horizons": _bars,
     "cpu_slots": _count(0, 4096),
     "gpu_slots": _count(0, 64),
+    "memory_bytes": _count(1, 2**50),
     "threads_per_fit": _count(1, 1024),
     "checkpoint_rounds": _count(1, 10**9),
     "embargo_bars": _count(0, 10**6),

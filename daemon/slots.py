@@ -1,44 +1,66 @@
-"""Places for fits: so many in the CPU stage, one per device in the GPU stage."""
+"""What a host has for fits: places of the CPU stage, one device for each GPU, main memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from store.choosing import Room
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """One place; `number` counts from 0 within its stage and is the index of the device in the GPU stage."""
+    """What one running fit has: numbered places of the CPU stage, numbered devices, bytes of memory."""
 
-    stage: str
-    number: int
+    places: tuple[int, ...] = ()
+    devices: tuple[int, ...] = ()
+    memory_bytes: int = 0
 
     @property
     def device(self) -> str:
-        """The device a fit in this place asks for: "cpu" or "cuda:<number>"."""
-        return "cpu" if self.stage == "cpu" else f"cuda:{self.number}"
+        """The device the fit asks for: "cpu" or "cuda:<number>"."""
+        return f"cuda:{self.devices[0]}" if self.devices else "cpu"
 
 
 class Slots:
-    """Which places are free; taking and giving back are exact."""
+    """What is free; taking and giving back are exact. Memory is not counted where nobody said how much."""
 
-    def __init__(self, *, cpu: int, gpu: int) -> None:
-        self._free = {
-            stage: [Slot(stage=stage, number=number) for number in reversed(range(count))]
-            for stage, count in (("cpu", cpu), ("gpu", gpu))
-        }
+    def __init__(self, *, cpu: int, gpu: int, memory_bytes: int | None = None) -> None:
+        self._places, self._devices = set(range(cpu)), set(range(gpu))
+        self._memory = memory_bytes
+
+    @property
+    def room(self) -> Room:
+        """What is free now."""
+        return Room(cores=len(self._places), gpus=len(self._devices), memory_bytes=self._memory)
 
     def free(self, stage: str) -> int:
-        """How many places of a stage are free."""
-        return len(self._free[stage])
+        """How many fits of a stage could start, if each needs as little as it can."""
+        return len(self._places if stage == "cpu" else self._devices)
 
-    def take(self, stage: str) -> Slot:
-        """Take the free place with the lowest number; raises IndexError when there is none."""
-        return self._free[stage].pop()
+    def take(self, *, cores: int, gpus: int, memory_bytes: int = 0) -> Slot:
+        """Take what a fit needs, the lowest numbers first; raises ValueError when it is not free."""
+        slot = Slot(
+            places=_lowest(self._places, cores),
+            devices=_lowest(self._devices, gpus),
+            memory_bytes=memory_bytes,
+        )
+        self._places -= set(slot.places)
+        self._devices -= set(slot.devices)
+        if self._memory is not None:
+            self._memory -= slot.memory_bytes
+        return slot
 
     def give_back(self, slot: Slot) -> None:
-        """Make a place free again; raises ValueError when it is free already."""
-        places = self._free[slot.stage]
-        if slot in places:
+        """Make all of a slot free again; raises ValueError when it is free already."""
+        if self._places & set(slot.places) or self._devices & set(slot.devices):
             raise ValueError(f"{slot} was not taken")
-        places.append(slot)
-        places.sort(key=lambda place: -place.number)
+        self._places |= set(slot.places)
+        self._devices |= set(slot.devices)
+        if self._memory is not None:
+            self._memory += slot.memory_bytes
+
+
+def _lowest(free: set[int], count: int) -> tuple[int, ...]:
+    if count > len(free):
+        raise ValueError(f"{count} were asked for and {len(free)} are free")
+    return tuple(sorted(free)[:count])

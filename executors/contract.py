@@ -15,7 +15,7 @@ from typing import Any
 
 from executors.errors import BadReport, BadSpec
 
-CAUSES = ("bad_input", "out_of_memory", "library", "device", "internal")
+CAUSES = ("bad_input", "out_of_memory", "disk_full", "library", "device", "lost_worker", "internal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,7 @@ PARENT_PID = "TRAINWRIGHT_PARENT_PID"
 DEATH_SIGNAL = "TRAINWRIGHT_DEATH_SIGNAL"
 
 _KERNEL_COUNTERS = Path("/proc/vmstat")
+_SENT_FROM_OUTSIDE = frozenset((signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 _LOG_TAIL_BYTES = 4000
 _LOG_TAIL_LINES = 3
 _READ_BYTES = 65536
@@ -127,7 +128,7 @@ class Child:
         self._lifeline_fd: int | None = lifeline_fd
         self._unread = b""
         self._saved_step = 0
-        self._ended_by_us = False
+        self._asked_to_stop = self._ended_by_us = False
         self._last: Outcome | None = None
         self._memory_kills = memory_kills()
 
@@ -163,8 +164,9 @@ class Child:
     def outcome(self) -> Outcome | None:
         """Return how the fit ended, None while the child lives.
 
-        A child that ended without a last word gets one: Stopped if SIGTERM ended it, else Failed with the
-        signal named and the end of its log as the place.
+        A child that ended without a last word gets one: Stopped if it was asked to and SIGTERM ended it, else
+        Failed with the signal named and the end of its log as the place. A signal from outside is no fault
+        of the fit: its cause is lost_worker.
         """
         code = self.returncode
         if code is None:
@@ -178,6 +180,7 @@ class Child:
     def stop(self) -> None:
         """Ask the child to save its state and stop; it ends with Stopped, or finishes if nearly done."""
         if self.returncode is None:
+            self._asked_to_stop = True
             os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
@@ -242,17 +245,18 @@ class Child:
                 self._last = report
 
     def _outcome_of_silence(self, code: int) -> Outcome:
-        if code == -signal.SIGTERM:
+        if code == -signal.SIGTERM and self._asked_to_stop:
             return Stopped(step=self._saved_step)
         if self._ended_by_us:
             cause, sentence = "internal", "the fit was ended by the process that started it"
         elif code == -signal.SIGKILL and self._memory_ran_out():
             cause = "out_of_memory"
             sentence = "the fit was killed by the system (SIGKILL): memory ran out"
-        elif code == -signal.SIGKILL:
-            cause, sentence = "internal", "the fit was killed from outside (SIGKILL) while memory was left"
+        elif -code in _SENT_FROM_OUTSIDE:
+            cause = "lost_worker"
+            sentence = f"the fit was killed from outside ({_signal_name(-code)}) while memory was left"
         elif code < 0:
-            cause, sentence = "internal", f"the fit's process crashed with {_signal_name(-code)}"
+            cause, sentence = "library", f"the fit's process crashed with {_signal_name(-code)}"
         else:
             cause, sentence = "internal", f"the fit's process ended with exit code {code} and no last word"
         return Failed(cause=cause, sentence=sentence, where=self._log_tail(), retryable=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from panel.errors import PanelError
 
 _ROOT = Path(__file__).resolve().parent.parent
 _MEMORY_WORDS = ("bad allocation", "bad_alloc", "out of memory", "std::bad_alloc", "cannot allocate memory")
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 _LIBRARIES = ("lightgbm", "xgboost", "torch", "safetensors", "pyarrow", "numpy")
 
 
@@ -68,6 +70,10 @@ def failure(error: BaseException) -> Failed:
     if isinstance(error, MemoryError) or any(word in words for word in _MEMORY_WORDS):
         return Failed(
             cause="out_of_memory", sentence=f"memory ran out: {sentence}", where=where, retryable=True
+        )
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return Failed(
+            cause="disk_full", sentence=f"the disk is full: {sentence}", where=where, retryable=True
         )
     if "cuda error" in words or "cudnn" in words:
         return Failed(cause="device", sentence=f"the GPU failed: {sentence}", where=where, retryable=True)

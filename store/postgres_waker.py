@@ -1,4 +1,4 @@
-"""Waking on Postgres: a connection of its own that listens, asks, and by being there says that its host lives.
+"""Waking on Postgres: a connection of its own that listens, asks, and shows that its host lives.
 
 Measured: a notification costs the writer 12 to 57 % of its rate, so only a plan that comes or opens again is
 notified, and nothing else pays. While a plan is open its hosts ask for the head of the log instead, which
@@ -22,7 +22,7 @@ from store.postgres_connection import BoundedConnection, opened
 from store.waking import LOOK_SECONDS, REST_SECONDS
 
 CHANNEL = "trainwright"
-MISSING_SECONDS = 0.4  # without its lock, until a worker counts as gone: time to come back with a new connection
+MISSING_SECONDS = 0.4  # without its lock, until a worker counts as gone: time to connect anew
 GRACE_SECONDS = 10.0  # after the server's start, when all come back one by one
 CONNECT_AGAIN_SECONDS = 0.5
 _HEAD = b"SELECT MAX(seq) FROM event"
@@ -38,7 +38,7 @@ _NOW = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS bigint)"
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of another worker: its lock was there; and since when it is not (monotonic, database's)."""
+    """Another worker whose lock was seen; since when it is missing, on our clock and the database's."""
 
     missing_at: float | None = None
     missing_since: int = 0
@@ -65,7 +65,9 @@ class PostgresWaker:
         return LOOK_SECONDS if expecting and self._connection is not None else REST_SECONDS
 
     def moved(self) -> bool:
-        """Return whether there was a notification or another head; True too while the server is away."""
+        """Return whether there was a notification or another head; True too when the server went away."""
+        if self._is_away():
+            return False
         try:
             return self._asked(self._opened())
         except psycopg.Error:
@@ -77,6 +79,8 @@ class PostgresWaker:
 
         A worker that renewed a lease meanwhile is alive, and only its connection was lost.
         """
+        if self._is_away():
+            return frozenset()
         try:
             return self._gone(self._opened(), workers)
         except psycopg.Error:
@@ -131,8 +135,6 @@ class PostgresWaker:
         """Return the connection, made anew when it was lost; raises psycopg.Error."""
         if self._connection is not None and not self._connection.closed:
             return self._connection
-        if time.monotonic() < self._connect_at:
-            raise psycopg.OperationalError("the server was not there a moment ago")
         self._connect_at = time.monotonic() + CONNECT_AGAIN_SECONDS
         self._disconnect()
         connection = self._connection = opened(self._address, readonly=False)
@@ -141,6 +143,11 @@ class PostgresWaker:
         self._server_started = connection.execute(_STARTED).fetchall()[0][0]
         self._connect_at = 0.0
         return connection
+
+    def _is_away(self) -> bool:
+        """Return whether the server was not there a moment ago, so that it is not asked again yet."""
+        connected = self._connection is not None and not self._connection.closed
+        return not connected and time.monotonic() < self._connect_at
 
     def _disconnect(self) -> None:
         if self._connection is not None:

@@ -1,4 +1,4 @@
-"""Waking on SQLite: the kernel tells that the write-ahead log was written (inotify(7)), SQLite what came of it.
+"""Waking on SQLite: the kernel tells that the write-ahead log was written, SQLite what came of it.
 
 A commit is written first and visible a moment later, once it is durable. So a hint starts a short time of
 looking, at most a hundred times a second however busy the others are. Without any writer a waiting host
@@ -21,7 +21,9 @@ from store.waking import LOOK_SECONDS, REST_SECONDS
 
 HINTED_LOOK_SECONDS = 0.01
 HINTED_SECONDS = 0.3  # of looking after the last hint; a commit that takes longer waits for the next rest
-_MODIFIED, _MOVED_AWAY, _DELETED, _IGNORED = 0x2, 0x800, 0x400, 0x8000  # linux/inotify.h
+_MODIFIED, _DELETED, _MOVED_AWAY, _IGNORED = 0x2, 0x400, 0x800, 0x8000  # linux/inotify.h
+_WATCHED = _MODIFIED | _DELETED | _MOVED_AWAY
+_GONE = _DELETED | _MOVED_AWAY | _IGNORED
 _EVENT = struct.Struct("iIII")
 _BUFFER_BYTES = 4096
 
@@ -37,7 +39,7 @@ class SqliteWaker:
         self._hinted_until = 0.0
 
     def fileno(self) -> int:
-        """Return the descriptor of the hints; -1 while a hint is looked after, so that no writer sets the pace."""
+        """Return the descriptor of the hints; -1 while one is looked after: no writer sets the pace."""
         return -1 if self._is_hinted() else self._hints.fileno()
 
     def patience(self, *, expecting: bool) -> float:  # noqa: ARG002 - the kernel tells in any case
@@ -59,7 +61,7 @@ class SqliteWaker:
         return version != before
 
     def gone(self, workers: Collection[str]) -> frozenset[str]:  # noqa: ARG002
-        """Return none: all workers are processes of this host, and their ends are seen without the database."""
+        """Return none: all workers are processes of this host, and their ends are seen without it."""
         return frozenset()
 
     def close(self) -> None:
@@ -73,11 +75,11 @@ class SqliteWaker:
     def _data_version(self) -> int:
         """Return a number that changes with every commit of another connection.
 
-        https://sqlite.org/pragma.html#pragma_data_version: three microseconds, and no lock that anybody waits for.
+        Three microseconds, and nobody waits for it: https://sqlite.org/pragma.html#pragma_data_version.
         """
         if self._connection is None:
             address = f"file:{quote(str(self._path.absolute()))}?mode=ro"
-            self._connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(address, uri=True, isolation_level=None)
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def _disconnect(self) -> None:
@@ -87,7 +89,7 @@ class SqliteWaker:
 
 
 class _Hints:
-    """An inotify watch on one file that may come and go."""
+    """A watch on one file that may come and go, https://man7.org/linux/man-pages/man7/inotify.7.html."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -105,7 +107,7 @@ class _Hints:
         with suppress(OSError):  # nothing to read, or no descriptor
             while data := os.read(self._descriptor, _BUFFER_BYTES):
                 heard = True
-                gone = gone or any(mask & (_DELETED | _IGNORED) for mask in _masks(data))
+                gone = gone or any(mask & _GONE for mask in _masks(data))
         if gone or not self.working:
             self.working = self._watch()
         return heard
@@ -118,7 +120,7 @@ class _Hints:
 
     def _watch(self) -> bool:
         name = os.fsencode(self._path)
-        return bool(self._libc.inotify_add_watch(self._descriptor, name, _MODIFIED | _DELETED | _MOVED_AWAY) >= 0)
+        return int(self._libc.inotify_add_watch(self._descriptor, name, _WATCHED)) >= 0
 
 
 def _masks(data: bytes) -> list[int]:

@@ -1,4 +1,4 @@
-"""How an idle host learns that something happened: by a descriptor to wait for and a question that costs little.
+"""How an idle host learns that something happened: a descriptor to wait for and a cheap question.
 
 Measured on both engines: a claim or a word must pay nothing for it, and a host that waits must be quiet. So
 SQLite's hosts hear the kernel's hint that the write-ahead log was written, and Postgres' hosts hear a
@@ -21,13 +21,13 @@ class Waker(Protocol):
         """Return a descriptor that is readable when `moved` shall be asked; -1 for none at the moment."""
 
     def patience(self, *, expecting: bool) -> float:
-        """Return the seconds after which `moved` shall be asked in any case; shorter while work is expected."""
+        """Return the seconds after which to ask `moved` in any case; shorter while work is expected."""
 
     def moved(self) -> bool:
         """Return whether something may have been recorded since the last call; True the first time."""
 
     def gone(self, workers: Collection[str]) -> frozenset[str]:
-        """Return those of these workers whose end the database has seen; none where it does not watch them."""
+        """Return those of these workers whose end the database has seen; none where it does not look."""
 
     def close(self) -> None:
         """Let go of the connection and the descriptor."""

@@ -136,7 +136,7 @@ def test_only_the_plans_asked_for_are_touched(stage: Stage) -> None:
 
 
 def test_an_idle_dispatcher_does_not_write(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With nothing new and nothing ready only the head of the log is asked for; after a second all is."""
+    """Nothing ready: no claim; what cannot be claimed is tried once, and again after a second."""
     claims: list[str] = []
     real = stage.store.claim
 
@@ -148,11 +148,19 @@ def test_an_idle_dispatcher_does_not_write(stage: Stage, monkeypatch: pytest.Mon
     dispatcher = stage.dispatcher()
     for _ in range(5):
         dispatcher.tick()
-    assert claims == ["cpu", "gpu"]
+    assert claims == []
+    assert not dispatcher.expecting
+    accept(stage.store)
+    (fit,) = stage.store.reading.fits()
+    stage.store.hold(fit.id)
+    for _ in range(5):
+        dispatcher.tick()
+    assert claims == ["cpu"]
+    assert dispatcher.expecting
     stage.clock.now += 1.5
     dispatcher.tick()
-    assert claims == ["cpu", "gpu"] * 2
-    accept(stage.store)
+    assert claims == ["cpu"] * 2
+    stage.store.lift_hold(fit.id)
     dispatcher.tick()
     assert len(stage.specs) == 1
 

@@ -19,34 +19,41 @@ from daemon.lock import held_lock
 from daemon.slots import Slot, Slots
 from daemon.timetable import Timetable
 from daemon.workplace import Workplace
+from store.choosing import Room
 
 
-@given(st.lists(st.booleans(), max_size=40))
-def test_no_place_is_given_twice(moves: list[bool]) -> None:
-    """Whatever is taken and given back, no place is held twice and none is lost."""
-    slots, held = Slots(cpu=0, gpu=3), []
-    for take in moves:
-        if take and slots.free("gpu"):
-            held.append(slots.take("gpu"))
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 2), st.integers(0, 5))))
+def test_no_place_is_given_twice(moves: list[tuple[bool, int, int, int]]) -> None:
+    """Whatever is taken and given back, no place, device or byte is held twice and none is lost."""
+    slots, held = Slots(cpu=4, gpu=3, memory_bytes=10), []
+    for take, cores, gpus, memory in moves:
+        room = slots.room
+        fits = cores <= room.cores and gpus <= room.gpus and memory <= (room.memory_bytes or 0)
+        if take and fits:
+            held.append(slots.take(cores=cores, gpus=gpus, memory_bytes=memory))
         elif held:
             slots.give_back(held.pop(0))
-        assert len(set(held)) == len(held)
-        assert slots.free("gpu") + len(held) == 3
+        places = [place for slot in held for place in slot.places]
+        devices = [device for slot in held for device in slot.devices]
+        assert len(set(places)) == len(places)
+        assert len(set(devices)) == len(devices)
+        taken = sum(slot.memory_bytes for slot in held)
+        assert slots.room == Room(cores=4 - len(places), gpus=3 - len(devices), memory_bytes=10 - taken)
 
 
-def test_a_place_names_its_device() -> None:
-    """A place of the GPU stage is a device; the lowest number comes first."""
+def test_a_slot_names_its_device() -> None:
+    """A device is asked for by its number, the lowest first; without one it is the CPU."""
     slots = Slots(cpu=1, gpu=2)
-    assert [slots.take("gpu").device, slots.take("gpu").device] == ["cuda:0", "cuda:1"]
-    assert slots.take("cpu").device == "cpu"
-    with pytest.raises(IndexError):
-        slots.take("cpu")
+    assert [slots.take(cores=0, gpus=1).device for _ in range(2)] == ["cuda:0", "cuda:1"]
+    assert slots.take(cores=1, gpus=0).device == "cpu"
+    with pytest.raises(ValueError, match="1 were asked for and 0 are free"):
+        slots.take(cores=1, gpus=0)
 
 
 def test_a_free_place_cannot_be_given_back() -> None:
     """Giving back what was not taken is a mistake, not a new place."""
     with pytest.raises(ValueError, match="was not taken"):
-        Slots(cpu=1, gpu=0).give_back(Slot(stage="cpu", number=0))
+        Slots(cpu=1, gpu=0).give_back(Slot(places=(0,)))
 
 
 def test_the_bell_is_heard_once() -> None:

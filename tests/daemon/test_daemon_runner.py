@@ -54,7 +54,7 @@ class Stage:
         return Runner(
             claim,
             child,
-            slot=Slot(stage="cpu", number=0),
+            slot=Slot(places=(0,)),
             store=self.store,
             places=places,
             settings=self.settings,

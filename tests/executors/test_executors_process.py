@@ -83,7 +83,7 @@ def test_kill_ends_the_whole_process_group_and_is_named_as_ours(endless: Child) 
 
 
 @pytest.mark.parametrize(
-    ("kills", "cause"), [((3, 4), "out_of_memory"), ((3, 3), "internal"), ((None, None), "out_of_memory")]
+    ("kills", "cause"), [((3, 4), "out_of_memory"), ((3, 3), "lost_worker"), ((None, None), "out_of_memory")]
 )
 def test_sigkill_from_outside_is_out_of_memory_when_the_kernel_has_counted_one(
     endless: Child, monkeypatch: pytest.MonkeyPatch, kills: tuple[int | None, int | None], cause: str
@@ -111,12 +111,24 @@ def test_the_kernel_s_count_of_memory_kills_is_read(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_crash_is_named_by_its_signal(endless: Child) -> None:
-    """A segmentation fault in a library is internal, retryable, and named."""
+    """A segmentation fault is the library's, retryable, and named."""
     os.kill(endless.pid, signal.SIGSEGV)
     outcome = await_outcome(endless)
     assert isinstance(outcome, Failed)
-    assert outcome.cause == "internal"
+    assert (outcome.cause, outcome.retryable) == ("library", True)
     assert "SIGSEGV" in outcome.sentence
+
+
+def test_a_sigterm_that_nobody_here_sent_lost_the_worker(make_spec: SpecMaker, tmp_path: Path) -> None:
+    """A child that SIGTERM ended though it was not asked to stop was ended from outside."""
+    child = started(make_spec(), tmp_path)
+    child._memory_kills = 3
+    outcome = child._outcome_of_silence(-signal.SIGTERM)
+    assert isinstance(outcome, Failed)
+    assert (outcome.cause, outcome.retryable) == ("lost_worker", True)
+    assert "SIGTERM" in outcome.sentence
+    child.kill()
+    await_outcome(child)
 
 
 def test_letting_go_of_a_child_ends_it(endless: Child) -> None:
@@ -209,6 +221,7 @@ def test_silence_after_sigterm_is_a_stop_at_the_last_saved_step(make_spec: SpecM
     """SIGTERM before the child could listen loses nothing: it stopped where the last state is."""
     child = started(make_spec(), tmp_path)
     child._remember(Checkpointed(step=40, path="x", seconds=0.0))
+    child.stop()
     assert child._outcome_of_silence(-signal.SIGTERM) == Stopped(step=40)
     child.kill()
     await_outcome(child)
