@@ -8,9 +8,11 @@ triggers) dropped; "guarded" is the same insert with them, as the store itself h
 On Postgres there are two ways to commit one insert: an ordinary transaction (BEGIN, INSERT, COMMIT) and one
 statement in autocommit, which saves two round trips. Both stand in the table.
 
-Ours is the append of the store (`store.log.append` in a write transaction): alone on the log, expected
-version checked, numbered, encoded, chained, inserted behind the guards, committed. `PlanStore.record`, one
-event per commit with its projection, stands beside it for the reader.
+Ours, one at a time, is `PlanStore.reject`: the whole of a public method that appends one event which no
+projection keeps (`PlanRefused`), so that none is in either side: the turn alone on the log, the stream's
+version, number, encoding, hash chain, guards, commit. `PlanStore.record` of the same size, with its
+projection (an index of decisions), stands beside it for the reader. In batches it is `store.log.append`, the
+same without the fold: versions checked, numbered, encoded, chained, inserted behind the guards, committed.
 """
 
 from __future__ import annotations
@@ -30,8 +32,10 @@ from benchmarks.store.figures import Figure, Sample, Side, compare, ratio_figure
 from benchmarks.store.options import Options
 from store import log, open_store
 from store.database import connect, sqlite_path
-from store.events import TargetRanked
+from store.errors import PlanRejected
+from store.events import PlanRefused
 from store.layout import COLUMNS
+from store.planning_events import TargetRanked
 
 RANKED = TargetRanked(
     target="fwd_ret_5d",
@@ -44,6 +48,12 @@ RANKED = TargetRanked(
     kept=False,
     reason="dropped: rank_ic 0.01 (95 % -0.03 to 0.05), z 0.5, q 0.5 above 0.05",
 )
+SENTENCE = "the target fwd_ret_5d is not among the columns of the data, of which there are 212"
+FIX = "Name one of the columns, or set target_patterns so that it is found; the nearest is fwd_ret_5m_close"
+REFUSED = PlanRefused(
+    name="nightly", source="inbox/nightly", place="jobs[3].target", sentence=SENTENCE, fix=FIX
+)
+REJECTED = PlanRejected(source="inbox/nightly", place="jobs[3].target", sentence=SENTENCE, fix=FIX)
 BATCH = 10_000
 _TYPES = (
     "int8", "bytea", "text", "int8", "text", "int8", "int8", "text", "text", "bytea", "text", "text", "text",
@@ -68,14 +78,14 @@ def _sqlite_single(options: Options) -> Iterator[Figure]:
     sides: dict[str, Side] = {
         "raw sqlite3": lambda: _one_by_one(options, bare),
         "raw sqlite3, guarded": lambda: _one_by_one(options, guarded),
-        "log.append": _single(options, url, None),
+        "reject": _single(options, url, None),
         "record, projected": _recorded(options, url, None),
     }
     found = compare(sides, rounds=options.rounds)
     what = "append, one event per commit, SQLite"
-    yield ratio_figure(what, found, floor="raw sqlite3", ours="log.append", bar=0.7)
+    yield ratio_figure(what, found, floor="raw sqlite3", ours="reject", bar=0.7)
     yield ratio_figure(
-        "  same, guards in the floor", found, floor="raw sqlite3, guarded", ours="log.append", bar=None
+        "  same, guards in the floor", found, floor="raw sqlite3, guarded", ours="reject", bar=None
     )
     yield ratio_figure(
         "  same, projection in ours", found, floor="raw sqlite3", ours="record, projected", bar=None
@@ -92,14 +102,14 @@ def _postgres_single(options: Options, cluster: Cluster) -> Iterator[Figure]:
         act = _raw_postgres(cluster, guards=guards, autocommit=autocommit)
         sides[name] = lambda act=act: _one_by_one(options, act, cluster.pid)  # type: ignore[misc]
     url = cluster.store()
-    sides["log.append"] = _single(options, url, cluster.pid)
+    sides["reject"] = _single(options, url, cluster.pid)
     sides["record, projected"] = _recorded(options, url, cluster.pid)
     found = compare(sides, rounds=options.rounds)
     what = "append, one event per commit, Postgres"
-    yield ratio_figure(what, found, floor="psycopg", ours="log.append", bar=0.7)
+    yield ratio_figure(what, found, floor="psycopg", ours="reject", bar=0.7)
     for label, floor, ours in (
-        ("  same, floor in one round trip", "psycopg autocommit", "log.append"),
-        ("  same, guards in the floor", "psycopg, guarded", "log.append"),
+        ("  same, floor in one round trip", "psycopg autocommit", "reject"),
+        ("  same, guards in the floor", "psycopg, guarded", "reject"),
         ("  same, projection in ours", "psycopg", "record, projected"),
     ):
         yield ratio_figure(label, found, floor=floor, ours=ours, bar=None)
@@ -168,13 +178,11 @@ _STARTS: dict[Callable[[Row], None], Iterator[Row]] = {}
 
 
 def _single(options: Options, url: str, pid: int | None) -> Side:
-    database, versions = connect(url), count(1)
+    store = open_store(url)
 
     def act() -> int:
         for _ in range(options.appends):
-            draft = log.Draft(stream="bench", version=next(versions), event=RANKED)
-            with database.transaction() as tx:
-                log.append(tx, [draft], actor="bench", recorded_at=tx.now())
+            store.reject(REJECTED, name="nightly")
         return options.appends
 
     return lambda: timed(act, server_pid=pid)
@@ -184,7 +192,7 @@ def _batched(url: str, pid: int | None) -> Side:
     database, versions = connect(url), count(1)
 
     def side() -> Sample:
-        drafts = [log.Draft(stream="bench", version=next(versions), event=RANKED) for _ in range(BATCH)]
+        drafts = [log.Draft(stream="bench", version=next(versions), event=REFUSED) for _ in range(BATCH)]
 
         def act() -> int:
             with database.transaction() as tx:
@@ -209,12 +217,12 @@ def _recorded(options: Options, url: str, pid: int | None) -> Side:
 
 def _rows() -> Iterator[Row]:
     """Yield rows of one stream, in the order of the columns, without end."""
-    data = json.dumps({item.name: getattr(RANKED, item.name) for item in fields(RANKED)})
+    data = json.dumps({item.name: getattr(REFUSED, item.name) for item in fields(REFUSED)})
     now = int(time.time() * 1_000_000)
     for seq in count(1):
         yield (
-            seq, now.to_bytes(8, "big") + os.urandom(8), "bench", seq, "TargetRanked", 1, now + seq, "bench",
-            "n_bench", None, None, None, None, None, data, bytes(32),
+            seq, now.to_bytes(8, "big") + os.urandom(8), "bench", seq, "PlanRejected", 1, now + seq, "bench",
+            None, None, None, None, None, None, data, bytes(32),
         )  # fmt: skip
 
 

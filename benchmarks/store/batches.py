@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import psycopg
 
@@ -73,7 +74,7 @@ def _figures(options: Options, cluster: Cluster, workers: int) -> Iterator[Figur
         for peer in NAMES if installed() else ():
             jobs = max(60, round(options.batched_fits * SHARES[peer]))
             peers = PeerCrew(peer, cluster.empty(), workers=workers, server_pid=cluster.pid)
-            sides[peer] = filled(stack.enter_context(peers), lambda peers=peers, jobs=jobs: peers.fill(jobs))  # type: ignore[misc]
+            sides[peer] = filled(stack.enter_context(peers), partial(peers.fill, jobs))
         found = compare(sides, rounds=options.rounds)
     yield from _rows(found, workers)
 

@@ -82,7 +82,7 @@ class HostProcess:
     def cpu_seconds(self) -> float:
         """Return what it has used so far."""
         times = psutil.Process(self.pid).cpu_times()
-        return times.user + times.system
+        return float(times.user + times.system)
 
     def wakes(self) -> int:
         """Return how often it went to sleep so far, all its threads together."""

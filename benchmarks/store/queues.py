@@ -16,6 +16,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Protocol
 
 import psycopg
 
@@ -66,7 +67,14 @@ def _figures(options: Options, cluster: Cluster, engine: str, workers: int) -> I
     yield ratio_figure("  same, floor in one statement", found, floor="one statement", ours="store", bar=None)
 
 
-def filled(crew: Crew, fill: Callable[[], object]) -> Side:
+class Drains(Protocol):
+    """Workers that can be told to work until nothing is left."""
+
+    def drain(self) -> Sample:
+        """Work until nothing is left."""
+
+
+def filled(crew: Drains, fill: Callable[[], object]) -> Side:
     """Return the side that fills, not timed, and then drains, timed."""
 
     def act() -> Sample:
