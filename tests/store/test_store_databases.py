@@ -9,10 +9,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from store import DatabaseUnavailable, DatabaseUnsafe, PlanStore
 from store.database import connect, is_sqlite, sqlite_path
 from store.events import RouteChosen
+from store.schema import alembic_url
 from store.sqlite_database import SqliteDatabase, file_system_of, refuse_network_file_system
 from store.verification import _is_wal_reset_fixed
 
@@ -85,6 +87,21 @@ def test_an_address_that_cannot_be_read_is_refused_without_its_password(url: str
         connect(url)
     assert "cret" not in str(found.value)
     assert found.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:pw@one:5432,two:5433/plans?sslmode=require",
+        "postgresql://me:pw@/plans?host=one,two&port=5432,5433&sslmode=require",
+    ],
+)
+def test_an_address_may_name_several_hosts(url: str) -> None:
+    """In libpq's two spellings; the migrations read the same out of it."""
+    assert connect(url).engine == "postgresql"
+    _, read = sa.create_engine(alembic_url(url)).dialect.create_connect_args(sa.make_url(alembic_url(url)))
+    assert (read["host"], read["port"], read["dbname"]) == ("one,two", "5432,5433", "plans")
+    assert (read["user"], read["password"], read["sslmode"]) == ("me", "pw", "require")
 
 
 def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
