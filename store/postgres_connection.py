@@ -71,7 +71,9 @@ class BoundedConnection(psycopg.Connection[Row]):
                 elif now - heard_at > ANSWER_SECONDS:
                     exchange.close()
                     self.close()
-                    raise psycopg.OperationalError(f"no answer from the server for {ANSWER_SECONDS:g} s")
+                    raise psycopg.OperationalError(
+                        f"no answer for {ANSWER_SECONDS:g} s: the server is frozen, or a writer holds the log"
+                    )
                 wanted = exchange.send(ready)
         except StopIteration as ended:
             answer: T = ended.value
@@ -79,8 +81,14 @@ class BoundedConnection(psycopg.Connection[Row]):
 
 
 def opened(address: str, *, readonly: bool) -> BoundedConnection:
-    """Return a connection to the first server of the address that takes it; raises psycopg.Error."""
-    settings: dict[str, Any] = {**_OURS, **conninfo_to_dict(address)}
+    """Return a connection to the first server of the address that takes it; raises psycopg.Error.
+
+    Of several servers a writer wants the primary: a standby takes connections, but no words.
+    """
+    named = conninfo_to_dict(address)
+    several = "," in f"{named.get('host', '')}{named.get('hostaddr', '')}"
+    wanted = {"target_session_attrs": "read-write"} if several and not readonly else {}
+    settings: dict[str, Any] = {**_OURS, **wanted, **named}
     connection = BoundedConnection.connect("", autocommit=True, **settings)
     theirs = {**_THEIRS, "default_transaction_read_only": "on"} if readonly else _THEIRS
     connection.execute(

@@ -11,6 +11,7 @@ import ctypes
 import fcntl
 import mmap
 import os
+import random
 import select
 import time
 import traceback
@@ -21,17 +22,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import psycopg
-from store_audit import Audit, audit_rows
-from store_work import POLICY, Worker, die_with_parent, drain
+from store_audit import Audit, audit_rows, spoken, told_claim, told_event
+from store_samples import cs_job, plan_of
+from store_work import LEASE_SECONDS, POLICY, die_with_parent, drain, succeeded_word
 
-from store import DatabaseUnavailable, PlanStore, StoreError
+from store import Claim, DatabaseUnavailable, Failure, LeaseLost, PlanStore, StoreError
 from store.database import Database, connect
+from store.events import CheckpointSaved, FitProgressed, FitReleased, FitStarted
 from store.ids import new_event_id
 
 PATIENCE_SECONDS = 90.0
 _PIPE_BYTES = 1 << 20
 _WORDS = ("started", "progressed", "checkpointed", "succeeded", "failed", "released")
-_OTHERS = ("claim", "renew", "rescue", "accept")
+_OTHERS = ("claim", "renew", "accept")  # safe to be said again without an id
 _ROWS = (
     "SELECT seq, encode(event_id, 'hex'), stream, version, kind, fit, plan, CAST(data AS TEXT) "
     "FROM event ORDER BY seq"
@@ -137,6 +140,56 @@ for _name in (*_WORDS, *_OTHERS):
     setattr(PatientStore, _name, _patient(_name, word=_name in _WORDS))
 
 
+class Writer:
+    """A worker that says nothing but what may be said again: by its id, or because it is the same twice."""
+
+    def __init__(self, store: PatientStore, name: str, tell: Tell, seed: int) -> None:
+        self.store, self.name, self.tell = store, name, tell
+        self.chance = random.Random(seed)  # noqa: S311 - the same work every time
+
+    def turn(self) -> None:
+        """Claim fits and work on them, or accept a plan where none are ready."""
+        claims = [claim for stage in ("cpu", "gpu") for claim in self.claim(stage)]
+        if not claims:
+            plan = plan_of(*(cs_job(f"y{place}") for place in range(4)), seed=self.chance.randrange(2**40))
+            receipt = self.store.accept(plan, source="campaign", name=self.name)
+            self.tell(told_event(receipt.seq, "PlanAccepted", receipt.plan_id))
+        for claim in claims:
+            with suppress(LeaseLost):
+                self.work_on(claim, spoken(self.name, claim.fence))
+
+    def claim(self, stage: str) -> tuple[Claim, ...]:
+        """Claim one or two fits and tell."""
+        limit = self.chance.randint(1, 2)
+        claims = self.store.claim(self.name, stage=stage, limit=limit, lease_seconds=LEASE_SECONDS)
+        for claim in claims:
+            self.tell(told_claim(claim.fit_id, claim.fence, self.name))
+        return claims
+
+    def work_on(self, claim: Claim, mark: str) -> None:
+        """Say all there is to say about a fit, up to one of three ends."""
+        word = FitStarted(pid=os.getpid(), device_requested="cpu", device_used="cpu", log=mark)
+        self.told(self.store.started(claim, word), "FitStarted", claim)
+        for step in range(1, self.chance.randint(1, 3) + 1):
+            progress = FitProgressed(step=step, steps_total=3)
+            self.told(self.store.progressed(claim, progress), "FitProgressed", claim)
+            saved = CheckpointSaved(step=step, path=mark, seconds=0.1)
+            self.told(self.store.checkpointed(claim, saved), "CheckpointSaved", claim)
+            self.store.renew(claim)
+        end = self.chance.choices(("succeeded", "failed", "released"), (70, 15, 15))[0]
+        if end == "failed":
+            self.store.failed(claim, Failure(cause="library", sentence=mark, retryable=True))
+        elif end == "released":
+            self.told(self.store.released(claim, FitReleased(cause=mark)), "FitReleased", claim)
+        else:
+            seq = self.store.succeeded(claim, succeeded_word(self.name, claim.fence))
+            self.told(seq, "FitSucceeded", claim)
+
+    def told(self, seq: int, kind: str, claim: Claim) -> None:
+        """Tell an acknowledged event."""
+        self.tell(told_event(seq, kind, claim.fit_id))
+
+
 @dataclass(slots=True)
 class Crew:
     """Forked writers on one database and what they told; a writer's work is chosen by its number.
@@ -178,11 +231,9 @@ class Crew:
     def _write(self, number: int) -> None:
         name = f"w-{number}-{os.getpid()}"
         store = self.store_type(self.database(self.url), tell=self.tell, policy=POLICY)
-        worker = Worker(store, name, self.tell, seed=number)
-        worker.rescue()
+        writer = Writer(store, name, self.tell, seed=number)
         while not self.shared.stopped:
-            if not worker.turn():
-                worker.accept()
+            writer.turn()
 
     def tell(self, line: bytes) -> None:
         """Write one line, which the reader gets whole (pipe(7))."""

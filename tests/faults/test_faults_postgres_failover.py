@@ -35,7 +35,7 @@ class Pair:
         with self.primary.connected() as connection:
             connection.execute("CREATE DATABASE plans")
         hosts = ",".join(f"127.0.0.1:{port}" for port in self.ports)
-        address = f"postgresql://postgres@{hosts}/plans?target_session_attrs=read-write"
+        address = f"postgresql://postgres@{hosts}/plans"
         upgrade(address)
         return address
 
