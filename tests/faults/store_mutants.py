@@ -49,7 +49,7 @@ class LateDatabase(SqliteDatabase):
     """Events are committed first, their projections in a second transaction."""
 
     @contextmanager
-    def transaction(self) -> Iterator[SqliteTx]:
+    def transaction(self, **_: bool) -> Iterator[SqliteTx]:
         """Open the first of the two."""
         with super().transaction() as tx:
             late = LateTx(tx._connection, self.url)
@@ -64,7 +64,7 @@ class LazyDatabase(SqliteDatabase):
     """A commit is left to whatever comes next: what was acknowledged is not yet written."""
 
     @contextmanager
-    def transaction(self) -> Iterator[SqliteTx]:
+    def transaction(self, **_: bool) -> Iterator[SqliteTx]:
         """Commit what is open, and leave this one open."""
         self._settle()
         connection = self._connection()

@@ -35,19 +35,20 @@ class Said:
     """A word of unknown fate: what a worker was about to say when it was last heard of."""
 
     event_id: bytes
+    plan: str
     fit: str
     fence: int
     worker: str
 
     def line(self) -> bytes:
         """The line that announces it."""
-        return f"I {self.event_id.hex()} {self.fit} {self.fence} {self.worker}\n".encode()
+        return f"I {self.event_id.hex()} {self.plan} {self.fit} {self.fence} {self.worker}\n".encode()
 
     @classmethod
     def of(cls, line: str) -> Said:
         """Read such a line."""
-        _, event_id, fit, fence, worker = line.split()
-        return cls(bytes.fromhex(event_id), fit, int(fence), worker)
+        _, event_id, plan, fit, fence, worker = line.split()
+        return cls(bytes.fromhex(event_id), plan, fit, int(fence), worker)
 
 
 def die_with_parent() -> None:
@@ -130,7 +131,7 @@ class Worker:
             ("succeeded", "failed", "final", "released", "cancel"), (70, 12, 3, 12, 3)
         )[0]
         if kind == "succeeded":
-            self.succeed(Said(new_event_id(), claim.fit_id, claim.fence, self.name), claim)
+            self.succeed(Said(new_event_id(), claim.plan_id, claim.fit_id, claim.fence, self.name), claim)
         elif kind == "released":
             self.told(self.store.released(claim, FitReleased(cause=mark)), "FitReleased", claim)
         elif kind == "cancel":
@@ -163,9 +164,9 @@ class Worker:
 def claim_of(said: Said) -> Claim:
     """The claim under which a word was said: what a store needs of it to judge the word."""
     return Claim(
-        fit_id=said.fit, plan_id="", job_id="", family="", stage="cpu", target="", symbol=None, route="",
-        training_type="", priority=0, features=None, job={}, data={}, training={}, worker=said.worker,
-        attempt=0, fence=said.fence, lease_seconds=LEASE_SECONDS,
+        fit_id=said.fit, plan_id=said.plan, job_id="", family="", stage="cpu", target="", symbol=None,
+        route="", training_type="", priority=0, features=None, job={}, data={}, training={},
+        worker=said.worker, attempt=0, fence=said.fence, lease_seconds=LEASE_SECONDS,
         lease_until=datetime.now(UTC), checkpoint=None,
     )  # fmt: skip
 

@@ -28,24 +28,17 @@ _NOTIFY, _ALLOW, _CONTINUE = 0x7FC00000, 0x7FFF0000, 1
 _CALLS = {
     "x86_64": {
         "pwrite64": 18, "fsync": 74, "fdatasync": 75, "ftruncate": 77, "unlink": 87,
-        "unlinkat": 263, "fallocate": 285, "rename": 82, "fcntl": 72, "seccomp": 317,
+        "unlinkat": 263, "fallocate": 285, "rename": 82, "renameat": 264, "renameat2": 316, "link": 86,
+        "linkat": 265, "mkdir": 83, "write": 1, "writev": 20, "sendfile": 40, "copy_file_range": 326,
+        "fcntl": 72, "seccomp": 317,
     },
     "aarch64": {
         "pwrite64": 68, "fsync": 82, "fdatasync": 83, "ftruncate": 46, "unlinkat": 35,
-        "fallocate": 47, "renameat2": 276, "fcntl": 25, "seccomp": 277,
+        "fallocate": 47, "renameat": 38, "renameat2": 276, "linkat": 37, "mkdirat": 34, "write": 64,
+        "writev": 66, "sendfile": 71, "copy_file_range": 285, "fcntl": 25, "seccomp": 277,
     },
 }  # fmt: skip
-_WATCHED = (
-    "pwrite64",
-    "fsync",
-    "fdatasync",
-    "ftruncate",
-    "unlink",
-    "unlinkat",
-    "fallocate",
-    "rename",
-    "renameat2",
-)
+_UNWATCHED = ("fcntl", "seccomp")  # of fcntl only the locks, when they are wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +131,7 @@ def _listener(*, locks: bool) -> int:
     """Put the filter on this process and return the descriptor at which its calls are answered."""
     libc = ctypes.CDLL(None, use_errno=True)
     known = _CALLS[platform.machine()]
-    watched = [known[name] for name in _WATCHED if name in known]
+    watched = [number for name, number in known.items() if name not in _UNWATCHED]
     program = _program(watched, known["fcntl"] if locks else None)
     code = ctypes.create_string_buffer(program, len(program))
     filtered = struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(code))

@@ -13,6 +13,7 @@ from syscall_gate import is_possible
 from store.database import sqlite_path
 
 CRASH, REFUSAL, CREATION = "crash at each write call", "disk error at each write call", "crash in a migration"
+KEEPING = "crash in seal, archive, backup"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(3600),
@@ -50,3 +51,10 @@ def test_the_crashes_catch_projections_outside_the_transaction(folder: Path) -> 
     """A store that writes its projections after the commit is found at the first operation that has any."""
     found = run("syscall_campaign", folder, kind="crashes", mutant="late projections")
     must_be_caught(CRASH, "late projections", found)
+
+
+def test_a_crash_while_the_log_is_kept_leaves_it_sound(folder: Path) -> None:
+    """Seal, archive, retirement, backup, restore and transfer, killed at any call, can be called again."""
+    found = run("keeping_campaign", folder, every=1 if LONG else 7)
+    must_be_sound(KEEPING, found)
+    assert all(found["points"].values())
