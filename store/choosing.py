@@ -51,21 +51,21 @@ def opening(wanted: Wanted) -> tuple[Statement, ...]:
     return ((PAUSES, ()), _most_urgent(wanted, ()))
 
 
-def chosen_rows(turn: Turn, wanted: Wanted) -> list[Row]:
+def chosen_rows(turn: Turn, wanted: Wanted, answers: Sequence[Sequence[Row]]) -> list[Row]:
     """Return the rows of the fits to be claimed, most urgent first: `FIT_WIDTH` columns, then the extras.
 
     The extras are the job's record, the plan's data and training, and whether a lease was left behind. The
-    turn was opened with `opening`. Of plans that are paused, or whose CPU stage is not over, no fit is looked
+    answers are those to `opening`. Of plans that are paused, or whose CPU stage is not over, no fit is looked
     at one by one: a hundred thousand may wait there.
     """
     if wanted.plans is not None and not wanted.plans:
         return []
-    pauses = [pause for pause in turn.answers[0] if _concerns(pause, wanted)]
+    pauses = [pause for pause in answers[0] if _concerns(pause, wanted)]
     if any(plan_id is None for plan_id, *_ in pauses):
         return []
     if wanted.stage != "gpu" and not pauses:
-        return _within(wanted.room, turn.answers[1])
-    plans = turn.answers[1] if wanted.stage == "gpu" else turn.query(OPEN_PLANS)
+        return _within(wanted.room, answers[1])
+    plans = answers[1] if wanted.stage == "gpu" else turn.query(OPEN_PLANS)
     paused = {plan_id for plan_id, *_ in pauses}
     closed = [
         order for plan_id, order, gated in plans if plan_id in paused or (gated and wanted.stage == "gpu")

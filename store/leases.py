@@ -22,7 +22,7 @@ from store.projections import read_columns
 from store.ready import LOCK
 from store.records import Checkpoint, Claim, Failure, Rescue
 from store.retries import RetryPolicy
-from store.state import LEASED_STATES, FitState
+from store.state import LEASED_STATES, FitState, PlanState, State
 from store.turn import Said, Turn, fit_questions, prime_fit
 
 LEASE_COLUMNS = ("fit_id", "fence", "worker", "renewed_at", "expires_at")
@@ -33,12 +33,14 @@ WHERE f.state IN ('claimed', 'running') ORDER BY f.plan_order, f.ordinal
 """
 
 
-def claim(turn: Turn, worker: str, *, wanted: Wanted, lease_seconds: float) -> tuple[Claim, ...]:
+def claim(
+    turn: Turn, worker: str, *, wanted: Wanted, lease_seconds: float, asked_before: int = 0
+) -> tuple[Claim, ...]:
     """Lease ready fits, most urgent first, as many as the room holds together.
 
-    The turn was opened with `choosing.opening`.
+    The turn was opened with `choosing.opening`, behind so many other questions.
     """
-    chosen = chosen_rows(turn, wanted)
+    chosen = chosen_rows(turn, wanted, turn.answers[asked_before:])
     if not chosen:
         return ()
     fits = turn.rows.prime(FitState, [row[:FIT_WIDTH] for row in chosen])
@@ -98,13 +100,24 @@ def say(turn: Turn, held: Claim, word: FitEvent, *, event_id: bytes | None = Non
     return turn.tell(fit, [word], actor=held.worker, event_id=event_id)[0].seq
 
 
+def fits_of(words: Sequence[tuple[Claim, FitEvent]]) -> tuple[Statement, ...]:
+    """Return the questions that `say_all` needs answered at the turn's opening: the fits, and their plans."""
+    fits = sorted(held.fit_id for held, _ in words)
+    plans = sorted({held.plan_id for held, _ in words})
+    return (
+        (f"{_some(FitState, 'fit_id', len(fits))} ORDER BY fit_id{LOCK}", fits),
+        (_some(PlanState, "plan_id", len(plans)), plans),
+    )
+
+
 def say_all(turn: Turn, words: Sequence[tuple[Claim, FitEvent]]) -> tuple[int | LeaseLost, ...]:
-    """Append one worker's words about several fits; each is answered with its seq, or why it was refused."""
-    marks = ", ".join("?" * len(words))
-    fits = f"SELECT {read_columns(FitState)} FROM fit WHERE fit_id IN ({marks})"
-    turn.rows.prime(FitState, turn.query(fits, [held.fit_id for held, _ in words]))
+    """Append one worker's words about several fits; each is answered with its seq, or why it was refused.
+
+    The turn's first two answers are those to `fits_of`.
+    """
+    prime_fit(turn)
     said: list[Said] = []
-    answers: list[int | LeaseLost | None] = []
+    answers: list[LeaseLost | None] = []
     for held, word in words:
         try:
             said.append(Said(_require_held(turn, held), [word], held.worker))
@@ -113,6 +126,10 @@ def say_all(turn: Turn, words: Sequence[tuple[Claim, FitEvent]]) -> tuple[int | 
             answers.append(lost)
     recorded = iter(turn.tell_all(said) if said else ())
     return tuple(next(recorded).seq if answer is None else answer for answer in answers)
+
+
+def _some(kind: type[State], key: str, count: int) -> str:
+    return f"SELECT {read_columns(kind)} FROM {kind.TABLE} WHERE {key} IN ({', '.join('?' * count)})"
 
 
 def fail(
@@ -144,7 +161,7 @@ def rescue(turn: Turn, *, policy: RetryPolicy, dead: Collection[str]) -> tuple[R
 
 def _require_held(turn: Turn, held: Claim) -> FitState:
     """Return the fit's state if the claim's fence is current; raises LeaseLost."""
-    fit = turn.rows.get(FitState, held.fit_id)
+    fit = turn.rows.known(FitState, held.fit_id)
     if fit is None or fit.fence != held.fence or fit.state not in LEASED_STATES:
         raise LeaseLost(
             fit=held.fit_id,

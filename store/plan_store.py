@@ -153,14 +153,51 @@ class PlanStore:
         What the fits need stays within `room` together, if it is given; a pause of `host` holds for it.
         """
         wanted = Wanted(stage=stage, limit=limit, plans=plans, room=room, host=host)
+        return self._end_and_claim((), worker, wanted, lease_seconds)[1]
 
-        def decide(turn: Turn) -> tuple[Claim, ...]:
-            return leases.claim(turn, worker, wanted=wanted, lease_seconds=lease_seconds)
+    def end_and_claim(
+        self,
+        ended: Sequence[tuple[Claim, FitSucceeded]],
+        worker: str,
+        *,
+        stage: str,
+        limit: int = 1,
+        lease_seconds: float = 60.0,
+        plans: Collection[str] | None = None,
+        room: Room | None = None,
+        host: str | None = None,
+    ) -> tuple[tuple[int | LeaseLost, ...], tuple[Claim, ...]]:
+        """Record the bundles of some fits and lease the next: one transaction, one wait for the disk.
 
-        if limit <= FEW_CLAIMS:
-            return self._beside_others(decide, *opening(wanted))[0]
-        with self._turn(*opening(wanted)) as turn:
-            return decide(turn)
+        Each ended fit is answered with its seq, or with why its word was refused. What only becomes ready
+        because these have ended is for the next claim.
+        """
+        wanted = Wanted(stage=stage, limit=limit, plans=plans, room=room, host=host)
+        return self._end_and_claim(ended, worker, wanted, lease_seconds)
+
+    def _end_and_claim(
+        self,
+        ended: Sequence[tuple[Claim, FitSucceeded]],
+        worker: str,
+        wanted: Wanted,
+        lease_seconds: float,
+    ) -> tuple[tuple[int | LeaseLost, ...], tuple[Claim, ...]]:
+        before = leases.fits_of(ended) if ended else ()
+
+        def decide(turn: Turn) -> tuple[tuple[int | LeaseLost, ...], tuple[Claim, ...]]:
+            said = leases.say_all(turn, ended) if ended else ()
+            claims = leases.claim(
+                turn, worker, wanted=wanted, lease_seconds=lease_seconds, asked_before=len(before)
+            )
+            return said, claims
+
+        questions = (*before, *opening(wanted))
+        if max(wanted.limit, len(ended)) <= FEW_CLAIMS:
+            (said, claims), turn = self._beside_others(decide, *questions)
+        else:
+            with self._turn(*questions) as turn:
+                said, claims = decide(turn)
+        return tuple(one if isinstance(one, LeaseLost) else turn.settled(one) for one in said), claims
 
     def renew(self, claim: Claim) -> datetime:
         """Extend a lease by its length from now and return its new end; raises LeaseLost."""
@@ -195,7 +232,7 @@ class PlanStore:
         """Record the bundles of several fits of one worker; each is answered with its seq or its refusal."""
         if not words:
             return ()
-        with self._turn() as turn:
+        with self._turn(*leases.fits_of(words)) as turn:
             return leases.say_all(turn, words)
 
     def failed(self, claim: Claim, failure: Failure, *, event_id: bytes | None = None) -> FitFailed:

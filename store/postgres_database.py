@@ -148,7 +148,8 @@ def _results(cursor: psycopg.Cursor[Row]) -> list[tuple[list[Row], int]]:
     """Return the rows and the count of rows of each statement that was sent together."""
     found = []
     while True:
-        found.append((cursor.fetchall() if cursor.description is not None else [], cursor.rowcount))
+        result = cursor.pgresult  # its description would be made anew for each statement
+        found.append((cursor.fetchall() if result is not None and result.nfields else [], cursor.rowcount))
         if not cursor.nextset():
             return found
 

@@ -128,6 +128,10 @@ class LiveRows:
             self._rows[place] = state_of(kind, found[0]) if found else None
         return cast("S | None", self._rows[place])
 
+    def known(self, kind: type[S], *key: object) -> S | None:
+        """Return the row of a key if this transaction has read it, or None."""
+        return cast("S | None", self._rows.get((kind, key)))
+
     def add(self, row: State) -> None:
         """Put a row; one of the same key, if this transaction knows of it, is replaced."""
         place = (type(row), row.key)
