@@ -6,6 +6,7 @@ import ctypes
 import mmap
 import os
 import random
+import re
 import signal
 import time
 import traceback
@@ -15,12 +16,14 @@ from contextlib import contextmanager, suppress
 import psycopg
 import pytest
 from reporting import LONG, Progress, report
+from store_samples import cs_job, plan_of
 
-from store import PlanStore, postgres_database
+from store import Claim, PlanStore, leases, postgres_database
 from store.database import Database, Row, Statement, connect
-from store.events import RouteChosen
+from store.events import FitProgressed, RouteChosen
 from store.log import HEAD
 from store.postgres_database import PostgresDatabase, PostgresTx
+from store.turn import Turn
 
 EVENTS = 100_000 if LONG else 20_000
 MUTANT_EVENTS = 3_000
@@ -57,29 +60,62 @@ class Shared:
         return sum(self._cells[1:])
 
 
-def write(database: Database, number: int, wanted: int, shared: Shared) -> None:
-    """Append events in transactions of mixed sizes, some of which take their place and commit late."""
-    store, chance = PlanStore(database), random.Random(number)  # noqa: S311 - the same sizes every time
-    written = 0
-    while written < wanted:
-        count = BIG if chance.randrange(100) < BIG_PERCENT else chance.randint(1, 3)
-        stream, events = f"n_{number}_{written}", [ROUTE] * count
-        if chance.randrange(100) < SLOW_PERCENT:
-            shared.slow(number)
-            with store._turn() as turn:
+class Writer:
+    """One process that writes: of plannings, alone on the log, and about fits, beside others."""
+
+    def __init__(self, database: Database, number: int, shared: Shared) -> None:
+        self.database, self.store, self.shared, self.number = database, PlanStore(database), shared, number
+        self.chance = random.Random(number)  # noqa: S311 - the same sizes every time
+        self.written = 0
+
+    def write(self, wanted: int, kinds: str) -> None:
+        """Append events in transactions of mixed sizes, some of which take their place and commit late."""
+        claims = self.store.claim(f"w{self.number}", stage="cpu", limit=2) if "words" in kinds else ()
+        while self.written < wanted:
+            big = self.chance.randrange(100) < BIG_PERCENT
+            slow = self.chance.randrange(100) < SLOW_PERCENT
+            if claims and ("plannings" not in kinds or (not big and self.chance.randrange(2))):
+                self.word(self.chance.choice(claims), slow=slow)
+            else:
+                self.decisions(BIG if big else self.chance.randint(1, 3), slow=slow)
+
+    def decisions(self, count: int, *, slow: bool) -> None:
+        """Append events of a planning."""
+        stream, events = f"n_{self.number}_{self.written}", [ROUTE] * count
+        if slow:
+            with self.database.transaction() as tx:
+                turn = Turn(tx)
                 turn.append_next(stream, events, actor="slow")
-                turn.tx.query("SELECT 1")  # whatever waits to travel with the commit is in its place now
-                seen, deadline = shared.polls, time.monotonic() + PATIENCE_SECONDS
-                while shared.polls < seen + POLLS_PASSED:
-                    assert time.monotonic() < deadline, "the reader does not look any more"
-                    time.sleep(0.0005)
+                self.hold(turn)
         else:
-            store.record(stream, events)
-        written += count
+            self.store.record(stream, events)
+        self.written += count
+
+    def word(self, claim: Claim, *, slow: bool) -> None:
+        """Append an event of a fit."""
+        word = FitProgressed(step=self.written, steps_total=0)
+        if slow and self.database.engine == "postgresql":
+            with self.database.transaction(shared=True) as tx:
+                turn = Turn(tx, asked=leases.questions(claim, None), shared=True)
+                leases.say(turn, claim, word)
+                self.hold(turn)
+        else:
+            self.store.progressed(claim, word)
+        self.written += 1
+
+    def hold(self, turn: Turn) -> None:
+        """Take the place in the log, and stay there until the reader has looked some times."""
+        self.shared.slow(self.number)
+        turn.flush()
+        turn.tx.query("SELECT 1")  # whatever waits to travel with the commit is in its place now
+        seen, deadline = self.shared.polls, time.monotonic() + PATIENCE_SECONDS
+        while self.shared.polls < seen + POLLS_PASSED:
+            assert time.monotonic() < deadline, "the reader does not look any more"
+            time.sleep(0.0005)
 
 
 @contextmanager
-def writers(database: Database, wanted: int, shared: Shared) -> Iterator[list[int]]:
+def writers(database: Database, wanted: int, shared: Shared, kinds: str) -> Iterator[list[int]]:
     """Fork all writers; yield the process ids, from which those that have ended go away."""
     pids: list[int] = []
     for number in range(1, WRITERS + 1):
@@ -87,7 +123,7 @@ def writers(database: Database, wanted: int, shared: Shared) -> Iterator[list[in
         if pid == 0:
             code = 1
             try:
-                write(database, number, wanted // WRITERS, shared)
+                Writer(database, number, shared).write(wanted // WRITERS, kinds)
                 code = 0
             except BaseException:  # noqa: BLE001 - the end of a child: it must not return into the test
                 traceback.print_exc()
@@ -113,11 +149,16 @@ def ended(pids: list[int]) -> bool:
     return not pids
 
 
-def followed(database: Database, wanted: int, shared: Shared, campaign: str) -> list[int]:
+def followed(
+    database: Database, wanted: int, shared: Shared, campaign: str, kinds: str = "plannings and words"
+) -> list[int]:
     """Let the writers write, follow the log until they have ended, and return each seq as it was met."""
     met: list[int] = []
     progress = Progress(campaign, wanted)
-    with writers(database, wanted, shared) as pids, PlanStore(database) as reader:
+    with PlanStore(database) as store:
+        jobs = [cs_job(f"y{place}", families=("LightGBM",)) for place in range(2 * WRITERS)]
+        store.accept(plan_of(*jobs), source="s", name="n")
+    with writers(database, wanted, shared, kinds) as pids, PlanStore(database) as reader:
         over = False
         while True:
             page = reader.events(after=met[-1] if met else 0, limit=1000)
@@ -141,7 +182,7 @@ def count_events(database: Database) -> int:
 @pytest.mark.slow
 @pytest.mark.timeout(3600 if LONG else 300)
 def test_a_reader_behind_a_cursor_misses_no_event_of_a_slow_transaction(database_url: str) -> None:
-    """Eight writers, transactions of 1 to 3 and of 300 events, some slow: each event is met, in its order."""
+    """Eight writers, plannings and words about fits, 1 to 300 events at once, some slow: all are met."""
     database, shared = connect(database_url), Shared()
     campaign = f"slow transactions, {'SQLite' if database.engine == 'sqlite' else 'Postgres'}"
     began = time.monotonic()
@@ -178,24 +219,35 @@ class NaiveDatabase(PostgresDatabase):
     """A database whose writers do not wait for one another."""
 
     @contextmanager
-    def transaction(self) -> Iterator[PostgresTx]:
+    def transaction(self, *, shared: bool = False) -> Iterator[PostgresTx]:
         """Open a write transaction without the log's lock."""
         with self._begun(("BEGIN ISOLATION LEVEL READ COMMITTED", ())) as tx:
             yield tx
 
 
+def without_event_lock(connection: psycopg.Connection[Row]) -> None:
+    """Let the function that numbers words take its numbers from the sequence, and wait for nobody."""
+    source = str(connection.execute("SELECT pg_get_functiondef('event_append'::regproc)").fetchone()[0])
+    unlocked, locks = re.subn(r"PERFORM pg_advisory_xact_lock\([^)]*\);", "", source)
+    naive, places = re.subn(r"first := place \+ 1;", "place := nextval('naive') * 1000; \\g<0>", unlocked)
+    assert (locks, places) == (1, 1), "there is another way to number words now"
+    connection.execute(naive.encode())
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("kinds", ["plannings", "words"])
 def test_a_log_without_its_lock_is_caught_missing_events(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, kinds: str
 ) -> None:
     """Numbers from a sequence and ``seq > cursor``, as most stores have it, pass over what commits late."""
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("CREATE SEQUENCE naive")
         connection.execute("ALTER TABLE event DISABLE TRIGGER USER")
+        without_event_lock(connection)
     monkeypatch.setattr(postgres_database, "PostgresTx", NaiveTx)
     database, shared = NaiveDatabase(postgres_url), Shared()
     campaign = "slow transactions, Postgres"
-    met = followed(database, MUTANT_EVENTS, shared, campaign)
+    met = followed(database, MUTANT_EVENTS, shared, campaign, kinds)
     missed = count_events(database) - len(met)
     report(campaign, mutants=1, mutants_caught=int(missed > 0), mutant_missed=missed)
     assert missed > 0
