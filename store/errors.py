@@ -129,7 +129,7 @@ class DatabaseDamaged(DatabaseUnsafe):
         self.cause = cause
         super().__init__(
             url=url,
-            sentence=f"its file is damaged ({cause})",
+            sentence=f"the file of the event log is damaged ({cause})",
             fix="Restore a backup: trainwright db restore FILE --force, which keeps the damaged file aside",
         )
 

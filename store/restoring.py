@@ -53,9 +53,9 @@ def restore(url: str, source: Path, *, force: bool = False, seals: Path | None =
         raise KeepingRefused(
             what="there is no such file", where=str(source), fix="Name a backup", exit_code=4
         )
-    before = _events_there(url)
+    before = _head_there(url)
     if before and not force:
-        there = f"has {before:,} events" if before > 0 else "cannot be read"
+        there = f"goes up to event {before:,}" if before > 0 else "cannot be read"
         raise KeepingRefused(
             what=f"a log is there already, and it {there}",
             where=url,
@@ -75,7 +75,7 @@ def restore(url: str, source: Path, *, force: bool = False, seals: Path | None =
         head_seq=head.seq,
         head_hash=head.hash.hex(),
         kept_aside=aside,
-        lost_events=max(0, before - events),
+        lost_events=max(0, before - head.seq),
     )
 
 
@@ -90,8 +90,8 @@ def require_transfer(source: Path) -> None:
     raise KeepingRefused(what=what, where=str(source), fix=fix)
 
 
-def _events_there(url: str) -> int:
-    """Return how many events the log has; `_UNREADABLE` for a damaged file, or one that is no log."""
+def _head_there(url: str) -> int:
+    """Return the seq of the log's last event; `_UNREADABLE` for a damaged file, or one that is no log."""
     if is_sqlite(url) and not (sqlite_path(url).is_file() and sqlite_path(url).stat().st_size):
         return 0
     database = connect(url, readonly=True)
@@ -99,7 +99,7 @@ def _events_there(url: str) -> int:
         if revision_of(database) is None:
             return _UNREADABLE if is_sqlite(url) else 0
         with database.snapshot() as tx:
-            return int(tx.query("SELECT COUNT(*) FROM event")[0][0])
+            return int(tx.query("SELECT COALESCE(MAX(seq), 0) FROM event")[0][0])
     except DatabaseDamaged:
         return _UNREADABLE
     finally:

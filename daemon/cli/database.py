@@ -1,4 +1,4 @@
-"""``trainwright db upgrade|verify|rebuild|info``: the event log and its tables."""
+"""``trainwright db``: the event log and its tables, checked, rebuilt, and kept."""
 
 from __future__ import annotations
 
@@ -7,15 +7,24 @@ from pathlib import Path
 
 import click
 
+from daemon.cli.keeping import backup, bring_in, export, restore, seal_now
+from daemon.cli.retaining import archive_plans, retain
 from daemon.cli.screen import emit, say, tell
-from daemon.cli.workspace import existing_log, json_option, log_url, results_option
+from daemon.cli.workspace import existing_log, json_option, log_url, results_option, results_place
 from store import open_store
+from store.database import connect
 from store.schema import upgrade as upgrade_schema
+from store.seals import read_seals, seals_path
+from store.verification import verify as verify_log
 
 
 @click.group()
 def db() -> None:
     """Look after the event log and the tables derived from it."""
+
+
+for command in (backup, restore, seal_now, export, bring_in, archive_plans, retain):
+    db.add_command(command)
 
 
 @db.command(epilog="Example: trainwright db upgrade")
@@ -32,17 +41,28 @@ def upgrade(**options: Path | None) -> None:
 @results_option
 @json_option
 def verify(*, as_json: bool, **options: Path | None) -> None:
-    """Check order, versions, hash chain and guards of the log, and compare the tables with a replay."""
-    with open_store(existing_log(**options), create=False, migrate=False) as store:
-        found = store.verify()
+    """Check order, versions, chain, seals and guards of the log, and compare the tables with a replay."""
+    url = existing_log(**options)
+    open_store(url, create=False, migrate=False).close()
+    place = seals_path(url, results_place(**options))
+    seals, database = read_seals(place), connect(url, readonly=True)
+    try:
+        found = verify_log(database, outside=seals)
+    finally:
+        database.close()
     if as_json:
-        emit(dataclasses.asdict(found))
+        emit({**dataclasses.asdict(found), "seals": {"path": place, "count": len(seals)}})
     else:
         for problem in found.problems:
             tell(f"problem: {problem}")
         say(f"{found.events:,} events: {'all well' if found.ok else f'{len(found.problems)} problems'}")
+        if seals:
+            many = f"{len(seals):,} seal{'' if len(seals) == 1 else 's'}"
+            tell(f"held against {many}, the last of event {seals[-1].last_seq:,}: {place}")
         if not found.ok:
-            tell("next  trainwright db rebuild, if only tables differ; else restore a backup of the log")
+            tell(
+                "next  trainwright db rebuild if only tables differ, else trainwright db restore FILE --force"
+            )
     raise SystemExit(0 if found.ok else 3)
 
 

@@ -36,7 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("daemon.cli.changing:cancel", "cancel fits that have not ended"),
     "families": ("daemon.cli.catalogue:families", "the 20 model families"),
     "models": ("daemon.cli.models:models", "ls | show | predict"),
-    "db": ("daemon.cli.database:db", "upgrade | verify | rebuild | info"),
+    "db": ("daemon.cli.database:db", "upgrade | verify | rebuild | backup | restore | archive | retain | info"),
     "doctor": ("daemon.cli.checking:doctor", "check this machine, each finding with its fix"),
 }
 VERBOSE = frozenset({"-v", "--verbose"})

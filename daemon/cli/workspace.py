@@ -73,6 +73,17 @@ def log_url(config: Path | None = None, results_dir: Path | None = None) -> str:
     return settings_for(config, results_dir=results_dir).database_url
 
 
+def results_place(config: Path | None = None, results_dir: Path | None = None) -> Path:
+    """The results directory, absolute, beside which the log's seals, backups and archives lie.
+
+    Raises:
+        SettingsInvalid: the file or the environment has faults.
+    """
+    from daemon.cli.configuration import settings_for  # noqa: PLC0415 (as above)
+
+    return settings_for(config, results_dir=results_dir).results_dir
+
+
 def existing_log(config: Path | None = None, results_dir: Path | None = None) -> str:
     """The URL of the event log.
 

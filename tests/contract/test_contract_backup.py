@@ -100,7 +100,7 @@ def test_a_restore_brings_back_what_was_and_keeps_what_is(lived: str, place: Pat
     before = content(lived)
     made = saved(lived, place)
     after = grown(lived, clock)
-    with pytest.raises(KeepingRefused, match=f"it has {len(after)} events"):
+    with pytest.raises(KeepingRefused, match=f"it goes up to event {len(after)}"):
         restore(lived, made.path)
     assert rows_of(lived) == after
     done = restore(lived, made.path, force=True)
