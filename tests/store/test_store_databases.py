@@ -9,12 +9,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-import sqlalchemy as sa
 
 from store import DatabaseUnavailable, DatabaseUnsafe, PlanStore
 from store.database import connect, is_sqlite, sqlite_path
+from store.errors import DatabaseDamaged
 from store.events import RouteChosen
-from store.schema import alembic_url
+from store.revision import revision_of
 from store.sqlite_database import SqliteDatabase, file_system_of, refuse_network_file_system
 from store.verification import _is_wal_reset_fixed
 
@@ -46,6 +46,17 @@ def test_sqlite_writes_ahead_and_waits_for_the_disk(sqlite_url: str) -> None:
 def test_the_file_system_of_a_path_is_found(path: str, kind: str) -> None:
     """The longest mount point that holds the path counts."""
     assert file_system_of(Path(path), MOUNTS) == kind
+
+
+@pytest.mark.parametrize("kind", ["nfs", "cifs", "9p", "ceph", "gpfs", "fuse.sshfs", "fuse.gcsfuse"])
+def test_every_kind_of_network_file_system_is_known(kind: str, tmp_path: Path) -> None:
+    """Also those behind FUSE and those of clusters; the local ones of the same machine are not meant."""
+    mounts = (
+        f"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n40 22 0:35 / {tmp_path} rw shared:20 - {kind} server:/x rw\n"
+    )
+    with pytest.raises(DatabaseUnsafe, match=rf"\({kind}\)"):
+        refuse_network_file_system("sqlite:///x", tmp_path / "x.db", mounts)
+    refuse_network_file_system("sqlite:///x", tmp_path.parent / "x.db", mounts)
 
 
 def test_network_file_systems_are_refused() -> None:
@@ -89,21 +100,6 @@ def test_an_address_that_cannot_be_read_is_refused_without_its_password(url: str
     assert found.value.__cause__ is None
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "postgresql://me:pw@one:5432,two:5433/plans?sslmode=require",
-        "postgresql://me:pw@/plans?host=one,two&port=5432,5433&sslmode=require",
-    ],
-)
-def test_an_address_may_name_several_hosts(url: str) -> None:
-    """In libpq's two spellings; the migrations read the same out of it."""
-    assert connect(url).engine == "postgresql"
-    _, read = sa.create_engine(alembic_url(url)).dialect.create_connect_args(sa.make_url(alembic_url(url)))
-    assert (read["host"], read["port"], read["dbname"]) == ("one,two", "5432,5433", "plans")
-    assert (read["user"], read["password"], read["sslmode"]) == ("me", "pw", "require")
-
-
 def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without psycopg a Postgres address says what to install, and not the password."""
     monkeypatch.delitem(sys.modules, "store.postgres_database", raising=False)
@@ -114,11 +110,24 @@ def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_file_that_is_no_database_is_an_error_of_the_store(tmp_path: Path) -> None:
-    """Garbage in the file is DatabaseUnavailable, with the address."""
+    """Garbage in the file is DatabaseDamaged, with the address and the way out; another try would not help."""
     path = tmp_path / "garbage.db"
     path.write_bytes(b"not a database" * 100)
-    with pytest.raises(DatabaseUnavailable, match=r"garbage\.db"), connect(f"sqlite:///{path}").snapshot():
-        pass
+    for readonly in (False, True):
+        with pytest.raises(DatabaseDamaged, match=r"garbage\.db.*trainwright db restore"):
+            revision_of(connect(f"sqlite:///{path}", readonly=readonly))
+
+
+def test_a_file_with_a_torn_page_is_an_error_of_the_store(sqlite_url: str) -> None:
+    """A page that was overwritten in the middle of the log is damage too, once it is read."""
+    with PlanStore(connect(sqlite_url)) as store:
+        store.record("n_1", [ROUTE] * 200)
+    path = sqlite_path(sqlite_url)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xa5" * (len(whole) - 4096))
+    with pytest.raises(DatabaseDamaged, match="malformed"):
+        PlanStore(connect(sqlite_url)).events()
+    assert "damaged" in PlanStore(connect(sqlite_url)).verify().problems[0]
 
 
 def test_a_database_locked_for_too_long_is_unavailable(
