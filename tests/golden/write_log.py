@@ -24,18 +24,23 @@ from store.events import (
     FitProgressed,
     FitReleased,
     LeakFound,
+    PlanArchived,
     PlanningFinished,
     PlanningStarted,
     RouteChosen,
     TargetRanked,
 )
+from store.ids import ARCHIVE_STREAM
 from store.layout import COLUMNS
 from store.log import all_rows
+from store.moments import microseconds_of
 from store.schema import upgrade
+from store.turn import Turn
 
 
-def history(store: PlanStore, clock: Clock) -> None:
+def history(database: Database, clock: Clock) -> None:
     """Let every kind of event happen."""
+    store = PlanStore(database, clock=clock)
     store.daemon_started(DaemonStarted(worker="h:1:b:9", host="h", version="0.1.0", boot_id="b", pid=1))
     store.record(
         "n_0123456789abcdef",
@@ -91,10 +96,23 @@ def history(store: PlanStore, clock: Clock) -> None:
     clock.move(61)
     store.rescue()
     store.retry(three.fit_id, reason="mended")
+    store.hold(three.fit_id, reason="the label is looked at")
+    store.lift_hold(three.fit_id, reason="it is right")
+    store.pause(stage="gpu", reason="the device is lent out")
+    store.resume(stage="gpu", reason="it is back")
+    store.pause(host="other", reason="it is moved")
     for stage in ("cpu", "gpu"):
         while claims := store.claim("h:1:b:9", stage=stage):
             store.started(claims[0], STARTED)
             store.succeeded(claims[0], SUCCEEDED)
+    (plan,) = store.reading.plans()
+    archived = PlanArchived(
+        plan=plan.id, path="archive/p.parquet", sha256="cd" * 32, events=60, first_seq=8, last_seq=70
+    )
+    with database.transaction() as tx:
+        turn = Turn(tx, now=microseconds_of(clock()))
+        turn.append_next(ARCHIVE_STREAM, [archived], actor="keeper", plan=plan.id)
+        turn.flush()
     store.daemon_stopped(DaemonStopped(worker="h:1:b:9", host="h", cause="SIGTERM"))
 
 
@@ -119,7 +137,7 @@ def main() -> None:
         url, clock = f"sqlite:///{folder}/golden.db", Clock()
         upgrade(url)
         database = connect(url)
-        history(PlanStore(database, clock=clock), clock)
+        history(database, clock)
         log, states = written(database)
         database.close()
     target.mkdir(parents=True, exist_ok=True)
