@@ -19,8 +19,9 @@ from urllib.parse import quote
 
 from store.waking import LOOK_SECONDS, REST_SECONDS
 
-HINTED_LOOK_SECONDS = 0.01
-HINTED_SECONDS = 0.3  # of looking after the last hint; a commit that takes longer waits for the next rest
+# After a hint: between two looks at first, and later on, for a commit that takes its time to be durable.
+SOON_SECONDS, SOON_LOOK_SECONDS = 0.15, 0.01
+LATER_SECONDS, LATER_LOOK_SECONDS = 2.0, 0.05
 _MODIFIED, _DELETED, _MOVED_AWAY, _IGNORED = 0x2, 0x400, 0x800, 0x8000  # linux/inotify.h
 _WATCHED = _MODIFIED | _DELETED | _MOVED_AWAY
 _GONE = _DELETED | _MOVED_AWAY | _IGNORED
@@ -36,22 +37,23 @@ class SqliteWaker:
         self._connection: sqlite3.Connection | None = None
         self._version = -1
         self._hints = _Hints(path.with_name(path.name + "-wal"))
-        self._hinted_until = 0.0
+        self._hinted_at = float("-inf")
 
     def fileno(self) -> int:
-        """Return the descriptor of the hints; -1 while one is looked after: no writer sets the pace."""
-        return -1 if self._is_hinted() else self._hints.fileno()
+        """Return the descriptor of the hints; -1 just after one, so that no writer sets the pace."""
+        return -1 if self._hinted_for() < SOON_SECONDS else self._hints.fileno()
 
     def patience(self, *, expecting: bool) -> float:  # noqa: ARG002 - the kernel tells in any case
         """Return the seconds after which to look in any case."""
-        if self._is_hinted():
-            return HINTED_LOOK_SECONDS
+        hinted = self._hinted_for()
+        if hinted < LATER_SECONDS:
+            return SOON_LOOK_SECONDS if hinted < SOON_SECONDS else LATER_LOOK_SECONDS
         return REST_SECONDS if self._hints.working else LOOK_SECONDS
 
     def moved(self) -> bool:
         """Return whether anybody has committed since the last call; True too when the file cannot be read."""
         if self._hints.heard():
-            self._hinted_until = time.monotonic() + HINTED_SECONDS
+            self._hinted_at = time.monotonic()
         try:
             version = self._data_version()
         except sqlite3.Error:
@@ -69,8 +71,9 @@ class SqliteWaker:
         self._disconnect()
         self._hints.close()
 
-    def _is_hinted(self) -> bool:
-        return time.monotonic() < self._hinted_until
+    def _hinted_for(self) -> float:
+        """Return the seconds since the last hint."""
+        return time.monotonic() - self._hinted_at
 
     def _data_version(self) -> int:
         """Return a number that changes with every commit of another connection.
@@ -102,8 +105,8 @@ class _Hints:
         return int(self._descriptor)
 
     def heard(self) -> bool:
-        """Return whether the file was written since the last call, and watch it if that is not done yet."""
-        heard, gone = False, False
+        """Return whether the file may have been written since the last call; watch it if nobody does yet."""
+        heard, gone = not self.working, False
         with suppress(OSError):  # nothing to read, or no descriptor
             while data := os.read(self._descriptor, _BUFFER_BYTES):
                 heard = True
