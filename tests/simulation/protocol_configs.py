@@ -1,0 +1,43 @@
+"""The worlds that are searched: short ones for every run of the tests, long ones for the torture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from protocol_nodes import WORDS, Config
+from store_samples import cs_job, plan_of
+
+from store import Plan
+
+
+def two_stages() -> Plan:
+    """One CPU fit and one GPU fit of a plan: the stage barrier is between them."""
+    return plan_of(cs_job("a", families=("LightGBM", "LSTM")))
+
+
+def two_cpu_fits() -> Plan:
+    """Two CPU fits that do not depend on each other."""
+    return plan_of(cs_job("a", families=("LightGBM", "XGBoost")))
+
+
+def one_after_the_other() -> Plan:
+    """Two CPU fits; the second needs the success of the first."""
+    plan = two_cpu_fits()
+    job = plan.jobs[0]
+    first, second = job.fits
+    return replace(plan, jobs=(replace(job, fits=(first, replace(second, depends_on=(first.id,)))),))
+
+
+_SHORT = {"late": ("succeeded",), "lost": ("checkpointed", "succeeded", "failed")}
+_LONG = {"late": WORDS, "lost": WORDS}
+SHORT = (
+    Config(name="two stages", plan=two_stages(), ticks=2, faults=1, **_SHORT),
+    Config(name="people", plan=one_after_the_other(), people=True, ticks=1, faults=0, **_SHORT),
+)
+LONG = (
+    Config(name="two stages, all words", plan=two_stages(), ticks=2, faults=1, **_LONG),
+    Config(name="two stages, two faults", plan=two_stages(), ticks=2, faults=2, **_SHORT),
+    Config(name="two CPU fits, one at a time", plan=two_cpu_fits(), limit=1, ticks=1, faults=1, **_SHORT),
+    Config(name="people and a fault", plan=one_after_the_other(), people=True, ticks=2, faults=1, **_SHORT),
+    Config(name="three workers", plan=two_stages(), workers=("u", "v", "w"), ticks=2, faults=0, **_SHORT),
+)

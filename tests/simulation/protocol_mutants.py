@@ -1,0 +1,175 @@
+"""The store with one fault planted in it, each of a kind that real queues have had; all must be found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from store import PlanStore, choosing, fit_folding, interventions, leases
+from store.database import Statement
+from store.events import FitClaimed
+from store.log import Recorded
+from store.moments import moment_of
+from store.projections import LiveRows
+from store.records import Claim
+from store.state import FitState
+from store.turn import Turn
+
+OPEN = "c.state IN ('ready', 'claimed', 'running')"
+Plant = Callable[[pytest.MonkeyPatch], type[PlanStore]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """A planted fault: how it is planted, and what the one who finds it may say, as a regular expression.
+
+    `people` says that it shows only where fits are held or wait for each other.
+    """
+
+    name: str
+    plant: Plant
+    found: str
+    people: bool = False
+
+
+class LateStore(PlanStore):
+    """A store that writes its projections in a second transaction."""
+
+    @contextmanager
+    def _turn(self, *asked: Statement) -> Iterator[Turn]:
+        with super()._turn(*asked) as turn:
+            yield turn
+            late, turn.rows = turn.rows, LiveRows(turn.tx)
+        with super()._turn() as second:
+            late._tx = second.tx
+            late.flush()
+
+
+class ForgetfulStore(PlanStore):
+    """A store that takes no notice of event ids."""
+
+    def checkpointed(self, claim: Claim, word: Any, *, event_id: bytes | None = None) -> int:
+        return super().checkpointed(claim, word)
+
+    def succeeded(self, claim: Claim, word: Any, *, event_id: bytes | None = None) -> int:
+        return super().succeeded(claim, word)
+
+
+def without_fences(patch: pytest.MonkeyPatch) -> type[PlanStore]:
+    def trusting(turn: Turn, held: Claim) -> FitState:
+        return turn.fit(held.fit_id)
+
+    patch.setattr(leases, "_require_held", trusting)
+    return PlanStore
+
+
+def renewing_without_the_number(patch: pytest.MonkeyPatch) -> type[PlanStore]:
+    def renew(turn: Turn, held: Claim) -> datetime:
+        until = turn.now + round(held.lease_seconds * 1_000_000)
+        sql = "UPDATE lease SET renewed_at = ?, expires_at = ? WHERE fit_id = ?"
+        turn.tx.execute(sql, (turn.now, until, held.fit_id))
+        return moment_of(until)
+
+    patch.setattr(leases, "renew", renew)
+    return PlanStore
+
+
+def with_one_fence_for_all(patch: pytest.MonkeyPatch) -> type[PlanStore]:
+    claimed = fit_folding._claimed
+
+    def unfenced(event: FitClaimed, recorded: Recorded) -> dict[str, Any]:
+        return {**claimed(event, recorded), "fence": 1}
+
+    patch.setattr(fit_folding, "_claimed", unfenced)
+    return PlanStore
+
+
+def saying(where: Any, name: str, old: str, new: str) -> Plant:
+    """A fault in the text of a statement: `old` is `new` in it."""
+
+    def plant(patch: pytest.MonkeyPatch) -> type[PlanStore]:
+        text = getattr(where, name)
+        assert old in text, f"{name} does not say {old!r} any more: the mutant has no teeth"
+        patch.setattr(where, name, text.replace(old, new))
+        return PlanStore
+
+    return plant
+
+
+def behind_a_forgetful_barrier(patch: pytest.MonkeyPatch) -> type[PlanStore]:
+    for name in ("READY", "OPEN_PLANS"):
+        saying(choosing, name, OPEN, "c.state = 'ready'")(patch)
+    return PlanStore
+
+
+def keeping_leases(patch: pytest.MonkeyPatch) -> type[PlanStore]:
+    patch.setattr(Turn, "_end_leases", lambda turn, ended: None)
+    return PlanStore
+
+
+def retrying_what_succeeded(patch: pytest.MonkeyPatch) -> type[PlanStore]:
+    patch.setattr(interventions, "RETRYABLE", (*interventions.RETRYABLE, "succeeded"))
+    return PlanStore
+
+
+MUTANTS = (
+    Mutant(name="no fences", plant=without_fences, found="under an old fence|stale word"),
+    Mutant(
+        name="renew without the number", plant=renewing_without_the_number,
+        found="under an old fence|stale word|was left",
+    ),
+    Mutant(name="one fence for all", plant=with_one_fence_for_all, found="under an old fence|stale word"),
+    Mutant(
+        name="a rescue that does not look at the time",
+        plant=saying(leases, "_LEASED", "l.expires_at", "0"), found="a living lease was taken back",
+    ),
+    Mutant(
+        name="a rescue that never comes",
+        plant=saying(leases, "_LEASED", "l.expires_at", "9000000000000000"), found="was left|never ends",
+    ),
+    Mutant(
+        name="projections outside the transaction", plant=lambda patch: LateStore,
+        found="does not follow from the log|verify found",
+    ),
+    Mutant(
+        name="a barrier that forgets running fits", plant=behind_a_forgetful_barrier,
+        found="before its CPU stage",
+    ),
+    Mutant(
+        name="answers recorded twice", plant=lambda patch: ForgetfulStore,
+        found="recorded twice|said again",
+    ),
+    Mutant(
+        name="a claim that does not look at the state",
+        plant=saying(choosing, "READY", "f.state = 'ready' AND ", ""),
+        found="two valid claims|what is not ready|two holders|a final fit",
+    ),
+    Mutant(
+        name="a claim that does not wait",
+        plant=saying(choosing, "READY", "f.not_before_at <=", "f.not_before_at <> "),
+        found="what is not ready",
+    ),
+    Mutant(name="leases that stay", plant=keeping_leases, found="leases and states disagree"),
+    Mutant(
+        name="retrying what succeeded", plant=retrying_what_succeeded,
+        found="is succeeded was changed|a final fit moved",
+    ),
+    Mutant(
+        name="a claim that knows no holds",
+        plant=saying(choosing, "READY", "AND f.held IS NULL ", ""), found="what is not ready", people=True,
+    ),
+    Mutant(
+        name="a claim that knows no dependencies",
+        plant=saying(choosing, "READY", "AND f.waits_for = 0", ""), found="what is not ready", people=True,
+    ),
+    Mutant(
+        name="a claim that knows no pauses",
+        plant=saying(choosing, "PAUSES", "FROM pause", "FROM pause WHERE 1 = 0"),
+        found="what is not ready", people=True,
+    ),
+)  # fmt: skip
