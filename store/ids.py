@@ -7,13 +7,25 @@ import os
 import secrets
 import time
 
+_RANDOM_BYTES = 10
+
 
 def new_event_id() -> bytes:
     """Return a fresh 16-byte UUIDv7 (RFC 9562, 5.7); make it before the first try, reuse it to retry."""
-    made = bytearray((time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10))
-    made[6] = 0x70 | made[6] & 0x0F
-    made[8] = 0x80 | made[8] & 0x3F
-    return bytes(made)
+    return new_event_ids(1)[0]
+
+
+def new_event_ids(count: int) -> list[bytes]:
+    """Return so many fresh event ids of this moment."""
+    moment = (time.time_ns() // 1_000_000).to_bytes(6, "big")
+    noise = os.urandom(_RANDOM_BYTES * count)
+    made = []
+    for start in range(0, len(noise), _RANDOM_BYTES):
+        one = bytearray(moment + noise[start : start + _RANDOM_BYTES])
+        one[6] = 0x70 | one[6] & 0x0F
+        one[8] = 0x80 | one[8] & 0x3F
+        made.append(bytes(one))
+    return made
 
 
 def new_planning_id() -> str:

@@ -14,7 +14,7 @@ from store.codec import decode, encode
 from store.database import Row, Statement, Tx
 from store.errors import ConcurrentAppend, EventIdReused
 from store.events import Event, UnknownEvent
-from store.ids import new_event_id
+from store.ids import new_event_id, new_event_ids
 from store.layout import COLUMNS, SELECT_EVENT
 
 GENESIS = bytes(32)  # the hash before the first event
@@ -86,8 +86,8 @@ def append(
     recorded_at: int,
     correlation: str | None = None,
     causation: bytes | None = None,
-) -> tuple[Recorded, ...]:
-    """Append the drafts in order and return them as recorded.
+) -> tuple[int, ...]:
+    """Append the drafts in order and return their seqs.
 
     The transaction must be a write transaction: alone on the log. Raises ConcurrentAppend when a stream
     is not where the drafts expect it. Ids already in the log are the caller's to ask for first (`already`).
@@ -96,7 +96,7 @@ def append(
         return ()
     _require_versions(tx, drafts)
     head = head_of(tx.query(f"SELECT {HEAD}")[0])
-    return extend(
+    rows = extend(
         tx,
         head,
         drafts,
@@ -105,6 +105,7 @@ def append(
         correlation=correlation,
         causation=causation,
     )
+    return tuple(row[0] for row in rows)
 
 
 def extend(
@@ -116,20 +117,20 @@ def extend(
     recorded_at: int,
     correlation: str | None = None,
     causation: bytes | None = None,
-) -> tuple[Recorded, ...]:
-    """Append drafts whose versions follow from what this transaction has read; return them as recorded.
+) -> list[Row]:
+    """Append drafts whose versions follow from what this transaction has read; return their rows.
 
     The database refuses a seq or version that is not the next one, so a wrong draft cannot get in.
     """
     seq, link = head
     rows: list[Row] = []
-    for draft in drafts:
+    for draft, fresh_id in zip(drafts, new_event_ids(len(drafts)), strict=True):
         seq += 1
-        unchained = _row(draft, seq, recorded_at, actor, correlation, causation)
+        unchained = _row(draft, fresh_id, seq, recorded_at, actor, correlation, causation)
         link = chained_hash(link, unchained)
         rows.append((*unchained, link))
     tx.insert("event", COLUMNS, rows)
-    return tuple([recorded_of(row) for row in rows])
+    return rows
 
 
 class Unsent:
@@ -148,7 +149,7 @@ class Unsent:
         """Take drafts and return them as they will be recorded, but for seq and hash."""
         taken = []
         for draft in drafts:
-            row = _row(draft, -len(self._rows) - 1, recorded_at, actor, correlation, None)
+            row = _row(draft, new_event_id(), -len(self._rows) - 1, recorded_at, actor, correlation, None)
             self._rows.append(row)
             taken.append(recorded_of((*row, b"")))
         return tuple(taken)
@@ -172,7 +173,13 @@ class Unsent:
 
 
 def _row(
-    draft: Draft, seq: int, recorded_at: int, actor: str, correlation: str | None, causation: bytes | None
+    draft: Draft,
+    fresh_id: bytes,
+    seq: int,
+    recorded_at: int,
+    actor: str,
+    correlation: str | None,
+    causation: bytes | None,
 ) -> Row:
     """Return an event as a row of its table, but for the hash."""
     event = draft.event
@@ -181,7 +188,7 @@ def _row(
     else:
         kind, schema_version = event.kind, event.schema_version
     return (
-        seq, draft.event_id or new_event_id(), draft.stream, draft.version, kind, schema_version,
+        seq, draft.event_id or fresh_id, draft.stream, draft.version, kind, schema_version,
         recorded_at, actor, draft.correlation or correlation, causation, draft.plan, draft.job,
         draft.fit, draft.attempt, encode(event),
     )  # fmt: skip
@@ -232,9 +239,9 @@ def kind_of(event: Event) -> str:
     return event.named if isinstance(event, UnknownEvent) else event.kind
 
 
-def stream_version(tx: Tx, stream: str) -> int:
-    """Return the version a stream is at, 0 for a stream without events."""
-    return int(tx.query("SELECT COALESCE(MAX(version), 0) FROM event WHERE stream = ?", (stream,))[0][0])
+def version_of(stream: str) -> Statement:
+    """Return the question for the version a stream is at; the answer is 0 for a stream without events."""
+    return "SELECT COALESCE(MAX(version), 0) FROM event WHERE stream = ?", (stream,)
 
 
 def recorded_of(row: Row) -> Recorded:
@@ -247,6 +254,11 @@ def recorded_of(row: Row) -> Recorded:
         seq, event_id, stream, version, recorded_at, actor, correlation_id, causation_id, plan, job, fit,
         attempt, decode(kind, schema_version, data), link,
     )  # fmt: skip
+
+
+def stream_version(tx: Tx, stream: str) -> int:
+    """Return the version a stream is at, 0 for a stream without events."""
+    return int(tx.query(*version_of(stream))[0][0])
 
 
 def all_rows(tx: Tx) -> Iterable[Row]:

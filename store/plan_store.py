@@ -8,7 +8,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeVar
 
-from store import acceptance, hosts, interventions, leases, rebuilding
+from store import acceptance, hosts, interventions, leases, log, rebuilding
 from store.choosing import Room, Wanted, opening
 from store.database import Database, Statement, connect
 from store.errors import LeaseLost, NotAlone, PlanRejected
@@ -128,8 +128,9 @@ class PlanStore:
             sentence=rejected.sentence,
             fix=rejected.fix,
         )
-        with self._turn() as turn:
-            return turn.append_next(INBOX_STREAM, [event], actor="inbox")[0].seq
+        with self._turn(log.version_of(INBOX_STREAM)) as turn:
+            version = int(turn.answers[0][0][0])
+            return turn.append_next(INBOX_STREAM, [event], actor="inbox", version=version)[0].seq
 
     def plan(self, plan_id: str) -> Plan:
         """Return an accepted plan, whole; raises NotFound."""
@@ -327,13 +328,15 @@ class PlanStore:
 
         Raises ConcurrentAppend when an `expected_version` is given and the stream is at another.
         """
-        with self._turn() as turn:
+        stream = planning_stream(planning_id)
+        with self._turn(log.version_of(stream)) as turn:
             recorded = turn.append_next(
-                planning_stream(planning_id),
+                stream,
                 events,
                 actor=actor,
                 event_ids=event_ids,
                 correlation=planning_id,
+                version=int(turn.answers[0][0][0]),
                 expected_version=expected_version,
             )
             return tuple(one.seq for one in recorded)

@@ -29,7 +29,8 @@ class State:
     @property
     def key(self) -> tuple[object, ...]:
         """The values of the key columns."""
-        return tuple([getattr(self, name) for name in self.KEY])
+        names = self.KEY
+        return (getattr(self, names[0]),) if len(names) == 1 else tuple(getattr(self, name) for name in names)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -77,7 +77,9 @@ class Turn:
         if self._unsent is not None:
             recorded = self._unsent.add(drafts, **told)
         else:
-            recorded = log.extend(self.tx, self._head, drafts, **told)
+            recorded = tuple(
+                [log.recorded_of(row) for row in log.extend(self.tx, self._head, drafts, **told)]
+            )
             if recorded:
                 self._head = log.Head(recorded[-1].seq, recorded[-1].hash)
         for one in recorded:
@@ -96,17 +98,20 @@ class Turn:
         event_ids: Sequence[bytes] | None = None,
         correlation: str | None = None,
         plan: str | None = None,
+        version: int | None = None,
         expected_version: int | None = None,
     ) -> tuple[Recorded, ...]:
         """Append events behind whatever a stream holds; the same ids again return what they became.
 
-        Raises ConcurrentAppend when an `expected_version` is given and the stream is at another.
+        The stream's `version` may have been asked for before. Raises ConcurrentAppend when an
+        `expected_version` is given and the stream is at another.
         """
         if event_ids is not None:
             before = log.already(self.tx, stream, [log.kind_of(event) for event in events], event_ids)
             if before is not None:
                 return before
-        version = log.stream_version(self.tx, stream)
+        if version is None:
+            version = log.stream_version(self.tx, stream)
         if expected_version is not None and version != expected_version:
             raise ConcurrentAppend(stream=stream, expected=expected_version, found=version)
         ids = event_ids if event_ids is not None else [None] * len(events)
