@@ -172,25 +172,35 @@ class SqliteDatabase:
         address = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
         try:
             connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
-            if self._readonly:
-                connection.execute("PRAGMA query_only = ON")
-                return connection
-            refuse_network_file_system(self.url, self.path)
-            for pragma in ("foreign_keys = ON", "recursive_triggers = ON", "synchronous = FULL"):
-                connection.execute(f"PRAGMA {pragma}")
-            journal = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
-            connection.execute("PRAGMA busy_timeout = 1")  # from here on `_begin` does the waiting
         except sqlite3.Error as error:
             raise translated(error, self.url) from error
-        if journal != "wal" or synchronous != 2:
+        try:
+            self._prepare(connection)
+        except sqlite3.Error as error:
             connection.close()
+            raise translated(error, self.url) from error
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Set what every connection needs; raises DatabaseUnsafe, sqlite3.Error."""
+        if self._readonly:
+            connection.execute("PRAGMA query_only = ON")
+            return
+        refuse_network_file_system(self.url, self.path)
+        for pragma in ("foreign_keys = ON", "recursive_triggers = ON", "synchronous = FULL"):
+            connection.execute(f"PRAGMA {pragma}")
+        journal = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
+        connection.execute("PRAGMA busy_timeout = 1")  # from here on `_begin` does the waiting
+        if journal != "wal" or synchronous != 2:
             raise DatabaseUnsafe(
                 url=self.url,
                 sentence=f"journal_mode is {journal} and synchronous {synchronous}, not wal and 2",
                 fix="Move the file to a local disk file system",
             )
-        return connection
 
 
 def _typed(waker: Waker) -> Waker:

@@ -118,6 +118,17 @@ def test_a_file_that_is_no_database_is_an_error_of_the_store(tmp_path: Path) -> 
             revision_of(connect(f"sqlite:///{path}", readonly=readonly))
 
 
+def test_a_connection_that_cannot_be_prepared_is_closed(tmp_path: Path) -> None:
+    """A file that refuses its settings leaves no descriptor open, as long as its error is kept."""
+    path = tmp_path / "x.db"
+    path.write_bytes(b"this is no database at all, whatever its name says" * 100)
+    with pytest.raises(DatabaseDamaged) as kept:
+        PlanStore(connect(f"sqlite:///{path}")).head_seq()
+    open_files = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert kept.value.__cause__ is not None
+    assert path not in open_files
+
+
 def test_a_file_with_a_torn_page_is_an_error_of_the_store(sqlite_url: str) -> None:
     """A page that was overwritten in the middle of the log is damage too, once it is read."""
     with PlanStore(connect(sqlite_url)) as store:
