@@ -31,6 +31,10 @@ class SharedClock:
         (now,) = struct.unpack("d", self._memory[:8])
         self._memory[:8] = struct.pack("d", now + seconds)
 
+    def reset(self) -> None:
+        """Go back to the beginning."""
+        self._memory[:8] = bytes(8)
+
     def julian_day(self, _: object = None) -> float:
         """The moment as SQLite counts it, in days."""
         return self().timestamp() / _DAY_SECONDS + _EPOCH_JULIAN

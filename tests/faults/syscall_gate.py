@@ -38,6 +38,7 @@ _CALLS = {
         "writev": 66, "sendfile": 71, "copy_file_range": 285, "fcntl": 25, "seccomp": 277,
     },
 }  # fmt: skip
+NO_GATE = "no seccomp notifications: they need Linux 5.5 on x86_64 or aarch64"
 _UNWATCHED = ("fcntl", "seccomp")  # of fcntl only the locks, when they are wanted
 
 
@@ -57,11 +58,19 @@ def is_possible() -> bool:
 
 
 def crossing(
-    work: Callable[[Callable[[bytes], object]], None], *, at: int = 0, error: int = 0, locks: bool = True
+    work: Callable[[Callable[[bytes], object]], None],
+    *,
+    at: int = 0,
+    error: int = 0,
+    locks: bool = True,
+    before: Callable[[], object] | None = None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Crossing:
-    """Do `work` in a child behind the gate; at call number `at` kill it, or answer with `error` instead.
+    """Do `work` in a child behind the gate; at call number `at` kill it.
 
-    `work` is given a function that tells a line. With `at` 0 every call passes. `locks` counts fcntl locks.
+    Or answer with `error` instead, or do something `meanwhile` it stands still, and let it go on. `work` is
+    given a function that tells a line; what it does `before` passes uncounted. With `at` 0 every call passes.
+    `locks` counts fcntl locks.
     """
     ours, theirs = socket.socketpair()
     reading, writing = os.pipe()
@@ -69,13 +78,13 @@ def crossing(
     if pid == 0:
         ours.close()
         os.close(reading)
-        _inside(work, theirs, writing, locks=locks)
+        _inside(work, theirs, writing, before, locks=locks)
     theirs.close()
     os.close(writing)
     with ours:
         _, (gate,), _, _ = socket.recv_fds(ours, 1, 1)
     try:
-        calls = _guard(gate, pid, at, error)
+        calls = _guard(gate, pid, at, error, meanwhile)
     finally:
         os.close(gate)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -84,11 +93,18 @@ def crossing(
 
 
 def _inside(
-    work: Callable[[Callable[[bytes], object]], None], door: socket.socket, writing: int, *, locks: bool
+    work: Callable[[Callable[[bytes], object]], None],
+    door: socket.socket,
+    writing: int,
+    before: Callable[[], object] | None,
+    *,
+    locks: bool,
 ) -> None:
     """The child: close the gate behind it and work; it never returns."""
     code = 1
     try:
+        if before is not None:
+            before()
         gate = _listener(locks=locks)
         socket.send_fds(door, [b"g"], [gate])
         os.close(gate)
@@ -101,7 +117,7 @@ def _inside(
         os._exit(code)
 
 
-def _guard(gate: int, pid: int, at: int, error: int) -> tuple[str, ...]:
+def _guard(gate: int, pid: int, at: int, error: int, meanwhile: Callable[[], None] | None) -> tuple[str, ...]:
     """Answer each call at the gate until the child ends; returns the names of the calls."""
     names = {number: name for name, number in _CALLS[platform.machine()].items()}
     poll = select.poll()
@@ -119,10 +135,12 @@ def _guard(gate: int, pid: int, at: int, error: int) -> tuple[str, ...]:
             raise
         number, _, _, which = struct.unpack_from("=QIIi", call)
         calls.append(names[which])
-        if len(calls) == at and not error:
+        if len(calls) == at and meanwhile is not None:
+            meanwhile()
+        elif len(calls) == at and not error:
             os.kill(pid, signal.SIGKILL)
             return tuple(calls)
-        failed = len(calls) == at
+        failed = len(calls) == at and error
         answer = struct.pack("=QqiI", number, 0, -error if failed else 0, 0 if failed else _CONTINUE)
         fcntl.ioctl(gate, _SEND, bytearray(answer))
 

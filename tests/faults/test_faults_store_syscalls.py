@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from campaigns import must_be_caught, must_be_sound, run
 from reporting import LONG
-from syscall_gate import is_possible
+from syscall_gate import NO_GATE, is_possible
 
 from store.database import sqlite_path
 
@@ -17,7 +17,7 @@ KEEPING = "crash in seal, archive, backup"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(3600),
-    pytest.mark.skipif(not is_possible(), reason="no seccomp notifications: Linux 5.5 on x86_64 or aarch64"),
+    pytest.mark.skipif(not is_possible(), reason=NO_GATE),
 ]
 
 

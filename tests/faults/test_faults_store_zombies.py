@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 from campaigns import must_be_caught, must_be_sound, run
 from reporting import LONG
+from syscall_gate import NO_GATE, is_possible
 
 from store.database import sqlite_path
 
 ZOMBIES = 5_000 if LONG else 500
 JUMPS = 1_000 if LONG else 50
-FROZEN, CLOCK = "zombies", "clock jumps -1 h, +2 h"
+FROZEN, STILL, CLOCK = "zombies", "frozen at each write call", "clock jumps -1 h, +2 h"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
@@ -42,3 +46,19 @@ def test_the_jumps_catch_a_store_without_its_fence(sqlite_url: str) -> None:
     """Without the fence the same jumps let two workers write about one fit."""
     found = run("clock_campaign", sqlite_path(sqlite_url), faults=50, mutant="no fence")
     must_be_caught(CLOCK, "no fence", found, by=("stale",))
+
+
+@pytest.mark.skipif(not is_possible(), reason=NO_GATE)
+@pytest.mark.parametrize("mutant", ["", "no fence"])
+def test_a_worker_frozen_inside_its_word_speaks_or_is_overtaken_never_both(
+    memory_folder: Path, sqlite_url: str, mutant: str
+) -> None:
+    """Frozen at any call while its lease runs out, a worker keeps all others out or has its word refused."""
+    shutil.copyfile(sqlite_path(sqlite_url), memory_folder / "migrated.db")
+    found = run("frozen_campaign", memory_folder, every=1 if LONG or mutant else 2, mutant=mutant)
+    if mutant:
+        must_be_caught(STILL, mutant, found, by=("stale",))
+        return
+    must_be_sound(STILL, found)
+    assert found["locked"] > 0, "nobody was ever kept out"
+    assert found["taken over"] > 0, "nobody was ever overtaken"

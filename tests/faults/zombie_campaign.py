@@ -26,7 +26,8 @@ from store.events import CheckpointSaved, FitProgressed, FitReleased, FitStarted
 AT_ONCE = 20
 
 
-def _started(claim: Claim) -> FitStarted:
+def started_word(claim: Claim) -> FitStarted:
+    """The first word about a fit."""
     mark = spoken(claim.worker, claim.fence)
     return FitStarted(pid=os.getpid(), device_requested="cpu", device_used="cpu", log=mark)
 
@@ -50,7 +51,7 @@ LATE_WORDS: dict[str, Word] = {
     "checkpointed": lambda s, c: s.checkpointed(c, _saved(c, 9)),
     "released": lambda s, c: s.released(c, FitReleased(cause=spoken(c.worker, c.fence))),
     "failed": lambda s, c: s.failed(c, Failure(cause="library", sentence=spoken(c.worker, c.fence))),
-    "started": lambda s, c: s.started(c, _started(c)),
+    "started": lambda s, c: s.started(c, started_word(c)),
     "succeeded_many": _together,
     "progressed": lambda s, c: s.progressed(c, FitProgressed(step=9, steps_total=9)),
 }
@@ -116,7 +117,7 @@ class Campaign:
         (claim,) = store.claim(name, stage="cpu", limit=1, lease_seconds=LEASE_SECONDS)
         self.tell(told_claim(claim.fit_id, claim.fence, name))
         if place % 3:
-            self.tell(told_event(store.started(claim, _started(claim)), "FitStarted", claim.fit_id))
+            self.tell(told_event(store.started(claim, started_word(claim)), "FitStarted", claim.fit_id))
         if place % 3 == 2:
             seq = store.checkpointed(claim, _saved(claim, 1))
             self.tell(told_event(seq, "CheckpointSaved", claim.fit_id))
@@ -139,7 +140,7 @@ class Campaign:
         for place, claim in enumerate(claims):
             if place == len(claims) // 2:
                 os.kill(os.getpid(), signal.SIGSTOP)
-            self.tell(told_event(store.started(claim, _started(claim)), "FitStarted", claim.fit_id))
+            self.tell(told_event(store.started(claim, started_word(claim)), "FitStarted", claim.fit_id))
             store.renew(claim)
             seq = store.succeeded(claim, succeeded_word(name, claim.fence))
             self.tell(told_event(seq, "FitSucceeded", claim.fit_id))
