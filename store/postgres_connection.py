@@ -45,6 +45,13 @@ _THEIRS = {
     "tcp_user_timeout": f"{UNREACHABLE_SECONDS}s",
     "client_connection_check_interval": "2s",
 }
+# For the session by which a host shows that it lives: one that is cut off is given the time a lease has.
+_PRESENT = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "11",
+    "tcp_user_timeout": "60s",
+}
 T = TypeVar("T")
 
 
@@ -80,17 +87,19 @@ class BoundedConnection(psycopg.Connection[Row]):
             return answer
 
 
-def opened(address: str, *, readonly: bool) -> BoundedConnection:
+def opened(address: str, *, readonly: bool, presence: bool = False) -> BoundedConnection:
     """Return a connection to the first server of the address that takes it; raises psycopg.Error.
 
-    Of several servers a writer wants the primary: a standby takes connections, but no words.
+    Of several servers a writer wants the primary: a standby takes connections, but no words. A connection
+    for `presence` writes nothing; the server keeps it through a cut of the network.
     """
     named = conninfo_to_dict(address)
     several = "," in f"{named.get('host', '')}{named.get('hostaddr', '')}"
     wanted = {"target_session_attrs": "read-write"} if several and not readonly else {}
     settings: dict[str, Any] = {**_OURS, **wanted, **named}
     connection = BoundedConnection.connect("", autocommit=True, **settings)
-    theirs = {**_THEIRS, "default_transaction_read_only": "on"} if readonly else _THEIRS
+    theirs = {**_THEIRS, "default_transaction_read_only": "on"} if readonly else dict(_THEIRS)
+    theirs |= _PRESENT if presence else {}
     connection.execute(
         "SELECT set_config(name, wanted, false) FROM pg_settings JOIN unnest(%s::text[], %s::text[])"
         " AS ours (named, wanted) ON name = named",

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import random
 import signal
+import time
 from collections.abc import Iterator
 
 import network_namespaces
 import pytest
 from network_namespaces import CUTS, Cable
-from postgres_crew import Crew, counts_of, judged
+from postgres_crew import Crew, await_that, counts_of, judged
 from postgres_servers import PostgresServer
 from reporting import LONG, Progress, report
 from store_work import die_with_parent
 
-from store import DatabaseUnavailable, PlanStore, postgres_connection
+from store import DatabaseUnavailable, PlanStore, postgres_connection, postgres_waker
 from store.database import connect
 from store.events import RouteChosen
 from store.schema import upgrade
@@ -134,6 +135,54 @@ def test_a_writer_cut_off_inside_its_transaction_does_not_stop_the_others(line: 
     try:
         with PlanStore(connect(line.near)) as store:
             assert store.record("n_1", [ROUTE]) == (1,)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def host_at_the_other_end(line: Line) -> int:
+    """Return the process id of a host that shows its presence and has asked the store something."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        die_with_parent()
+        line.cable.enter_client()
+        store = PlanStore(connect(line.far))
+        store.head_seq()
+        waker = store.waker("far")
+        waker.moved()
+        os.write(writing, b"!")
+        signal.pause()
+        os._exit(waker.fileno())
+    assert os.read(reading, 1) == b"!"
+    os.close(reading)
+    os.close(writing)
+    return pid
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_host_that_is_cut_off_is_not_taken_for_dead_before_its_leases_end(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server drops its writing connection, not its presence; its end is seen at once where it shows."""
+    monkeypatch.setattr(postgres_waker, "GRACE_SECONDS", 0.0)
+    pid = host_at_the_other_end(line)
+    try:
+        with PlanStore(connect(line.near)) as store:
+            waker = store.waker("near")
+            assert not waker.gone(["far"])
+            line.cable.cut("server's link down")
+            sessions = f"SELECT pid FROM pg_stat_activity WHERE client_addr = '{line.cable.hosts['client']}'"
+            assert len(line.server.ask(sessions)) == 2
+            await_that(lambda: len(line.server.ask(sessions)) < 2, "end of the writing connection")
+            deadline = time.monotonic() + 2.5  # in which the server drops every session it shall drop
+            while time.monotonic() < deadline:
+                assert not waker.gone(["far"])
+                assert len(line.server.ask(sessions)) == 1
+            line.cable.heal()
+            os.kill(pid, signal.SIGKILL)
+            assert await_that(lambda: waker.gone(["far"]), "end of the host") == {"far"}
+            waker.close()
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
