@@ -137,7 +137,7 @@ class PostgresWaker:
             return self._connection
         self._connect_at = time.monotonic() + CONNECT_AGAIN_SECONDS
         self._disconnect()
-        connection = self._connection = opened(self._address, readonly=False)
+        connection = self._connection = opened(self._address, readonly=False, presence=True)
         connection.execute(f"LISTEN {CHANNEL}".encode())
         connection.execute("SELECT pg_advisory_lock_shared(%s)", (self._key,))
         self._server_started = connection.execute(_STARTED).fetchall()[0][0]
