@@ -62,7 +62,9 @@ class PostgresWaker:
 
     def patience(self, *, expecting: bool) -> float:
         """Return the seconds after which to ask in any case: few while a plan is open."""
-        return LOOK_SECONDS if expecting and self._connection is not None else REST_SECONDS
+        if self.fileno() < 0:
+            return max(0.0, self._connect_at - time.monotonic())
+        return LOOK_SECONDS if expecting else REST_SECONDS
 
     def moved(self) -> bool:
         """Return whether there was a notification or another head; True too when the server went away."""
