@@ -6,6 +6,7 @@ spread in brackets is the lowest and the highest ratio of all rounds.
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 import time
@@ -140,7 +141,7 @@ def verdict(passed: bool) -> str:
 def quantile(values: Sequence[float], share: float) -> float:
     """Return the smallest value that at least a share of the values do not exceed."""
     ordered = sorted(values)
-    return ordered[max(0, min(len(ordered) - 1, round(share * len(ordered) + 0.5) - 1))]
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def table(figures: Sequence[Figure]) -> str:
