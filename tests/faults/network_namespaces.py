@@ -20,8 +20,8 @@ def missing() -> str:
     """Return what this machine lacks for a cable, or nothing."""
     if os.geteuid() != 0:
         return "network namespaces need root"
-    if shutil.which("ip") is None:
-        return "network namespaces need the command ip (package iproute2)"
+    if shutil.which("ip") is None or shutil.which("unshare") is None:
+        return "network namespaces need the commands ip (package iproute2) and unshare (util-linux)"
     probe = subprocess.run(["unshare", "--net", "ip", "link", "add", "twp0", "type", "veth"], check=False)
     return "" if probe.returncode == 0 else "this kernel gives no network namespace or no veth"
 
