@@ -159,9 +159,9 @@ class DeafDatabase(PostgresDatabase):
         self._commits = 0
 
     @contextmanager
-    def transaction(self) -> Iterator[PostgresTx]:
+    def transaction(self, *, shared: bool = False) -> Iterator[PostgresTx]:
         """Commit, and sometimes not say so."""
-        with super().transaction() as tx:
+        with super().transaction(shared=shared) as tx:
             yield tx
         self._commits += 1
         if self._commits % 5 == 0:

@@ -37,10 +37,10 @@ class LateDatabase(PostgresDatabase):
     """Events are committed first, their projections in a second transaction."""
 
     @contextmanager
-    def transaction(self) -> Iterator[PostgresTx]:
+    def transaction(self, *, shared: bool = False) -> Iterator[PostgresTx]:
         """Open the first of the two."""
         late: list[tuple[str, str, tuple[Any, ...]]] = []
-        with super().transaction() as tx:
+        with super().transaction(shared=shared) as tx:
             for name in ("insert", "update"):
                 setattr(tx, name, put_aside(name, getattr(tx, name), late))
             yield tx
