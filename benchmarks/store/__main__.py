@@ -61,7 +61,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", action="append", choices=sorted(SECTIONS), help="these parts only")
     parser.add_argument("--write", type=Path, help="write the table to this Markdown file as well")
     asked = parser.parse_args(words)
-    signal.signal(signal.SIGTERM, _end)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     folder = scratch_folder()
     try:
         with Cluster(folder) as cluster:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -60,6 +61,7 @@ def _answer(pipe: Connection) -> tuple[int, float]:
 
 def _work(pipe: Connection, prepare: Prepare, url: str) -> None:
     """Be one worker until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one who started us hears it and closes the pipe
     act = prepare(url)
     pipe.send((0, 0.0))
     while True:

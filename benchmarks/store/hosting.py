@@ -8,6 +8,7 @@ of JSON says that the host works, and one for each child its pid.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import select
@@ -36,13 +37,16 @@ from store import open_store
 
 ANSWER_SECONDS_MAX = 60.0
 SLOTS = 8
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class HostProcess:
     """The other end: a host that was started, and is killed at the latest with its context."""
 
-    def __init__(self, url: str, folder: Path, mode: str) -> None:
+    def __init__(self, url: str, folder: Path, mode: str, *, machine: str | None = None) -> None:
         command = [sys.executable, "-m", "benchmarks.store.hosting", url, str(folder), mode]
+        if machine is not None:  # a name of its own for what is the same kernel: needs the right to say so
+            command = ["unshare", "--uts", "sh", "-c", f'hostname {machine} && exec "$@"', "-", *command]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self._unread = b""
         self._works = False
@@ -137,6 +141,7 @@ def _say(**words: object) -> None:
 def main() -> None:
     """Be a host until killed."""
     os.dup2(2, 1)  # what is logged is no answer
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     url, folder, mode = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     begin: Start = resting_child if mode == "rest" else refusing
     settings = Settings.from_sources(

@@ -7,7 +7,8 @@ the database's clock (milliseconds on SQLite). Between two acceptances the host 
 that nothing falls into step with its polling.
 
 A kill is ``kill -9`` of the daemon that holds a fit, or of the fit's child. The time runs from the kill to
-the `FitClaimed` of the next attempt by whichever host takes it.
+the `FitClaimed` of the next attempt by whichever host takes it. On another machine means a host with another
+machine's name (a UTS namespace, unshare(1); root only): then only the database can tell that the holder died.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from store.records import EventRow
 
 PICKUP_MS_MAX = 50.0
 RECOVERY_MS_MAX = 500.0
+RECOVERY_APART_MS_MAX = 1000.0
 PICKUP_SECONDS_MAX = 60.0
 CLAIM_SECONDS_MAX = 90.0
 POLL_SECONDS = 0.02
@@ -53,6 +55,9 @@ def waiting_figures(options: Options, cluster: Cluster) -> Iterator[Figure]:
             say(f"kill -9 of the {victim} that holds a fit, {engine}")
             url = cluster.store() if engine == "Postgres" else options.sqlite_store()
             yield _recovery(options, url, folder, engine, victim)
+    if os.geteuid() == 0:
+        say("kill -9 of the daemon on another machine, Postgres")
+        yield _recovery(options, cluster.store(), options.folder / "apart", "Postgres", "daemon", apart=True)
 
 
 def _pickups(options: Options, store: PlanStore, engine: str) -> Iterator[Figure]:
@@ -104,12 +109,20 @@ def _transactions(url: str) -> int | None:
     return int(found[0]) if found else 0
 
 
-def _recovery(options: Options, url: str, folder: Path, engine: str, victim: str) -> Figure:
-    """Return how long killed holders' fits wait for their next claim."""
+def _recovery(
+    options: Options, url: str, folder: Path, engine: str, victim: str, *, apart: bool = False
+) -> Figure:
+    """Return how long killed holders' fits wait for their next claim; `apart`: on machines of their own."""
     taken: list[float] = []
     with ExitStack() as stack, open_store(url) as store:
-        hosts = [stack.enter_context(HostProcess(url, folder, "rest")).await_work() for _ in range(2)]
-        for _ in range(options.kills):
+
+        def host(number: int) -> HostProcess:
+            own, name = folder / str(number), f"machine{number}" if apart else None
+            started = HostProcess(url, own if apart else folder, "rest", machine=name)
+            return stack.enter_context(started).await_work()
+
+        hosts = [host(0), host(1)]
+        for number in range(2, options.kills + 2):
             plan = plan_of(1)
             store.accept(plan, source="bench", name="bench")
             fit = plan.fits[0].id
@@ -125,15 +138,16 @@ def _recovery(options: Options, url: str, folder: Path, engine: str, victim: str
             if victim == "daemon":
                 hosts.remove(holder)
                 holder.kill()
-                hosts.append(stack.enter_context(HostProcess(url, folder, "rest")).await_work())
-    late = quantile(taken, 0.99)
+                hosts.append(host(number))
+    late, bar = quantile(taken, 0.99), RECOVERY_APART_MS_MAX if apart else RECOVERY_MS_MAX
+    where = " on another machine" if apart else ""
     return Figure(
-        what=f"kill -9 of the {victim}: its fit is claimed again, {engine}",
+        what=f"kill -9 of the {victim}{where}: its fit is claimed again, {engine}",
         floor=f"{len(taken)} kills",
         ours=f"p50 {statistics.median(taken):.0f} ms, p99 {late:.0f} ms",
         ratio=f"max {max(taken):.0f} ms",
-        bar=f"p99 < {RECOVERY_MS_MAX:g} ms",
-        reached=verdict(late < RECOVERY_MS_MAX),
+        bar=f"p99 < {bar:g} ms",
+        reached=verdict(late < bar),
     )
 
 
