@@ -22,14 +22,26 @@ def cancel(turn: Turn, fit_id: str, *, reason: str, actor: str) -> int:
 
 
 def retry(turn: Turn, fit_id: str, *, reason: str, actor: str) -> int:
-    """Make a fit ready again, with the fits that were given up because of it. Raises NotFound, WrongState."""
+    """Make a fit ready again, with those it needs and those that were given up because of it.
+
+    A fit whose needs have failed for good would be ready for ever. Raises NotFound, WrongState.
+    """
     fit = turn.fit(fit_id)
     if fit.state not in RETRYABLE:
         raise WrongState(fit=fit_id, state=fit.state, wanted="failed, unavailable or cancelled")
     seq = turn.tell(fit, [FitRetried(reason=reason)], actor=actor)[0].seq
+    for needed in unmet_needs(turn, fit):
+        retry(turn, needed.fit_id, reason=f"{fit.job_id}/{fit.family} needs it", actor=actor)
     for dependent in given_up_for(turn, fit):
         retry(turn, dependent.fit_id, reason=f"{fit.job_id}/{fit.family} is tried again", actor=actor)
     return seq
+
+
+def unmet_needs(turn: Turn, fit: FitState) -> list[FitState]:
+    """Return the fits that this one depends on and that have ended without success."""
+    found = turn.query("SELECT depends_on FROM fit WHERE fit_id = ?", (fit.fit_id,))[0][0]
+    needs = [turn.fit(fit_id) for fit_id in json_of(found or "[]")]
+    return [one for one in needs if one.state in RETRYABLE]
 
 
 def given_up_for(turn: Turn, fit: FitState) -> list[FitState]:

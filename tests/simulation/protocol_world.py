@@ -228,7 +228,8 @@ class World:
 
     def _decide(self, node: Node, action: Action) -> Node:
         state = node.rows[FitState, (action.about,)].state
-        fit_for = state not in FINAL_STATES if action.kind == "cancel" else state in ("failed", "cancelled")
+        retryable = ("failed", "cancelled", "unavailable")
+        fit_for = state not in FINAL_STATES if action.kind == "cancel" else state in retryable
         try:
             {"cancel": self.store.cancel, "retry": self.store.retry}[action.kind](action.about)
         except WrongState:
