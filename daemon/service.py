@@ -167,6 +167,9 @@ class Service:
                 version=version("trainwright"),
                 boot_id=here.boot_id,
                 pid=here.pid,
+                cpu_slots=self._settings.cpu_slots,
+                gpu_slots=self._settings.gpu_slots,
+                memory_bytes=self._settings.memory_bytes,
             ),
             is_dead=lambda worker: is_dead(worker, here=here),
         )

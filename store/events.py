@@ -295,7 +295,7 @@ class PlanArchived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonStarted:
-    """A daemon began work on a host; `previous_stop` is how the one before it ended."""
+    """A daemon began work on a host with so much room; `previous_stop` is how the one before it ended."""
 
     kind: ClassVar[str] = "DaemonStarted"
     schema_version: ClassVar[int] = 1
@@ -305,6 +305,9 @@ class DaemonStarted:
     boot_id: str
     pid: int = 0
     previous_stop: str = ""
+    cpu_slots: int | None = None
+    gpu_slots: int | None = None
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

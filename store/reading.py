@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from store import waiting
 from store.attempts import attempts_of
 from store.database import Database, Row, Tx, connect, is_sqlite, sqlite_path
 from store.errors import NotFound, SchemaBehind
@@ -19,9 +20,19 @@ from store.layout import SELECT_EVENT
 from store.moments import moment_of, optional_moment
 from store.plan import Fit, Job, Plan
 from store.projections import columns_of
-from store.ready import NOW, READY
 from store.reasons import WaitingContext
-from store.records import AttemptRow, DecisionRow, EventRow, FitRow, HostRow, JobRow, PlanRow, Prospect
+from store.records import (
+    AttemptRow,
+    DecisionRow,
+    EventRow,
+    FitRow,
+    HostRow,
+    JobRow,
+    PauseRow,
+    PlanRow,
+    Prospect,
+    ReadyGroup,
+)
 from store.revision import HEAD, require_schema
 from store.state import FitState, HostState, JobState, PlanState
 
@@ -36,13 +47,6 @@ _FIT_SQL = (
 _FIT_MOMENTS = frozenset(("not_before_at", "claimed_at", "started_at", "ended_at"))
 # By its order, not its id: an index that begins with plan_id would tempt SQLite away from fit_unfinished_cpu.
 _OF_PLAN = "f.plan_order = (SELECT p.accepted_seq FROM plan AS p WHERE p.plan_id = ?)"
-_BEFORE = (
-    "(f.priority > ? OR (f.priority = ? AND (f.plan_order < ? OR (f.plan_order = ? AND f.ordinal < ?))))"
-)
-_CPU_OPEN = (
-    "FROM fit WHERE plan_id = ? AND stage = 'cpu' AND state IN ('ready', 'claimed', 'running') "
-    "AND (? <> 'job' OR job_id = ?)"
-)
 _ORDER = "ORDER BY f.plan_order, f.ordinal"
 _PROSPECT = """
 SELECT EXISTS (SELECT 1 FROM fit WHERE state = 'ready' AND stage = 'cpu'),
@@ -156,21 +160,28 @@ class Reader:
         )
         return {(row[0], row[1]): int(row[2]) for row in self._query(sql, parameters)}
 
-    def waiting_context(self, fit: FitRow, *, slots_free: int | None = None) -> WaitingContext:
-        """Return what `waiting_reason` needs to say why a fit waits, as of now."""
+    def waiting_context(self, fit: FitRow, *, is_dead: Callable[[str], bool]) -> WaitingContext:
+        """Return what `waiting_reason` needs to say why a fit waits, as of now.
+
+        A daemon that `is_dead` is not at work, though the log never heard of its end.
+        """
         with self._database.snapshot() as tx:
-            now = tx.now()
-            order = tx.query("SELECT plan_order FROM fit WHERE fit_id = ?", (fit.id,))[0][0]
-            before = f"SELECT COUNT(*) FROM fit AS f WHERE {READY[fit.stage]} AND {_BEFORE}"
-            place = (fit.priority, fit.priority, order, order, fit.ordinal)
-            ahead = tx.query(before.replace(NOW, str(now)), place)[0][0]
-            cpu_open = tx.query(f"SELECT COUNT(*) {_CPU_OPEN}", (fit.plan_id, fit.stage_barrier, fit.job_id))[
-                0
-            ][0]
-            daemons = tx.query("SELECT COUNT(*) FROM host WHERE state = 'working'")[0][0]
-        return WaitingContext(
-            now=moment_of(now), daemons=daemons, cpu_open=cpu_open, ahead=ahead, slots_free=slots_free
-        )
+            return waiting.context_of(tx, fit, waiting.surroundings(tx, is_dead=is_dead))
+
+    def surroundings(self, *, is_dead: Callable[[str], bool]) -> waiting.Surroundings:
+        """Return what all fits wait for alike: who is at work where, with which room, and all pauses."""
+        with self._database.snapshot() as tx:
+            return waiting.surroundings(tx, is_dead=is_dead)
+
+    def pauses(self) -> tuple[PauseRow, ...]:
+        """Return all pauses, oldest first."""
+        with self._database.snapshot() as tx:
+            return waiting.pauses(tx)
+
+    def ready_groups(self) -> tuple[ReadyGroup, ...]:
+        """Return the ready fits counted by plan, stage and what holds them back."""
+        with self._database.snapshot() as tx:
+            return waiting.ready_groups(tx)
 
     def attempts(self, fit_id: str) -> tuple[AttemptRow, ...]:
         """Return every try at a fit, from its events."""

@@ -1,12 +1,22 @@
-"""Why a fit is not running: one function, one code and one sentence for every waiting fit."""
+"""Why a fit is not running: one function, one code and one sentence for every waiting fit.
+
+The codes: Held, PlanPaused, NoWorker, Dependency, WaitingForCpuStage, Backoff, DiskLow, Resources(cpu),
+Resources(gpu), Resources(memory), Priority and Next for ready fits; LibraryMissing and Dependency for those
+that cannot run at all.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from store.choosing import Room
 from store.moments import iso_utc
-from store.records import FitRow
+from store.records import FitRow, PauseRow
+from store.retries import DISK_FULL
+
+NAMED_MAX = 3  # of the fits that are waited for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,16 +26,26 @@ class WaitingContext:
     Attributes:
         now: the moment of the question.
         daemons: how many daemons or draining commands are at work.
+        hosts: the hosts they work on.
+        pauses: all pauses; those that do not concern the fit are passed over.
+        held_by: who holds the fit back, if anybody does.
+        needs: names of the fits that it depends on and that have not succeeded.
         cpu_open: CPU fits that the fit's stage barrier still waits for.
-        ahead: ready fits of the same stage that come first.
-        slots_free: free places for the fit's stage; None when nobody said.
+        rooms: what each daemon at work has free; None when one of them did not say.
+        running: fits of the same stage that run, which tells something where the rooms do not.
+        ahead: ready fits of the same stage that come first; None when that was not counted.
     """
 
     now: datetime
     daemons: int
+    hosts: frozenset[str] = frozenset()
+    pauses: tuple[PauseRow, ...] = ()
+    held_by: str | None = None
+    needs: tuple[str, ...] = ()
     cpu_open: int = 0
-    ahead: int = 0
-    slots_free: int | None = None
+    rooms: tuple[Room, ...] | None = None
+    running: int = 0
+    ahead: int | None = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,26 +57,107 @@ class WaitingReason:
 
 
 def waiting_reason(fit: FitRow, context: WaitingContext) -> WaitingReason | None:
-    """Return why a ready fit does not run yet, the first reason that holds; None when it is not waiting."""
+    """Return why a fit does not run, the first reason that holds; None when nothing keeps it waiting."""
+    if fit.state == "unavailable":
+        code = "Dependency" if fit.cause == "dependency" else "LibraryMissing"
+        return WaitingReason(code=code, words=fit.sentence or "it cannot run here")
     if fit.state != "ready":
         return None
-    if context.daemons == 0:
-        return WaitingReason(
-            code="NoWorker", words="no daemon is at work; start one with: trainwright daemon"
-        )
+    for look in (_by_a_person, _for_a_worker, _for_others, _for_time, _for_room):
+        reason = look(fit, context)
+        if reason is not None:
+            return reason
+    if context.ahead is None:
+        return WaitingReason(code="Priority", words="the most urgent come first")
+    if context.ahead > 0:
+        return WaitingReason(code="Priority", words=f"{context.ahead} {fit.stage.upper()} fits come first")
+    return WaitingReason(code="Next", words="it is next and will be claimed in a moment")
+
+
+def pause_words(pause: PauseRow) -> str:
+    """Return a pause as a sentence: what is paused, by whom, why."""
+    scope = "all work" if pause.plan is None else f"plan {pause.plan}"
+    stage = f" of the {pause.stage.upper()} stage" if pause.stage else ""
+    host = f" on host {pause.host}" if pause.host else ""
+    by = f" by {pause.actor}" if pause.actor else ""
+    return f"{scope}{stage}{host} is paused{by}{f': {pause.reason}' if pause.reason else ''}"
+
+
+def _by_a_person(fit: FitRow, context: WaitingContext) -> WaitingReason | None:
+    if fit.held is not None:
+        by = f" by {context.held_by}" if context.held_by else ""
+        return WaitingReason(code="Held", words=f"held{by}{f': {fit.held}' if fit.held else ''}")
+    whole = [pause for pause in context.pauses if pause.host is None and _concerns(pause, fit)]
+    if whole:
+        return WaitingReason(code="PlanPaused", words=pause_words(whole[0]))
+    here = [pause for pause in context.pauses if pause.host is not None and _concerns(pause, fit)]
+    if here and context.hosts and context.hosts <= {pause.host for pause in here}:
+        return WaitingReason(code="PlanPaused", words="; ".join(pause_words(pause) for pause in here))
+    return None
+
+
+def _concerns(pause: PauseRow, fit: FitRow) -> bool:
+    return pause.plan in (None, fit.plan_id) and pause.stage in (None, fit.stage)
+
+
+def _for_a_worker(_fit: FitRow, context: WaitingContext) -> WaitingReason | None:
+    if context.daemons:
+        return None
+    return WaitingReason(code="NoWorker", words="no daemon is at work; start one with: trainwright daemon")
+
+
+def _for_others(fit: FitRow, context: WaitingContext) -> WaitingReason | None:
+    if fit.waits_for:
+        return WaitingReason(code="Dependency", words=f"it needs {_named(context.needs, fit.waits_for)}")
     if fit.stage == "gpu" and context.cpu_open > 0:
         scope = "its job" if fit.stage_barrier == "job" else "its plan"
         return WaitingReason(
             code="WaitingForCpuStage",
             words=f"{context.cpu_open} CPU fits of {scope} must end before its GPU fits start",
         )
-    if fit.not_before_at is not None and fit.not_before_at > context.now:
-        seconds = (fit.not_before_at - context.now).total_seconds()
-        when = f"at {iso_utc(fit.not_before_at)}, in {seconds:.0f} s"
-        words = f"it failed {fit.failures} times and is tried again {when}"
-        return WaitingReason(code="Backoff", words=words)
-    if context.ahead > 0:
-        return WaitingReason(code="Priority", words=f"{context.ahead} {fit.stage.upper()} fits come first")
-    if context.slots_free == 0:
-        return WaitingReason(code="Resources", words=f"all {fit.stage.upper()} places are taken")
-    return WaitingReason(code="Next", words="it is next and will be claimed in a moment")
+    return None
+
+
+def _named(needs: Sequence[str], count: int) -> str:
+    """Return the fits that are waited for by name, few of them, or only how many they are."""
+    if not needs:
+        return f"{count} other fits that have not succeeded yet"
+    more = f" and {len(needs) - NAMED_MAX} more" if len(needs) > NAMED_MAX else ""
+    return f"{', '.join(needs[:NAMED_MAX])}{more}, not yet succeeded"
+
+
+def _for_time(fit: FitRow, context: WaitingContext) -> WaitingReason | None:
+    if fit.not_before_at is None or fit.not_before_at <= context.now:
+        return None
+    seconds = (fit.not_before_at - context.now).total_seconds()
+    when = f"at {iso_utc(fit.not_before_at)}, in {seconds:.0f} s"
+    if fit.cause == DISK_FULL:
+        words = f"the disk was full; it is tried again {when}, and no attempt is used up"
+        return WaitingReason(code="DiskLow", words=words)
+    return WaitingReason(code="Backoff", words=f"it failed {fit.failures} times and is tried again {when}")
+
+
+def _for_room(fit: FitRow, context: WaitingContext) -> WaitingReason | None:
+    """Return what no daemon has enough of; nothing for a fit that others come before."""
+    if context.rooms is None:
+        if context.running and context.ahead == 0:
+            words = f"all {fit.stage.upper()} places are taken, {context.running} fits run"
+            return WaitingReason(code=f"Resources({fit.stage})", words=words)
+        return None
+    lacks = [_lack(fit, room) for room in context.rooms]
+    if context.ahead != 0 or not lacks or any(lack is None for lack in lacks):
+        return None
+    resource, words = next(lack for lack in lacks if lack is not None)
+    return WaitingReason(code=f"Resources({resource})", words=words)
+
+
+def _lack(fit: FitRow, room: Room) -> tuple[str, str] | None:
+    """Return the first resource that a room has too little of, with a sentence; None when there is enough."""
+    if fit.gpus > room.gpus:
+        return "gpu", f"it needs {fit.gpus} GPU places and {room.gpus} are free"
+    if fit.cores > room.cores:
+        return "cpu", f"it needs {fit.cores} CPU places and {room.cores} are free"
+    if room.memory_bytes is not None and fit.memory_bytes > room.memory_bytes:
+        need, free = fit.memory_bytes / 1e9, room.memory_bytes / 1e9
+        return "memory", f"it needs {need:.1f} GB of memory and {free:.1f} GB are free"
+    return None

@@ -93,6 +93,28 @@ class PreviousStop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PauseRow:
+    """Nothing of this scope is claimed, None standing for all: since when, by whom and why."""
+
+    plan: str | None
+    stage: str | None
+    host: str | None
+    reason: str
+    at: datetime
+    actor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyGroup:
+    """Ready fits of one stage of a plan that are alike in what holds them back; `first` is one of them."""
+
+    plan_id: str
+    stage: str
+    fits: int
+    first: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prospect:
     """What there may be to do: the stages with ready fits, claimable or not, and whether a plan is open."""
 

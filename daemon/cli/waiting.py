@@ -13,15 +13,20 @@ from datetime import datetime
 from functools import cached_property
 
 from daemon.identity import is_dead
-from store.moments import moment_of
 from store.reading import Reader
-from store.reasons import WaitingContext, WaitingReason, waiting_reason
-from store.records import FitRow, HostRow, PlanRow
+from store.reasons import WaitingReason, waiting_reason
+from store.records import FitRow, HostRow, PauseRow, PlanRow
 
 OPEN_STATES = ("ready", "claimed", "running")
+WAITING_STATES = ("ready", "unavailable")  # those that have a reason
 ASKED_ONE_BY_ONE = 60  # ready fits; of more the place in the queue is not told
-STAGES = ("cpu", "gpu")
 QUEUED = WaitingReason(code="Priority", words="the most urgent come first")
+OF_MANY = {
+    "Held": "held back one by one; why tells by whom, release lets them go",
+    "Dependency": "each needs other fits that have not succeeded yet",
+    "Backoff": "they failed and are tried again after a while",
+    "DiskLow": "the disk was full; they are tried again after a while",
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +44,12 @@ class Watch:
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
-        self.now: datetime = moment_of(reader.now())
+        self._around = reader.surroundings(is_dead=is_dead)
+        self.now: datetime = self._around.now
         self.hosts: tuple[HostRow, ...] = reader.hosts()
-        at_work = {host.worker for host in self.hosts if host.state == "working"} | reader.leased_workers()
-        self.workers = frozenset(worker for worker in at_work if not is_dead(worker))
+        self.pauses: tuple[PauseRow, ...] = self._around.pauses
+        self.workers = self._around.workers
+        self._context = self._around.context
         self._cpu_open: dict[str, int] = {}
 
     @cached_property
@@ -52,19 +59,19 @@ class Watch:
         return sum(count for (_, state), count in counts.items() if state == "ready")
 
     def reasons(self, fits: Collection[FitRow]) -> dict[str, WaitingReason]:
-        """Why each ready fit of these waits, by fit id; of many without their places in the queue."""
-        waiting = [fit for fit in fits if fit.state == "ready"]
-        told = self.reason if len(waiting) <= ASKED_ONE_BY_ONE else self._told_of_many
+        """Why each of these fits does not run, by its id; of many ready ones without their place."""
+        waiting = [fit for fit in fits if fit.state in WAITING_STATES]
+        few = sum(fit.state == "ready" for fit in waiting) <= ASKED_ONE_BY_ONE
+        told = self.reason if few else self._told_of_many
         found = {fit.id: told(fit) for fit in waiting}
         return {fit_id: reason for fit_id, reason in found.items() if reason is not None}
 
     def reason(self, fit: FitRow) -> WaitingReason | None:
-        """Why one fit waits, with its place in the queue; None when it does not wait."""
+        """Why one fit does not run, with its place in the queue; None when nothing keeps it."""
         reason = self._told_of_many(fit)
-        if reason is not QUEUED:
+        if reason is None or reason.code not in ("Priority", "Held", "Dependency") or fit.state != "ready":
             return reason  # its place in the queue does not matter yet, and is dear to count
-        context = self.reader.waiting_context(fit)
-        return waiting_reason(fit, dataclasses.replace(context, daemons=len(self.workers)))
+        return waiting_reason(fit, self.reader.waiting_context(fit, is_dead=is_dead))
 
     def groups(self, plans: Sequence[PlanRow]) -> tuple[WaitingGroup, ...]:
         """What the ready fits of the open plans wait for, counted by stage and reason."""
@@ -80,37 +87,31 @@ class Watch:
         )
 
     def _counted(self, plans: Sequence[PlanRow]) -> Counter[tuple[str, WaitingReason]]:
-        """The groups of many ready fits: the first of each stage of each plan speaks for all of them."""
+        """The groups of many ready fits: one of each kind speaks for all of its kind."""
+        barriers = {plan.id: plan.stage_barrier for plan in plans}
         counts: Counter[tuple[str, WaitingReason]] = Counter()
-        for plan in plans:
-            by_state = self.reader.fit_counts(plan.id) if plan.open else {}
-            for stage in STAGES:
-                ready = by_state.get((stage, "ready"), 0)
-                if ready:
-                    counts[stage, self._told_of_stage(plan, stage)] += ready
+        for group in self.reader.ready_groups():
+            reason = self._told_of_many(self.reader.fit(group.first), barriers.get(group.plan_id))
+            if reason is not None:
+                words = OF_MANY.get(reason.code, reason.words)
+                counts[group.stage, dataclasses.replace(reason, words=words)] += group.fits
         return counts
 
-    def _told_of_stage(self, plan: PlanRow, stage: str) -> WaitingReason:
-        if not self.workers:
-            return WaitingReason(
-                code="NoWorker", words="no daemon is at work; start one with: trainwright daemon"
-            )
-        cpu_open = self._cpu_open_of(plan.id) if stage == "gpu" else 0
-        if cpu_open:
-            scope = "each for those of its own job, " if plan.stage_barrier == "job" else ""
-            words = f"{scope}{cpu_open} CPU fits of the plan must end before its GPU fits start"
-            return WaitingReason(code="WaitingForCpuStage", words=words)
-        return QUEUED
+    def _told_of_many(self, fit: FitRow, group_barrier: str | None = None) -> WaitingReason | None:
+        """Why a fit does not run: one query for each plan, or for each job where jobs hold up their own fits.
 
-    def _told_of_many(self, fit: FitRow) -> WaitingReason | None:
-        """Why a fit waits, one query for each plan or, where jobs hold up their own fits, for each job."""
-        cpu_open = 0
-        if fit.stage == "gpu":
-            by_job = fit.stage_barrier == "job"
+        For a group of fits under a barrier by job the CPU fits of the whole plan are counted.
+        """
+        cpu_open, of_group = 0, group_barrier == "job"
+        if fit.stage == "gpu" and fit.state == "ready":
+            by_job = fit.stage_barrier == "job" and not of_group
             cpu_open = self._cpu_open_of(fit.plan_id, fit.job_id if by_job else None)
-        context = WaitingContext(now=self.now, daemons=len(self.workers), cpu_open=cpu_open)
-        reason = waiting_reason(fit, context)
-        return QUEUED if reason is not None and reason.code == "Next" else reason
+        reason = waiting_reason(fit, dataclasses.replace(self._context, cpu_open=cpu_open))
+        if reason is not None and reason.code == "WaitingForCpuStage" and of_group:
+            which = f"each for those of its own job, {cpu_open} CPU fits of the plan"
+            words = f"{which} must end before its GPU fits start"
+            return dataclasses.replace(reason, words=words)
+        return QUEUED if reason is not None and reason.code in ("Next", "Priority") else reason
 
     def _cpu_open_of(self, plan_id: str, job_id: str | None = None) -> int:
         """How many CPU fits of a plan, or of one job of it, have not ended."""

@@ -17,7 +17,7 @@ from store.records import Failure
 def test_without_anybody_at_work_every_fit_waits_for_a_daemon(filled: PlanStore) -> None:
     """The reason names the command that helps."""
     watch = Watch(filled.reading)
-    reasons = watch.reasons(filled.reading.fits())
+    reasons = watch.reasons(filled.reading.fits(states=("ready", "running", "failed", "succeeded")))
     assert {filled.reading.fit(fit_id).name for fit_id in reasons} == {GPU, STOPPED}
     assert all(reason.code == "NoWorker" for reason in reasons.values())
     assert "trainwright daemon" in next(iter(reasons.values())).words

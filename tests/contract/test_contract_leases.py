@@ -280,29 +280,36 @@ def test_attempts_are_told_from_the_events(plan_store: PlanStore, clock: Clock) 
     assert (told[0].pid, told[0].log) == (42, "fit.log")
 
 
+def nobody(_worker: str) -> bool:
+    """Whether a worker is dead: none is."""
+    return False
+
+
 def test_why_a_fit_waits_is_answered_from_the_store(plan_store: PlanStore, clock: Clock) -> None:
     """The context counts the CPU fits of the barrier, the fits ahead, and the daemons at work."""
     accept(plan_store, cs_job("a"), cs_job("b"), cs_job("c", priority=1))
     reading = plan_store.reading
     cpu, gpu = reading.fit("cs_c/LightGBM"), reading.fit("cs_a/LSTM")
-    context = reading.waiting_context(cpu)
+    context = reading.waiting_context(cpu, is_dead=nobody)
     assert (context.daemons, context.ahead) == (0, 2)
     plan_store.daemon_started(DaemonStarted(worker="w", host="h", version="0", boot_id="b"))
     claim = one(plan_store)
-    context = reading.waiting_context(gpu)
+    context = reading.waiting_context(gpu, is_dead=nobody)
     assert (context.daemons, context.cpu_open, context.ahead) == (1, 3, 0)
     reason = waiting_reason(gpu, context)
     assert reason is not None
     assert reason.code == "WaitingForCpuStage"
     plan_store.succeeded(claim, SUCCEEDED)
-    assert reading.waiting_context(gpu).cpu_open == 2
-    assert reading.waiting_context(cpu, slots_free=0).ahead == 1
+    assert reading.waiting_context(gpu, is_dead=nobody).cpu_open == 2
+    assert reading.waiting_context(cpu, is_dead=nobody).ahead == 1
+    assert reading.waiting_context(cpu, is_dead=lambda worker: worker == "w").daemons == 0
 
 
 def test_the_job_barrier_counts_only_its_job(plan_store: PlanStore) -> None:
     """With stage_barrier = job, only the job's own CPU fits are waited for."""
     accept(plan_store, cs_job("a"), cs_job("b"), barrier="job")
-    assert plan_store.reading.waiting_context(plan_store.reading.fit("cs_a/LSTM")).cpu_open == 1
+    fit = plan_store.reading.fit("cs_a/LSTM")
+    assert plan_store.reading.waiting_context(fit, is_dead=nobody).cpu_open == 1
 
 
 def claim_until_empty(url: str, worker: str, results: multiprocessing.Queue[list[tuple[str, int]]]) -> None:

@@ -9,10 +9,14 @@ import pytest
 from store_samples import cs_job, plan_of
 
 from store import FitRow, PlanStore, WaitingContext, waiting_reason
+from store.choosing import Room
 from store.database import connect
+from store.records import PauseRow
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-FREE = WaitingContext(now=NOW, daemons=1, slots_free=1)
+FREE = WaitingContext(now=NOW, daemons=1, hosts=frozenset(("h",)), rooms=(Room(cores=4, gpus=1),))
+PAUSE = PauseRow(plan=None, stage=None, host=None, reason="the disk is changed", at=NOW, actor="ada")
+FULL = (Room(cores=4, gpus=0),)
 
 
 @pytest.fixture
@@ -27,9 +31,19 @@ def gpu_fit(sqlite_url: str) -> FitRow:
     [
         (replace(FREE, daemons=0, cpu_open=3), "NoWorker", "trainwright daemon"),
         (replace(FREE, cpu_open=3, ahead=2), "WaitingForCpuStage", "3 CPU fits of its plan"),
-        (replace(FREE, ahead=2, slots_free=0), "Priority", "2 GPU fits come first"),
-        (replace(FREE, slots_free=0), "Resources", "all GPU places"),
+        (replace(FREE, ahead=2, rooms=FULL), "Priority", "2 GPU fits come first"),
+        (replace(FREE, ahead=None, rooms=FULL), "Priority", "the most urgent come first"),
+        (replace(FREE, rooms=FULL), "Resources(gpu)", "needs 1 GPU places and 0 are free"),
+        (replace(FREE, rooms=(*FULL, Room(cores=0, gpus=1))), "Next", "next"),
+        (replace(FREE, rooms=None, running=3), "Resources(gpu)", "all GPU places are taken, 3 fits run"),
+        (replace(FREE, rooms=None), "Next", "next"),
         (FREE, "Next", "next"),
+        (replace(FREE, pauses=(PAUSE,), daemons=0), "PlanPaused", "all work is paused by ada: the disk"),
+        (replace(FREE, pauses=(replace(PAUSE, stage="gpu"),)), "PlanPaused", "all work of the GPU stage"),
+        (replace(FREE, pauses=(replace(PAUSE, stage="cpu"),)), "Next", "next"),
+        (replace(FREE, pauses=(replace(PAUSE, plan="p_other"),)), "Next", "next"),
+        (replace(FREE, pauses=(replace(PAUSE, host="h"),)), "PlanPaused", "on host h is paused"),
+        (replace(FREE, pauses=(replace(PAUSE, host="other"),)), "Next", "next"),
     ],
 )
 def test_the_first_reason_that_holds_is_given(
@@ -66,3 +80,66 @@ def test_a_fit_that_does_not_wait_has_no_reason(gpu_fit: FitRow) -> None:
     """Running and final fits have none."""
     assert waiting_reason(replace(gpu_fit, state="running"), FREE) is None
     assert waiting_reason(replace(gpu_fit, state="succeeded"), FREE) is None
+
+
+def test_a_hold_names_who_and_why(gpu_fit: FitRow) -> None:
+    """A held fit waits for the person who holds it, whatever else there is to wait for."""
+    reason = waiting_reason(
+        replace(gpu_fit, held="look at it first"), replace(FREE, held_by="ada", cpu_open=3)
+    )
+    assert reason is not None
+    assert (reason.code, reason.words) == ("Held", "held by ada: look at it first")
+
+
+@pytest.mark.parametrize(
+    ("needs", "words"),
+    [
+        (("a/X", "b/Y"), "it needs a/X, b/Y, not yet succeeded"),
+        (tuple("abcde"), "it needs a, b, c and 2 more, not yet succeeded"),
+        ((), "it needs 2 other fits"),
+    ],
+)
+def test_a_dependency_is_named(gpu_fit: FitRow, needs: tuple[str, ...], words: str) -> None:
+    """A fit that depends on others says on which, and on few of them by name."""
+    reason = waiting_reason(replace(gpu_fit, waits_for=2), replace(FREE, needs=needs))
+    assert reason is not None
+    assert reason.code == "Dependency"
+    assert reason.words.startswith(words)
+
+
+def test_a_full_disk_is_told_apart_from_a_failure(gpu_fit: FitRow) -> None:
+    """While a fit waits after a full disk it says so, and that nothing was used up."""
+    full = replace(gpu_fit, cause="disk_full", not_before_at=NOW + timedelta(seconds=30))
+    reason = waiting_reason(full, FREE)
+    assert reason is not None
+    assert reason.code == "DiskLow"
+    assert "in 30 s" in reason.words
+
+
+@pytest.mark.parametrize(
+    ("needs", "code", "words"),
+    [
+        ({"cores": 5, "gpus": 0}, "Resources(cpu)", "needs 5 CPU places and 4 are free"),
+        (
+            {"cores": 1, "gpus": 0, "memory_bytes": 3 * 10**9},
+            "Resources(memory)",
+            "3.0 GB of memory and 2.0 GB",
+        ),
+    ],
+)
+def test_what_is_lacking_is_named(gpu_fit: FitRow, needs: dict[str, int], code: str, words: str) -> None:
+    """A fit that no host has room for says which resource, how much it needs and how much is free."""
+    room = Room(cores=4, gpus=1, memory_bytes=2 * 10**9)
+    reason = waiting_reason(replace(gpu_fit, **needs), replace(FREE, rooms=(room,)))
+    assert reason is not None
+    assert reason.code == code
+    assert words in reason.words
+
+
+@pytest.mark.parametrize(("cause", "code"), [("unavailable", "LibraryMissing"), ("dependency", "Dependency")])
+def test_a_fit_that_cannot_run_says_what_is_missing(gpu_fit: FitRow, cause: str, code: str) -> None:
+    """An unavailable fit names the library, or the fit that did not succeed."""
+    missing = replace(gpu_fit, state="unavailable", cause=cause, sentence="torch is not installed")
+    reason = waiting_reason(missing, FREE)
+    assert reason is not None
+    assert (reason.code, reason.words) == (code, "torch is not installed")

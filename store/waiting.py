@@ -1,0 +1,157 @@
+"""What fits wait for, as questions to an open transaction: pauses, free rooms, places in the queue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from store.choosing import Room
+from store.database import Row, Tx
+from store.folding import pause_scope
+from store.ids import PAUSE_STREAM, fit_stream, host_stream
+from store.moments import moment_of
+from store.ready import NOW, READY
+from store.reasons import WaitingContext
+from store.records import FitRow, PauseRow, ReadyGroup
+
+_BEFORE = (
+    "(f.priority > ? OR (f.priority = ? AND (f.plan_order < ? OR (f.plan_order = ? AND f.ordinal < ?))))"
+)
+_CPU_OPEN = (
+    "FROM fit WHERE plan_id = ? AND stage = 'cpu' AND state IN ('ready', 'claimed', 'running') "
+    "AND (? <> 'job' OR job_id = ?)"
+)
+_GROUPS = """
+SELECT f.plan_id, f.stage, COUNT(*), MIN(f.fit_id) FROM fit AS f WHERE f.state = 'ready'
+GROUP BY f.plan_id, f.stage, f.held IS NULL, f.waits_for = 0,
+  CASE WHEN f.not_before_at > {now} THEN f.cause END
+ORDER BY f.plan_id, f.stage
+"""
+_USED = """
+SELECT worker, SUM(cores), SUM(gpus), SUM(memory_bytes) FROM fit
+WHERE state IN ('claimed', 'running') GROUP BY worker
+"""
+_LAST_OF_STREAM = "SELECT kind, actor, CAST(data AS TEXT) FROM event WHERE stream = ? ORDER BY version DESC"
+_HOLDER = "SELECT actor FROM event WHERE stream = ? AND kind = 'FitHeld' ORDER BY version DESC LIMIT 1"
+_PAUSES_READ = 200  # words about pauses, newest first; of older ones nobody asks who said them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What holds for all fits alike: the moment, who is at work where, with which room, and all pauses."""
+
+    now: datetime
+    workers: frozenset[str]
+    hosts: frozenset[str]
+    rooms: tuple[Room, ...] | None
+    pauses: tuple[PauseRow, ...]
+
+    @property
+    def context(self) -> WaitingContext:
+        """What is known for every fit."""
+        return WaitingContext(
+            now=self.now,
+            daemons=len(self.workers),
+            hosts=self.hosts,
+            pauses=self.pauses,
+            rooms=self.rooms,
+            ahead=None,
+        )
+
+
+def surroundings(tx: Tx, *, is_dead: Callable[[str], bool]) -> Surroundings:
+    """Return what holds for all fits; a daemon that `is_dead` is not at work, whatever the log last heard."""
+    known = {row[1]: row[0] for row in tx.query("SELECT host, worker FROM host WHERE state = 'working'")}
+    leased = {str(row[0]) for row in tx.query("SELECT DISTINCT worker FROM lease")}
+    workers = frozenset(worker for worker in {*known, *leased} if not is_dead(worker))
+    return Surroundings(
+        now=moment_of(tx.now()),
+        workers=workers,
+        hosts=frozenset(known.get(worker) or worker.partition("/")[0] for worker in workers),
+        rooms=_rooms(tx, {worker: known[worker] for worker in workers & known.keys()}, workers),
+        pauses=pauses(tx),
+    )
+
+
+def pauses(tx: Tx) -> tuple[PauseRow, ...]:
+    """Return all pauses, oldest first, with who asked for each."""
+    found = tx.query("SELECT scope, plan_id, stage, host, reason, paused_at FROM pause ORDER BY paused_at")
+    actors: dict[str, str] = {}
+    said = tx.query(f"{_LAST_OF_STREAM} LIMIT {_PAUSES_READ}", (PAUSE_STREAM,)) if found else []
+    for kind, actor, data in said:
+        word = json.loads(data)
+        if kind == "WorkPaused":
+            actors.setdefault(pause_scope(word["plan"], word["stage"], word["host"]), actor)
+    return tuple(
+        PauseRow(plan=plan, stage=stage, host=host, reason=reason, at=moment_of(at), actor=actors.get(scope))
+        for scope, plan, stage, host, reason, at in found
+    )
+
+
+def context_of(tx: Tx, fit: FitRow, around: Surroundings) -> WaitingContext:
+    """Return what `waiting_reason` needs to say why one fit waits, with its place in the queue."""
+    now = str(tx.now())
+    order = tx.query("SELECT plan_order FROM fit WHERE fit_id = ?", (fit.id,))[0][0]
+    before = f"SELECT COUNT(*) FROM fit AS f WHERE {READY[fit.stage]} AND {_BEFORE}".replace(NOW, now)
+    place = (fit.priority, fit.priority, order, order, fit.ordinal)
+    cpu_open = f"SELECT COUNT(*) {_CPU_OPEN}"
+    running = "SELECT COUNT(*) FROM fit WHERE state IN ('claimed', 'running') AND stage = ?"
+    holders = tx.query(_HOLDER, (fit_stream(fit.id),)) if fit.held is not None else []
+    return WaitingContext(
+        now=around.now,
+        daemons=len(around.workers),
+        hosts=around.hosts,
+        pauses=around.pauses,
+        rooms=around.rooms,
+        held_by=holders[0][0] if holders else None,
+        needs=_unmet(tx, fit.depends_on) if fit.waits_for else (),
+        cpu_open=_number(tx.query(cpu_open, (fit.plan_id, fit.stage_barrier, fit.job_id))),
+        running=_number(tx.query(running, (fit.stage,))),
+        ahead=_number(tx.query(before, place)),
+    )
+
+
+def ready_groups(tx: Tx) -> tuple[ReadyGroup, ...]:
+    """Return the ready fits counted by plan, stage and what holds them back, however many they are."""
+    rows = tx.query(_GROUPS.replace("{now}", str(tx.now())))
+    return tuple(ReadyGroup(plan_id=row[0], stage=row[1], fits=row[2], first=row[3]) for row in rows)
+
+
+def _unmet(tx: Tx, fit_ids: Collection[str]) -> tuple[str, ...]:
+    """Return the names of those fits that have not succeeded."""
+    marks = ", ".join("?" * len(fit_ids))
+    sql = (
+        f"SELECT job_id, family FROM fit WHERE fit_id IN ({marks}) AND state <> 'succeeded' ORDER BY ordinal"
+    )
+    return tuple(f"{job}/{family}" for job, family in tx.query(sql, sorted(fit_ids))) if fit_ids else ()
+
+
+def _rooms(tx: Tx, hosts: dict[str, str], workers: frozenset[str]) -> tuple[Room, ...] | None:
+    """Return what each worker has free, as it said at its start; None when one of them did not say."""
+    if not workers or workers - hosts.keys():
+        return None
+    used = {row[0]: row[1:] for row in tx.query(_USED)}
+    rooms = []
+    for worker, host in sorted(hosts.items()):
+        last = tx.query(f"{_LAST_OF_STREAM} LIMIT 1", (host_stream(host),))
+        said = json.loads(last[0][2]) if last else {}
+        if said.get("worker") != worker or said.get("cpu_slots") is None:
+            return None
+        rooms.append(_left(said, used.get(worker, (0, 0, 0))))
+    return tuple(rooms)
+
+
+def _left(said: dict[str, int | None], used: Row) -> Room:
+    cores, gpus, memory = (int(value or 0) for value in used)
+    most = said.get("memory_bytes")
+    return Room(
+        cores=(said["cpu_slots"] or 0) - cores,
+        gpus=(said.get("gpu_slots") or 0) - gpus,
+        memory_bytes=None if most is None else most - memory,
+    )
+
+
+def _number(rows: list[Row]) -> int:
+    return int(rows[0][0])
