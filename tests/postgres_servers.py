@@ -144,8 +144,8 @@ class PostgresServer:
             connection.execute("SELECT pg_reload_conf()")
 
     def backends(self) -> list[int]:
-        """The processes that serve the store's connections."""
-        sql = "SELECT pid FROM pg_stat_activity WHERE application_name = 'trainwright'"
+        """The processes that serve the store's connections, the newest last."""
+        sql = "SELECT pid FROM pg_stat_activity WHERE application_name = 'trainwright' ORDER BY backend_start"
         return [int(str(row[0])) for row in self.ask(sql)]
 
     def _control(self, *words: str) -> None:
