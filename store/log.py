@@ -261,9 +261,9 @@ def stream_version(tx: Tx, stream: str) -> int:
     return int(tx.query(*version_of(stream))[0][0])
 
 
-def all_rows(tx: Tx) -> Iterable[Row]:
-    """Yield every row of the log in order."""
-    return tx.stream(f"{SELECT_EVENT} ORDER BY seq")
+def all_rows(tx: Tx, *, after: int = 0) -> Iterable[Row]:
+    """Yield every row of the log in order, or those behind an event."""
+    return tx.stream(f"{SELECT_EVENT} WHERE seq > ? ORDER BY seq", (after,))
 
 
 def chained_hash(before: bytes, row: Row) -> bytes:

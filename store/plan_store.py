@@ -364,9 +364,8 @@ class PlanStore:
         return self._database.waker(worker)
 
     def rebuild(self) -> int:
-        """Drop all projections and fold them anew from the log; returns the events read."""
-        with self._database.transaction() as tx:
-            return rebuilding.rebuild(tx)
+        """Make all projections what the log folds to, while others write on; returns the events read."""
+        return rebuilding.rebuild_online(self._database)
 
     def verify(self) -> Verification:
         """Check order, versions, hash chain, guards and projections; never raises for what it finds."""

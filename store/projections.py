@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, TypeVar, cast
@@ -64,10 +64,14 @@ def row_of(state: State) -> Row:
 
 
 class MemoryRows:
-    """All states in dictionaries: what the log folds to from the beginning."""
+    """All states in dictionaries: what the log folds to from the beginning.
+
+    Once `touched` is set, the place of every row that changes is noted there.
+    """
 
     def __init__(self) -> None:
         self._rows: dict[type[State], dict[Key, State]] = {kind: {} for kind in STATE_TYPES}
+        self.touched: set[Place] | None = None
 
     def get(self, kind: type[S], *key: object) -> S | None:
         """Return the row of a key, or None."""
@@ -76,15 +80,21 @@ class MemoryRows:
     def add(self, row: State) -> None:
         """Put a row; one of the same key is replaced."""
         self._rows[type(row)][row.key] = row
+        if self.touched is not None:
+            self.touched.add((type(row), row.key))
 
     def change(self, row: State, changes: Mapping[str, Any]) -> None:
         """Set columns of a row that `get` returned."""
         for name, value in changes.items():
             setattr(row, name, value)
+        if self.touched is not None:
+            self.touched.add((type(row), row.key))
 
     def remove(self, row: State) -> None:
         """Take a row away."""
         self._rows[type(row)].pop(row.key, None)
+        if self.touched is not None:
+            self.touched.add((type(row), row.key))
 
     def of(self, kind: type[State]) -> dict[Key, State]:
         """Return all rows of a kind by key."""
@@ -165,13 +175,19 @@ class LiveRows:
             self._tx.later(f"DELETE FROM {kind.TABLE} WHERE {where}", key)
         if self._shared:
             self._count_plans()
-        for kind in STATE_TYPES:
-            fresh = [row_of(row) for place, row in self._new.items() if place[0] is kind]
-            if fresh:
-                self._tx.insert(kind.TABLE, columns_of(kind), fresh)
-            for columns, states in self._alike(kind).items():
-                rows = [(*_values(columns)(state), *state.key) for state in states]
-                self._tx.update(kind.TABLE, kind.KEY, columns, rows)
+        fresh: dict[type[State], list[Row]] = {}
+        for place, row in self._new.items():
+            fresh.setdefault(place[0], []).append(row_of(row))
+        for kind, rows in fresh.items():
+            self._tx.insert(kind.TABLE, columns_of(kind), rows)
+        alike: dict[tuple[type[State], tuple[str, ...]], list[Row]] = {}
+        for place, names in self._changed.items():
+            kind, key = place
+            columns = tuple(sorted(names))
+            values = _values(columns)(self._rows[place])
+            alike.setdefault((kind, columns), []).append((*values, *key))
+        for (kind, columns), rows in alike.items():
+            self._tx.update(kind.TABLE, kind.KEY, columns, rows)
         self._rows, self._new, self._changed, self._gone = {}, {}, {}, {}
 
     def _count_plans(self) -> None:
@@ -183,15 +199,6 @@ class LiveRows:
             more = [now - was for now, was in zip(_COUNTS(state), self._counted[place], strict=True)]
             self._tx.later("SELECT plan_count(?, ?, ?, ?, ?)", (*place[1], *more))
 
-    def _alike(self, kind: type[State]) -> dict[tuple[str, ...], list[State]]:
-        """Return the changed rows of a kind by the columns that changed."""
-        alike: dict[tuple[str, ...], list[State]] = {}
-        for place, names in self._changed.items():
-            state = self._rows[place]
-            if place[0] is kind and state is not None:
-                alike.setdefault(tuple(sorted(names)), []).append(state)
-        return alike
-
 
 def write_all(tx: Tx, rows: MemoryRows) -> None:
     """Replace the contents of every projection table by these rows."""
@@ -199,6 +206,18 @@ def write_all(tx: Tx, rows: MemoryRows) -> None:
         tx.execute(f"DELETE FROM {kind.TABLE}")
     for kind in STATE_TYPES:
         states = [row_of(state) for state in rows.of(kind).values()]
+        if states:
+            tx.insert(kind.TABLE, columns_of(kind), states)
+
+
+def write_some(tx: Tx, rows: MemoryRows, places: Collection[Place]) -> None:
+    """Replace the rows of these places by what is in memory; where nothing is there, they go."""
+    for kind in STATE_TYPES:
+        keys = [key for found, key in places if found is kind]
+        if keys:
+            where = " AND ".join(f"{name} = ?" for name in kind.KEY)
+            tx.execute_many(f"DELETE FROM {kind.TABLE} WHERE {where}", keys)
+        states = [row_of(state) for key in keys if (state := rows.of(kind).get(key)) is not None]
         if states:
             tx.insert(kind.TABLE, columns_of(kind), states)
 

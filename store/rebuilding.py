@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from store.comparing import differences
 from store.database import Database, Row, Tx
 from store.folding import fold
 from store.log import all_rows, recorded_of
-from store.projections import MemoryRows, write_all
+from store.projections import MemoryRows, write_all, write_some
 
 # Raise it whenever the fold or a projection table changes: the store then rebuilds when it is opened.
 PROJECTION_VERSION = 2
@@ -16,25 +17,55 @@ _NAME = "states"
 
 def fold_log(tx: Tx, *, witness: Callable[[Row], None] | None = None) -> tuple[MemoryRows, int]:
     """Return the states the whole log folds to, and how many events it has; `witness` sees each row first."""
-    rows, count = MemoryRows(), 0
-    for row in all_rows(tx):
-        if witness is not None:
-            witness(row)
-        fold(rows, recorded_of(row))
-        count += 1
-    return rows, count
+    rows = MemoryRows()
+    return rows, _fold_into(rows, all_rows(tx), witness)[0]
 
 
 def rebuild(tx: Tx) -> int:
     """Replace all projections by what the log folds to; leases stay. Returns the events."""
     rows, count = fold_log(tx)
     write_all(tx, rows)
+    _note_version(tx, count)
+    return count
+
+
+def rebuild_online(database: Database) -> int:
+    """Make all projections what the log folds to, while others go on writing. Returns the events.
+
+    The log is folded and compared beside the writers; they wait only while the few events that came
+    meanwhile are folded too and what was wrong is written.
+    """
+    with database.snapshot() as tx:
+        rows = MemoryRows()
+        count, head = _fold_into(rows, all_rows(tx))
+        wrong = {(one.kind, one.key) for one in differences(tx, rows)}
+    rows.touched = wrong
+    with database.transaction() as tx:
+        count += _fold_into(rows, all_rows(tx, after=head))[0]
+        write_some(tx, rows, rows.touched)
+        _note_version(tx, count)
+    return count
+
+
+def _fold_into(
+    rows: MemoryRows, events: Iterable[Row], witness: Callable[[Row], None] | None = None
+) -> tuple[int, int]:
+    """Fold events and return how many they were, and the seq of the last."""
+    count = last = 0
+    for row in events:
+        if witness is not None:
+            witness(row)
+        fold(rows, recorded_of(row))
+        count, last = count + 1, row[0]
+    return count, last
+
+
+def _note_version(tx: Tx, count: int) -> None:
     tx.execute("DELETE FROM projection WHERE name = ?", (_NAME,))
     tx.execute(
         "INSERT INTO projection (name, code_version, rebuilt_seq) VALUES (?, ?, ?)",
         (_NAME, PROJECTION_VERSION, count),
     )
-    return count
 
 
 def is_outdated(database: Database) -> bool:

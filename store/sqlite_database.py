@@ -89,11 +89,17 @@ class SqliteTx:
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Insert rows, however many; raises WriteRefused, DatabaseUnavailable."""
-        self.execute_many(insert_sql(table, tuple(columns)), rows)
+        self._each(insert_sql(table, tuple(columns)), rows)
 
     def update(self, table: str, key: Sequence[str], columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Set columns of the rows found by a key; raises WriteRefused, DatabaseUnavailable."""
-        self.execute_many(update_sql(table, tuple(key), tuple(columns)), rows)
+        self._each(update_sql(table, tuple(key), tuple(columns)), rows)
+
+    def _each(self, sql: str, rows: Sequence[Row]) -> None:
+        if len(rows) == 1:
+            self.execute(sql, rows[0])
+        else:
+            self.execute_many(sql, rows)
 
     def wake(self) -> None:
         """Nothing: every commit is noticed."""

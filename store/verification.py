@@ -6,15 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from store.chain import Place, start_of
+from store.comparing import differences
 from store.database import Database, Row, Tx, is_memory
 from store.errors import DatabaseUnavailable, DatabaseUnsafe
 from store.guards import guard_problems
 from store.log import link_fits
-from store.projections import MemoryRows, columns_of, row_of, select_all
 from store.rebuilding import fold_log
 from store.records import Info, Verification
 from store.seals import Seal, SealCheck, seals_of
-from store.state import STATE_TYPES
 
 PROBLEMS_MAX = 100
 _WAL_RESET_FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))  # https://sqlite.org/wal.html, "the WAL-reset bug"
@@ -78,7 +77,7 @@ def verify(database: Database, *, outside: Sequence[Seal] = ()) -> Verification:
             if outside:
                 beside.end(chain.seq)
             problems += [*chain.problems, *inside.problems, *beside.problems]
-            problems += _projection_problems(tx, rows)
+            problems += (one.sentence for one in differences(tx, rows))
     except (DatabaseUnavailable, DatabaseUnsafe) as error:
         return Verification(ok=False, events=0, problems=(*problems, str(error)))
     return Verification(ok=not problems, events=events, problems=tuple(problems[:PROBLEMS_MAX]))
@@ -111,26 +110,6 @@ def _integrity_problems(tx: Tx) -> Iterator[str]:
         for (text,) in tx.query("PRAGMA integrity_check"):
             if text != "ok":
                 yield f"the file is damaged: {text}"
-
-
-def _projection_problems(tx: Tx, rows: MemoryRows) -> Iterator[str]:
-    """Yield a problem for each row that the log does not lead to, or that is missing."""
-    for kind in STATE_TYPES:
-        width = len(kind.KEY)
-        columns = columns_of(kind)
-        places = [columns.index(name) for name in kind.KEY]
-        wanted = {state.key: row_of(state) for state in rows.of(kind).values()}
-        for row in tx.stream(select_all(kind)):
-            key = tuple(row[place] for place in places)
-            expected = wanted.pop(key, None)
-            named = "/".join(str(part) for part in key[:width])
-            if expected is None:
-                yield f"table {kind.TABLE}: row {named} is in no event"
-            elif expected != tuple(row):
-                differing = [name for name, a, b in zip(columns, expected, row, strict=True) if a != b]
-                yield f"table {kind.TABLE}: row {named} differs from the log in {', '.join(differing)}"
-        for key in wanted:
-            yield f"table {kind.TABLE}: row {'/'.join(str(part) for part in key)} is missing"
 
 
 def _engine_version(tx: Tx) -> str:
