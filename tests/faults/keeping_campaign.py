@@ -222,7 +222,7 @@ def _crashed(keeping: Keeping, folder: Path, every: int, total: Audit) -> int:
     while True:
         shutil.rmtree(place.folder, ignore_errors=True)
         shutil.copytree(template, place.folder)
-        crossed = crossing(lambda tell: _told(tell, keeping.call(place)), at=at)
+        crossed = crossing(lambda tell: _told(tell, keeping.call(place)), at=at, files=True)
         total.add(_judged(keeping, place), f"{keeping.name}, killed at call {at}")
         if crossed.status > 0:
             total.problems.append(f"{keeping.name}: {crossed.told}")

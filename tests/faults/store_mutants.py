@@ -12,7 +12,7 @@ from typing import Any
 
 from store_work import POLICY
 
-from store import Claim, PlanStore, leases
+from store import Claim, PlanStore, leases, sqlite_database
 from store.database import Row
 from store.moments import moment_of
 from store.sqlite_database import SqliteDatabase, SqliteTx
@@ -68,7 +68,7 @@ class LazyDatabase(SqliteDatabase):
         """Commit what is open, and leave this one open."""
         self._settle()
         connection = self._connection()
-        connection.execute("BEGIN IMMEDIATE")
+        sqlite_database._begin(connection, "BEGIN IMMEDIATE")
         try:
             yield SqliteTx(connection, self.url)
         except BaseException:

@@ -40,6 +40,7 @@ _CALLS = {
 }  # fmt: skip
 NO_GATE = "no seccomp notifications: they need Linux 5.5 on x86_64 or aarch64"
 _UNWATCHED = ("fcntl", "seccomp")  # of fcntl only the locks, when they are wanted
+_OF_FILES = ("write", "writev", "sendfile", "copy_file_range", "link", "linkat", "mkdir", "mkdirat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ def crossing(
     at: int = 0,
     error: int = 0,
     locks: bool = True,
+    files: bool = False,
     before: Callable[[], object] | None = None,
     meanwhile: Callable[[], None] | None = None,
 ) -> Crossing:
@@ -70,7 +72,7 @@ def crossing(
 
     Or answer with `error` instead, or do something `meanwhile` it stands still, and let it go on. `work` is
     given a function that tells a line; what it does `before` passes uncounted. With `at` 0 every call passes.
-    `locks` counts fcntl locks.
+    `locks` counts fcntl locks, `files` what only other programs than SQLite call, also to tell a line.
     """
     ours, theirs = socket.socketpair()
     reading, writing = os.pipe()
@@ -78,7 +80,7 @@ def crossing(
     if pid == 0:
         ours.close()
         os.close(reading)
-        _inside(work, theirs, writing, before, locks=locks)
+        _inside(work, theirs, writing, before, locks=locks, files=files)
     theirs.close()
     os.close(writing)
     with ours:
@@ -99,13 +101,14 @@ def _inside(
     before: Callable[[], object] | None,
     *,
     locks: bool,
+    files: bool,
 ) -> None:
     """The child: close the gate behind it and work; it never returns."""
     code = 1
     try:
         if before is not None:
             before()
-        gate = _listener(locks=locks)
+        gate = _listener(locks=locks, files=files)
         socket.send_fds(door, [b"g"], [gate])
         os.close(gate)
         door.close()
@@ -145,11 +148,12 @@ def _guard(gate: int, pid: int, at: int, error: int, meanwhile: Callable[[], Non
         fcntl.ioctl(gate, _SEND, bytearray(answer))
 
 
-def _listener(*, locks: bool) -> int:
+def _listener(*, locks: bool, files: bool) -> int:
     """Put the filter on this process and return the descriptor at which its calls are answered."""
     libc = ctypes.CDLL(None, use_errno=True)
     known = _CALLS[platform.machine()]
-    watched = [number for name, number in known.items() if name not in _UNWATCHED]
+    passing = _UNWATCHED if files else (*_UNWATCHED, *_OF_FILES)
+    watched = [number for name, number in known.items() if name not in passing]
     program = _program(watched, known["fcntl"] if locks else None)
     code = ctypes.create_string_buffer(program, len(program))
     filtered = struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(code))
