@@ -6,9 +6,10 @@ Pick-up runs from the return of `PlanStore.accept`, when its commit is durable, 
 the database's clock (milliseconds on SQLite). Between two acceptances the host is idle for a random time, so
 that nothing falls into step with its polling.
 
-A kill is ``kill -9`` of the daemon that holds a fit, or of the fit's child. The time runs from the kill to
-the `FitClaimed` of the next attempt by whichever host takes it. On another machine means a host with another
-machine's name (a UTS namespace, unshare(1); root only): then only the database can tell that the holder died.
+A kill is ``kill -9`` of the daemon that holds a fit, or of the fit's child, when the fit has run for half a
+second to a second. The time runs from the kill to the `FitClaimed` of the next attempt by whichever host
+takes it. On another machine means a host with another machine's name (a UTS namespace, unshare(1); root
+only): then only the database can tell that the holder died.
 """
 
 from __future__ import annotations
@@ -127,6 +128,7 @@ def _recovery(
             store.accept(plan, source="bench", name="bench")
             fit = plan.fits[0].id
             holder = _holder(hosts, store, fit)
+            time.sleep(random.uniform(0.5, 1.0))  # noqa: S311 - so long the fit has run
             killed_at = time.time()
             if victim == "daemon":
                 os.kill(holder.pid, signal.SIGKILL)
