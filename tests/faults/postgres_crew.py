@@ -2,7 +2,8 @@
 
 A crew is a few forked processes that do every operation of the store and tell each answer through a pipe.
 Beside the lines of `store_audit`, a crew tells: ``W ID`` a word was acknowledged, ``U OPERATION`` a call
-ended without an answer, ``B`` the server is back, ``P ID`` the word of that call was recorded all the same.
+ended without an answer, ``O`` the server is out of reach, ``B`` it is back, ``P ID`` the word of that call
+was recorded all the same.
 """
 
 from __future__ import annotations
@@ -123,6 +124,7 @@ class PatientStore(PlanStore):
             except DatabaseUnavailable:
                 return False
 
+        self._tell(b"O\n")
         await_that(answers, "answer from the server")
         self._tell(b"B\n")
 
@@ -250,10 +252,14 @@ class Crew:
         self.lines += found
         return len(found)
 
-    def await_told(self, wanted: int, kinds: str = "EKC") -> list[str]:
-        """Wait until so many lines of some kinds are told from now on, and return the new lines."""
+    def mark(self) -> int:
+        """Take what was told, and return the place up to which."""
         self.read()
-        began = len(self.lines)
+        return len(self.lines)
+
+    def await_told(self, wanted: int, kinds: str = "EKC", since: int | None = None) -> list[str]:
+        """Wait until so many lines of some kinds are told since a mark, else from now on; return them all."""
+        began = self.mark() if since is None else since
         deadline = time.monotonic() + PATIENCE_SECONDS
         while sum(line[0] in kinds for line in self.lines[began:]) < wanted:
             assert time.monotonic() < deadline, f"the writers told too little: {self.lines[began:][-3:]}"
@@ -261,6 +267,16 @@ class Crew:
             select.select([self._pipe[0]], [], [], 1.0)
             self.read()
         return self.lines[began:]
+
+    def await_cut_off(self, wanted: int) -> None:
+        """Wait until so many writers, no more and no less, are out of reach of their server."""
+
+        def cut_off() -> bool:
+            self.read()
+            assert not self._fallen(), "a writer ended by itself"
+            return len(self.told("O")) - len(self.told("B")) == wanted
+
+        await_that(cut_off, f"moment at which {wanted} writers are cut off")
 
     def _fallen(self) -> bool:
         """Whether a writer that should run has ended; it is left to be reaped."""

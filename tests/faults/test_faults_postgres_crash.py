@@ -126,12 +126,12 @@ def test_a_frozen_server_process_ends_in_an_error_and_its_connection_is_replaced
             crew.start(number)
         for number in range(FREEZES):
             crew.await_told(chance.randrange(5, 30))
-            before, whole = set(server.backends()), number % 3 == 2
+            before, whole, mark = set(server.backends()), number % 3 == 2, crew.mark()
             if whole:
                 frozen = freeze(process.pid for process in server.processes())
             else:
                 frozen = freeze([any_backend(server)])  # of an older one the writer may be gone already
-            crew.await_told(1, kinds="U")
+            crew.await_told(1, kinds="U", since=mark)
             if frozen and not whole:
                 await_that(lambda old=before: set(server.backends()) - old, "another connection")
             for pid in frozen:

@@ -94,9 +94,9 @@ def cut_and_heal(line: Line, cuts: int, campaign: str) -> None:
         for number in range(cuts):
             crew.await_told(chance.randrange(10, 60))
             line.cable.cut(CUTS[number % len(CUTS)])
-            crew.await_told(WRITERS, kinds="U")
+            crew.await_cut_off(WRITERS)
             line.cable.heal()
-            crew.await_told(WRITERS, kinds="B")
+            crew.await_cut_off(0)
             progress.at(number)
         crew.await_told(50)
         crew.finish()
