@@ -21,6 +21,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from store.database import Row
+from store.errors import DatabaseUnsafe
 
 ANSWER_SECONDS = 30.0  # of silence from the server while an answer is due
 IDLE_SECONDS = 25  # of silence from us inside a transaction
@@ -105,4 +106,25 @@ def opened(address: str, *, readonly: bool, presence: bool = False) -> BoundedCo
         " AS ours (named, wanted) ON name = named",
         (list(theirs), list(theirs.values())),
     )
+    if not readonly:
+        _require_durable(connection, address)
     return connection
+
+
+def _require_durable(connection: BoundedConnection, address: str) -> None:
+    """Raise DatabaseUnsafe unless what the server acknowledges survives a power cut.
+
+    https://www.postgresql.org/docs/current/runtime-config-wal.html: without ``fsync`` or ``full_page_writes``
+    a crash can leave a database that cannot be repaired, without ``synchronous_commit`` it forgets commits.
+    """
+    needed = ("fsync", "full_page_writes", "synchronous_commit")
+    asked = ", ".join(f"current_setting('{name}')" for name in needed)
+    found = connection.execute(f"SELECT {asked}".encode()).fetchone() or ()
+    for name, value in zip(needed, found, strict=True):
+        if value in ("off", "local"):
+            connection.close()
+            raise DatabaseUnsafe(
+                url=address,
+                sentence=f"{name} is {value} there, so that a power cut can take back what was acknowledged",
+                fix=f"Run as a superuser: ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf()",
+            )

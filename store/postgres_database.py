@@ -246,12 +246,20 @@ def _require_plain_address(url: str) -> None:
         )
 
 
-def translated(error: psycopg.Error, url: str) -> WriteRefused | DatabaseUnavailable | NotAlone:
+def translated(
+    error: psycopg.Error, url: str
+) -> WriteRefused | DatabaseUnavailable | DatabaseUnsafe | NotAlone:
     """Return the store's error for one of the driver's."""
     if error.sqlstate == LAST_FIT:
         return NotAlone(str(error))
     if isinstance(error, psycopg.IntegrityError | psycopg.errors.RaiseException):
         return WriteRefused(url=url, cause=str(error).splitlines()[0])
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return DatabaseUnsafe(
+            url=url,
+            sentence=f"its role may not do this: {str(error).splitlines()[0]}",
+            fix="Use the address of a role that may; migrations/postgres_roles.sql says which there are",
+        )
     return DatabaseUnavailable(url=url, cause=str(error).strip() or type(error).__name__)
 
 

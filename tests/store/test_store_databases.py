@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 import sys
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,7 +16,7 @@ from store import DatabaseUnavailable, DatabaseUnsafe, PlanStore
 from store.database import connect, is_sqlite, sqlite_path
 from store.errors import DatabaseDamaged
 from store.events import RouteChosen
-from store.revision import revision_of
+from store.revision import HEAD, revision_of
 from store.sqlite_database import SqliteDatabase, file_system_of, refuse_network_file_system
 from store.verification import _is_wal_reset_fixed
 
@@ -110,7 +112,7 @@ def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_file_that_is_no_database_is_an_error_of_the_store(tmp_path: Path) -> None:
-    """Garbage in the file is DatabaseDamaged, with the address and the way out; another try would not help."""
+    """Garbage in the file is DatabaseDamaged, with the address and the way out; another try is no help."""
     path = tmp_path / "garbage.db"
     path.write_bytes(b"not a database" * 100)
     for readonly in (False, True):
@@ -205,6 +207,50 @@ def test_a_connection_left_in_the_middle_of_an_exchange_is_replaced(postgres_url
         interrupted()
     assert plan_store.record("n_1", [ROUTE]) == (1,)
     plan_store.close()
+
+
+@pytest.mark.parametrize("name", ["fsync", "full_page_writes"])
+def test_a_server_that_forgets_at_a_power_cut_is_refused(postgres_url: str, name: str) -> None:
+    """A writer does not work there, and is told what to set; a reader may look."""
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        try:
+            switch(server, name, "off")
+            with pytest.raises(DatabaseUnsafe, match=rf"{name} is off there.*ALTER SYSTEM SET {name} = on"):
+                PlanStore(connect(postgres_url)).record("n_1", [ROUTE])
+            assert revision_of(connect(postgres_url, readonly=True)) == HEAD
+        finally:
+            switch(server, name, "on")
+    assert PlanStore(connect(postgres_url)).record("n_1", [ROUTE]) == (1,)
+
+
+def switch(server: psycopg.Connection[Any], name: str, value: str) -> None:
+    """Set a setting of the whole server, and wait until it is so for whoever connects now."""
+    server.execute(f"ALTER SYSTEM SET {name} = {value}".encode())
+    server.execute("SELECT pg_reload_conf()")
+    deadline = time.monotonic() + 60
+    while server.execute(f"SHOW {name}".encode()).fetchone() != (value,):
+        assert time.monotonic() < deadline, f"{name} did not become {value}"
+
+
+def test_a_session_is_durable_whatever_its_role_says(postgres_url: str) -> None:
+    """A role, database or address that asks for asynchronous commits does not get them."""
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        name = server.info.dbname
+        server.execute(f"ALTER DATABASE {name} SET synchronous_commit = off".encode())
+    with connect(postgres_url + "&options=-csynchronous_commit%3Doff").transaction() as tx:
+        assert tx.query("SELECT current_setting('synchronous_commit')") == [("on",)]
+
+
+def test_a_role_without_the_right_is_told_so(postgres_url: str) -> None:
+    """What the server's rights forbid is no reason to try again."""
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        server.execute(b"DROP ROLE IF EXISTS tw_nobody")
+        server.execute(b"CREATE ROLE tw_nobody LOGIN")
+    nobody = postgres_url.replace("postgres@", "tw_nobody@")
+    with pytest.raises(DatabaseUnsafe, match="its role may not do this: permission denied"):
+        PlanStore(connect(nobody)).head_seq()
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        server.execute(b"DROP ROLE tw_nobody")
 
 
 def test_a_postgres_that_does_not_answer_is_an_error_of_the_store(tmp_path: Path) -> None:
