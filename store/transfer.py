@@ -112,7 +112,8 @@ def import_log(database: Database, path: Path) -> Transferred:
             tx.execute("INSERT INTO log_start (seq, hash, cut_at) VALUES (?, ?, ?)", row)
             with lifted(tx, "event_gapless"):  # the first seq and the first versions are not 1
                 _insert(tx, _followed_chunks(lines, header, path))
-        tx.execute("DELETE FROM seal")
+        if tx.query("SELECT last_seq FROM seal LIMIT 1"):
+            tx.execute("DELETE FROM seal")
         tx.execute_many(
             "INSERT INTO seal (first_seq, last_seq, hash, sealed_at) VALUES (?, ?, ?, ?)",
             [(one.first_seq, one.last_seq, one.hash, one.sealed_at) for one in _seals(lines, header, path)],
