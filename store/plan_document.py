@@ -27,6 +27,7 @@ from store.plan_input import (
     require_jobs,
     route_of,
 )
+from store.plan_needs import needs_of, resolved
 
 MASTER = "master_training_plan.json"
 MIRROR = "training_plan.json"
@@ -88,7 +89,7 @@ def complete_plan(
     return Plan(
         id=plan_id,
         document=completed,
-        jobs=_jobs(plan_id, checked.jobs, records, family_of),
+        jobs=_jobs(plan_id, checked.jobs, records, family_of, source),
         panel_key=panel_key,
         stage_barrier=barrier,
         data=dict(data),
@@ -214,25 +215,13 @@ def _jobs(
     jobs: Sequence[JobIn],
     records: Sequence[Mapping[str, Any]],
     family_of: Callable[[str], FamilyEntry],
+    source: str,
 ) -> tuple[Job, ...]:
-    """Return the jobs with their fits, numbered through the plan."""
-    made, ordinal = [], 0
+    """Return the jobs with their fits, numbered through the plan; raises PlanRejected for impossible needs."""
+    made: list[Job] = []
+    known: dict[tuple[str, str], str] = {}
     for place, (job, record) in enumerate(zip(jobs, records, strict=True)):
-        entries = [family_of(name) for name in record["model_families"]]
-        fits = tuple(
-            Fit(
-                id=fit_id_of(plan_id, job.job_id, entry.name),
-                job_id=job.job_id,
-                family=entry.name,
-                stage=entry.stage,
-                ordinal=ordinal + number,
-                unavailable=entry.unavailable,
-                cores=int(entry.stage != "gpu"),
-                gpus=int(entry.stage == "gpu"),
-            )
-            for number, entry in enumerate(entries)
-        )
-        ordinal += len(fits)
+        fits = _fits(plan_id, record, known, family_of, f"jobs[{place}]", source)
         made.append(
             Job(
                 id=job.job_id,
@@ -249,6 +238,42 @@ def _jobs(
                 record=record,
             )
         )
+    return tuple(made)
+
+
+def _fits(
+    plan_id: str,
+    record: Mapping[str, Any],
+    known: dict[tuple[str, str], str],
+    family_of: Callable[[str], FamilyEntry],
+    place: str,
+    source: str,
+) -> tuple[Fit, ...]:
+    """Return the fits of a job; `known` holds the ids of all fits before them, and then theirs."""
+    job_id = str(record["job_id"])
+    entries = [family_of(name) for name in record["model_families"]]
+    needs = needs_of(record, entries, family_of=family_of, place=place, source=source)
+    made = []
+    for entry in entries:
+        need = needs[entry.name]
+        depends_on = tuple(
+            resolved(name, job_id, known, family_of=family_of, place=f"{place}.fits", source=source)
+            for name in need.depends_on
+        )
+        fit = Fit(
+            id=fit_id_of(plan_id, job_id, entry.name),
+            job_id=job_id,
+            family=entry.name,
+            stage=entry.stage,
+            ordinal=len(known),
+            unavailable=entry.unavailable,
+            cores=need.cores,
+            gpus=need.gpus,
+            memory_bytes=need.memory_bytes,
+            depends_on=depends_on,
+        )
+        known[job_id, entry.name] = fit.id
+        made.append(fit)
     return tuple(made)
 
 
