@@ -40,6 +40,6 @@ def options_of(folder: Path, *, quick: bool) -> Options:
         )  # fmt: skip
     return Options(
         folder=folder, quick=False, rounds=5, appends=1000, fits=400, batched_fits=4000,
-        finished_fits=1_000_000, replayed_events=1_000_000, plan_jobs=100_000, pickups=250, kills=20,
+        finished_fits=1_000_000, replayed_events=1_000_000, plan_jobs=100_000, pickups=250, kills=12,
         idle_seconds=10.0,
     )  # fmt: skip
