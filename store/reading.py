@@ -125,6 +125,7 @@ class Reader:
         target: str | None = None,
         family: str | None = None,
         states: Collection[str] | None = None,
+        held: bool = False,
         limit: int | None = None,
     ) -> tuple[FitRow, ...]:
         """Return fits in plan order, filtered by what is given."""
@@ -132,6 +133,8 @@ class Reader:
         if plan is not None:
             conditions.append(_OF_PLAN)
             parameters.append(plan)
+        if held:
+            conditions.append("f.held IS NOT NULL")
         if states is not None:
             conditions.append(_one_of("f.state", states))
             parameters += sorted(states)
@@ -151,6 +154,10 @@ class Reader:
                 names = [f"{row[1]}/{row[2]}" for row in known] + [str(row[0]) for row in known]
                 raise _not_found("fit", name, names)
         return found[-1]
+
+    def held(self) -> int:
+        """Return how many ready fits are held back."""
+        return int(self._query("SELECT COUNT(*) FROM fit WHERE state = 'ready' AND held IS NOT NULL")[0][0])
 
     def fit_counts(self, plan: str | None = None) -> dict[tuple[str, str], int]:
         """Return how many fits are in each (stage, state), of one plan or of all."""

@@ -34,9 +34,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "events": ("daemon.cli.tailing:events", "the event log itself"),
     "retry": ("daemon.cli.changing:retry", "make failed fits ready again"),
     "cancel": ("daemon.cli.changing:cancel", "cancel fits that have not ended"),
+    "hold": ("daemon.cli.changing:hold", "hold fits back from being started"),
+    "release": ("daemon.cli.changing:release", "lift the hold on fits"),
+    "pause": ("daemon.cli.changing:pause", "start nothing more of a plan, of a stage, on a host"),
+    "resume": ("daemon.cli.changing:resume", "end a pause"),
     "families": ("daemon.cli.catalogue:families", "the 20 model families"),
     "models": ("daemon.cli.models:models", "ls | show | predict"),
-    "db": ("daemon.cli.database:db", "upgrade | verify | rebuild | backup | restore | archive | retain | info"),
+    "db": (
+        "daemon.cli.database:db",
+        "upgrade | verify | rebuild | backup | restore | archive | retain | info",
+    ),
     "doctor": ("daemon.cli.checking:doctor", "check this machine, each finding with its fix"),
 }
 VERBOSE = frozenset({"-v", "--verbose"})

@@ -11,10 +11,12 @@ from typing import Any
 import click
 
 from daemon.cli.fits import fit_document, step_words
+from daemon.cli.history import at_option, looking
 from daemon.cli.screen import bar, emit, moment, say, span
-from daemon.cli.waiting import Watch
-from daemon.cli.workspace import json_option, reader_for, results_option
+from daemon.cli.waiting import Watch, alive_then
+from daemon.cli.workspace import json_option, results_option
 from store.reading import Reader
+from store.reasons import pause_words
 from store.records import EventRow, FitRow, HostRow, PlanRow
 
 LINES_MAX = 8
@@ -48,27 +50,32 @@ class Overview:
     failed: tuple[FitRow, ...]
     resumed: tuple[Resumption, ...]
     losses: int
+    held: int
 
 
-@click.command(epilog="Example: trainwright status")
+@click.command(epilog="Example: trainwright status --at -2h")
+@at_option
 @results_option
 @json_option
-def status(*, as_json: bool, **options: Path | None) -> None:
+def status(*, at: str | None, as_json: bool, **options: Path | None) -> None:
     """Tell how the plans stand, what was resumed from where, what was lost, and what waits for what."""
-    with reader_for(**options) as reader:
-        found = look(reader)
+    with looking(at=at, **options) as looked:
+        found = look(looked.reader, past=looked.seq is not None)
         if as_json:
-            emit(overview_document(found))
-        else:
-            show(found)
+            emit(looked.document | overview_document(found))
+            return
+        if looked.seq is not None:
+            say(looked.words)
+        show(found)
 
 
-def look(reader: Reader) -> Overview:
+def look(reader: Reader, *, past: bool = False) -> Overview:
     """Read what status tells: the newest failures and losses only, however many there are."""
     plans = reader.plans()
     newest, losses = _losses(reader)
     return Overview(
-        watch=Watch(reader),
+        watch=Watch(reader, is_dead=alive_then) if past else Watch(reader),
+        held=reader.held(),
         plans=plans,
         running=reader.fits(states=("claimed", "running")),
         failed=_failed(reader, plans),
@@ -125,6 +132,8 @@ def overview_document(found: Overview) -> dict[str, Any]:
         "waiting": [dataclasses.asdict(group) for group in watch.groups(found.plans)],
         "resumed": [dataclasses.asdict(one) for one in found.resumed],
         "losses": found.losses,
+        "pauses": [dataclasses.asdict(pause) for pause in watch.pauses],
+        "held": found.held,
     }
 
 
@@ -132,6 +141,10 @@ def show(found: Overview) -> None:
     """Print the overview, at most a screenful of each kind."""
     for host in found.watch.hosts:
         say(_host_line(host, found.watch))
+    for pause in found.watch.pauses:
+        say(f"paused   {pause_words(pause)}, since {moment(pause.at)}")
+    if found.held:
+        say(f"held     {found.held:,} fits: trainwright jobs --state held")
     if not found.plans:
         say("no plan yet: trainwright run --data-dir DIR --auto-targets --auto-features")
     _show_more(len(found.plans), "plan", "trainwright status --json")

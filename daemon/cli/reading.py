@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from daemon.cli.fits import fit_document, note_words, score_words, step_words
+from daemon.cli.fits import OPEN_STATES, fit_document, note_words, score_words, step_words
+from daemon.cli.history import at_option, looking
 from daemon.cli.screen import emit, moment, say, table, tell
-from daemon.cli.waiting import Watch
+from daemon.cli.waiting import Watch, alive_then
 from daemon.cli.workspace import json_option, reader_for, results_option
 from executors.families import resolve
 from store.reading import Reader
@@ -25,7 +26,9 @@ LINES_SHOWN = 100
 @click.command(epilog="Example: trainwright jobs --failed")
 @click.option("--plan", "plan_id", help="Only this plan; default the newest.")
 @click.option("--all", "every_plan", is_flag=True, help="All plans.")
-@click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Only fits in this state.")
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice((*STATES, "held")), help="Only fits in this state."
+)
 @click.option("--failed", is_flag=True, help="Only failed fits.")
 @click.option("--target", help="Only this target.")
 @click.option("--family", help="Only this family, in any spelling.")
@@ -34,6 +37,7 @@ LINES_SHOWN = 100
     type=click.IntRange(min=0),
     help=f"At most so many lines, 0 for all; default {LINES_SHOWN}, with --json all.",
 )
+@at_option
 @results_option
 @json_option
 def jobs(
@@ -46,7 +50,7 @@ def jobs(
     family: str | None,
     limit: int | None,
     as_json: bool,
-    **options: Path | None,
+    **options: str | Path | None,
 ) -> None:
     """List the fits, one line each, with the reason why each waits.
 
@@ -54,7 +58,8 @@ def jobs(
     """
     if limit is None:
         limit = 0 if as_json else LINES_SHOWN
-    with reader_for(**options) as reader:
+    with looking(**options) as looked:
+        reader = looked.reader
         question = Question(
             plan=_plan_meant(reader, plan_id, every_plan=every_plan),
             target=target,
@@ -63,11 +68,17 @@ def jobs(
         )
         fits = question.answer(reader, limit + 1 if limit else None)
         shown = fits[:limit] if limit else fits
-        reasons = Watch(reader).reasons(shown)
+        watch = Watch(reader) if looked.seq is None else Watch(reader, is_dead=alive_then)
+        reasons = watch.reasons(shown)
     more = len(fits) > len(shown)
     if as_json:
-        emit({"fits": [fit_document(fit, reasons.get(fit.id)) for fit in shown], "more": more})
+        emit(
+            looked.document
+            | {"fits": [fit_document(fit, reasons.get(fit.id)) for fit in shown], "more": more}
+        )
         return
+    if looked.seq is not None:
+        tell(looked.words)
     if shown:
         rows = [_row(fit, reasons.get(fit.id)) for fit in shown]
         say(table(("fit", "stage", "state", "step", "score", "note"), rows, right=("step", "score")))
@@ -88,6 +99,8 @@ class Question:
 
     def answer(self, reader: Reader, limit: int | None) -> tuple[FitRow, ...]:
         """The fits in plan order; with a limit the most urgent states first, each in plan order."""
+        if "held" in self.states:
+            return self._read(reader, OPEN_STATES, limit, held=True)
         if limit is None:
             return self._read(reader, self.states, None)
         found: list[FitRow] = []
@@ -97,8 +110,12 @@ class Question:
                 found += self._read(reader, wanted, limit - len(found))
         return tuple(found)
 
-    def _read(self, reader: Reader, states: tuple[str, ...], limit: int | None) -> tuple[FitRow, ...]:
-        return reader.fits(plan=self.plan, target=self.target, family=self.family, states=states, limit=limit)
+    def _read(
+        self, reader: Reader, states: tuple[str, ...], limit: int | None, *, held: bool = False
+    ) -> tuple[FitRow, ...]:
+        return reader.fits(
+            plan=self.plan, target=self.target, family=self.family, states=states, limit=limit, held=held
+        )
 
 
 def _plan_meant(reader: Reader, plan_id: str | None, *, every_plan: bool) -> str | None:

@@ -6,11 +6,12 @@ import difflib
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
 
+from daemon.cli.history import meant
 from daemon.cli.screen import emit_line, moment, say, speakable
 from daemon.cli.workspace import json_option, reader_for, results_option
 from daemon.errors import DaemonError
@@ -20,7 +21,6 @@ from store.records import EventRow
 
 FOLLOW_SECONDS = 0.3
 PAGE = 1000
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class NoAttemptLog(DaemonError):
@@ -73,6 +73,7 @@ def _print_from(path: Path, position: int) -> int:
 @click.command(epilog="Example: trainwright events --since 10m --json")
 @click.option("-f", "--follow", is_flag=True, help="Go on with new events until interrupted.")
 @click.option("--since", help="A time (ISO 8601) or an age such as 10m, 2h, 1d.")
+@click.option("--until", help="A time or an age: only events up to then.")
 @click.option("--after", type=click.IntRange(min=0), default=0, help="Only events behind this seq.")
 @click.option("--plan", "plan_id", help="Only events of this plan.")
 @click.option("--kind", "kinds", multiple=True, help="Only this kind of event.")
@@ -82,6 +83,7 @@ def events(
     *,
     follow: bool,
     since: str | None,
+    until: str | None,
     after: int,
     plan_id: str | None,
     kinds: tuple[str, ...],
@@ -89,16 +91,21 @@ def events(
     **options: Path | None,
 ) -> None:
     """Print the event log itself, one line per event; NDJSON with --json."""
-    earliest = _moment(since)
+    earliest, latest = meant(since, "--since"), meant(until, "--until")
+    if follow and latest is not None:
+        raise click.UsageError("--follow goes on without an end and --until names one: give one of them")
     _check_kinds(kinds)
     with reader_for(**options) as reader:
         if plan_id is not None:
             reader.plan_row(plan_id)
         if earliest is not None:
             after = max(after, _seq_before(reader, earliest))
+        last = None if latest is None else _seq_before(reader, latest + timedelta(microseconds=1))
         while True:
             page = reader.events(after=after, limit=PAGE, plan=plan_id, kinds=kinds or None)
             for event in page:
+                if last is not None and event.seq > last:
+                    return
                 _print_event(event, as_json=as_json)
             after = page[-1].seq if page else after
             if len(page) == PAGE:
@@ -128,25 +135,6 @@ def _seq_before(reader: Reader, earliest: datetime) -> int:
         else:
             high = middle
     return low
-
-
-def _moment(since: str | None) -> datetime | None:
-    """The moment that ``--since`` means.
-
-    Raises:
-        click.BadParameter: neither a time nor an age.
-    """
-    if since is None:
-        return None
-    if since[-1:] in UNITS and since[:-1].isdigit():
-        return datetime.now(UTC) - timedelta(**{UNITS[since[-1]]: int(since[:-1])})
-    try:
-        moment = datetime.fromisoformat(since)
-    except ValueError as error:
-        raise click.BadParameter(
-            f"{since!r} is neither a time nor an age such as 10m", param_hint="--since"
-        ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _print_event(event: EventRow, *, as_json: bool) -> None:

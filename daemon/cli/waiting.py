@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import cached_property
 
@@ -39,11 +39,16 @@ class WaitingGroup:
     fits: int
 
 
+def alive_then(_worker: str) -> bool:
+    """Return False: of the past only what the log says is known, and it says who stopped."""
+    return False
+
+
 class Watch:
     """One look at the store: the moment, the living daemons, and what ready fits wait for."""
 
-    def __init__(self, reader: Reader) -> None:
-        self.reader = reader
+    def __init__(self, reader: Reader, *, is_dead: Callable[[str], bool] = is_dead) -> None:
+        self.reader, self._is_dead = reader, is_dead
         self._around = reader.surroundings(is_dead=is_dead)
         self.now: datetime = self._around.now
         self.hosts: tuple[HostRow, ...] = reader.hosts()
@@ -71,7 +76,7 @@ class Watch:
         reason = self._told_of_many(fit)
         if reason is None or reason.code not in ("Priority", "Held", "Dependency") or fit.state != "ready":
             return reason  # its place in the queue does not matter yet, and is dear to count
-        return waiting_reason(fit, self.reader.waiting_context(fit, is_dead=is_dead))
+        return waiting_reason(fit, self.reader.waiting_context(fit, is_dead=self._is_dead))
 
     def groups(self, plans: Sequence[PlanRow]) -> tuple[WaitingGroup, ...]:
         """What the ready fits of the open plans wait for, counted by stage and reason."""

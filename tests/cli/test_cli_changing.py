@@ -1,4 +1,4 @@
-"""``retry`` and ``cancel``: which fits are meant, and what is recorded."""
+"""``retry|cancel|hold|release|pause|resume``: what is meant, and what is recorded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def test_all_failed_fits_become_ready_again(call: Call, filled: PlanStore) -> No
     assert filled.reading.fit(TRAINED).state == "succeeded"
 
 
-@pytest.mark.parametrize("words", [("retry", "--failed"), ("cancel", STOPPED)])
+@pytest.mark.parametrize(
+    "words", [("retry", "--failed"), ("cancel", STOPPED), ("hold", STOPPED), ("pause", "--all")]
+)
 def test_a_dry_run_changes_nothing(call: Call, filled: PlanStore, words: tuple[str, ...]) -> None:
     """It names the fits and appends no event."""
     head = filled.head_seq()
@@ -49,7 +51,7 @@ def test_a_whole_plan_is_cancelled(call: Call, filled: PlanStore) -> None:
     assert (after.open, after.state) == (0, "completed")
 
 
-@pytest.mark.parametrize("words", [("retry",), ("cancel",)])
+@pytest.mark.parametrize("words", [("retry",), ("cancel",), ("hold",), ("release",), ("pause",), ("resume",)])
 def test_without_a_name_nothing_is_guessed(call: Call, filled: PlanStore, words: tuple[str, ...]) -> None:
     """A usage error, exit 2."""
     assert call(*words).code == 2
@@ -59,3 +61,60 @@ def test_without_a_name_nothing_is_guessed(call: Call, filled: PlanStore, words:
 def test_a_name_that_is_not_there_is_not_found(call: Call, filled: PlanStore, words: tuple[str, ...]) -> None:
     """Exit 4."""
     assert call(*words).code == 4
+
+
+def test_a_hold_keeps_a_fit_from_being_claimed_until_it_is_released(call: Call, filled: PlanStore) -> None:
+    """The hold names who and why; released, the fit is claimed like any other."""
+    assert f"{STOPPED}  held" in call("hold", STOPPED, "--reason", "look first").out
+    assert filled.claim("w", stage="cpu") == ()
+    (event,) = filled.events(kinds=("FitHeld",))
+    assert (event.data["reason"], bool(event.actor)) == ("look first", True)
+    assert f"held by {event.actor}: look first" in call("why", STOPPED).out
+    assert STOPPED in call("jobs", "--state", "held").out
+    assert "held     1 fits" in call("status").out
+    assert f"{STOPPED}  released" in call("release", STOPPED).out
+    (claim,) = filled.claim("w", stage="cpu")
+    assert f"{claim.job_id}/{claim.family}" == STOPPED
+
+
+def test_a_whole_plan_is_held_and_released(call: Call, filled: PlanStore) -> None:
+    """All fits that have not ended; what is held already is left as it is."""
+    (plan,) = filled.reading.plans()
+    assert call("hold", "--plan", plan.id).out.count("  held") == 2
+    assert "no fit matches" in call("hold", "--plan", plan.id).out
+    assert call("release", "--plan", plan.id).out.count("  released") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "scope"),
+    [
+        (("--all",), "all work is paused by"),
+        (("--stage", "cpu"), "all work of the CPU stage is paused by"),
+        (("--host", "far"), "all work on host far is paused by"),
+    ],
+)
+def test_a_pause_is_told_and_ended(call: Call, filled: PlanStore, words: tuple[str, ...], scope: str) -> None:
+    """Status tells each pause with who and why; resume ends exactly it."""
+    assert scope in call("pause", *words, "--reason", "for lunch").out
+    assert "already: " in call("pause", *words).out
+    told = call("status").out
+    assert scope in told
+    assert "for lunch" in told
+    claims = filled.claim("w", stage="cpu", host="near")
+    assert len(claims) == (1 if "far" in words else 0)
+    assert "nothing is paused like that" in call("resume", "--plan", "p_other").out
+    assert f"ended: {scope}" in call("resume", *words).out
+    assert filled.reading.pauses() == ()
+
+
+def test_resume_all_ends_every_pause(call: Call, filled: PlanStore) -> None:
+    """One word ends them all, a plan's too, and each is recorded with its actor."""
+    (plan,) = filled.reading.plans()
+    call("pause", "--plan", plan.id)
+    call("pause", "--stage", "gpu")
+    assert {pause.plan for pause in filled.reading.pauses()} == {plan.id, None}
+    assert filled.claim("w", stage="cpu") == ()
+    call("resume", "--all")
+    assert filled.reading.pauses() == ()
+    assert all(event.actor for event in filled.events(kinds=("WorkPaused", "WorkResumed")))
+    assert call("pause", "--plan", "p_nothing").code == 4

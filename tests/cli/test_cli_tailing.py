@@ -13,7 +13,8 @@ from cli_samples import GPU, STOPPED, TRAINED, Call, fill, start
 from store_samples import Clock
 
 from daemon.cli import tailing
-from daemon.cli.tailing import _moment, _seq_before
+from daemon.cli.history import meant
+from daemon.cli.tailing import _seq_before
 from store import PlanStore, open_store
 
 
@@ -106,16 +107,16 @@ def test_since_starts_at_the_first_event_of_that_time(log_here: str, folder: Pat
 )
 def test_a_time_without_a_zone_is_utc(text: str, expected: datetime) -> None:
     """As all times of the log."""
-    assert _moment(text) == expected
+    assert meant(text, "--since") == expected
 
 
 def test_an_age_counts_from_now_and_nonsense_is_refused(call: Call, filled: PlanStore) -> None:
     """`10m` is ten minutes ago; a word that is no time is a usage error."""
-    moment = _moment("10m")
+    moment = meant("10m", "--since")
     assert moment is not None
     assert timedelta(minutes=9) < datetime.now(UTC) - moment < timedelta(minutes=11)
     with pytest.raises(click.BadParameter):
-        _moment("yesterday")
+        meant("yesterday", "--since")
     assert call("events", "--since", "yesterday").code == 2
 
 
