@@ -55,7 +55,7 @@ def require_owner(tx: Tx) -> None:
 
 
 def guard_problems(tx: Tx) -> Iterator[str]:
-    """Yield a problem for each guard that is missing or switched off."""
+    """Yield a problem for each guard that is missing, switched off or refuses nothing."""
     if tx.engine == "sqlite":
         sql = (
             "SELECT name FROM sqlite_master "
@@ -63,7 +63,10 @@ def guard_problems(tx: Tx) -> Iterator[str]:
         )
         wanted: tuple[str, ...] = GUARDS
     else:
-        sql = "SELECT tgname FROM pg_trigger WHERE tgrelid = 'event'::regclass AND tgenabled = 'A'"
+        sql = (
+            "SELECT t.tgname FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = t.tgfoid "
+            "WHERE t.tgrelid = 'event'::regclass AND t.tgenabled = 'A' AND p.prosrc LIKE '%RAISE EXCEPTION%'"
+        )
         wanted = POSTGRES_GUARDS
     present = {str(row[0]) for row in tx.query(sql)}
     for name in wanted:

@@ -112,6 +112,8 @@ def test_an_event_id_cannot_be_reused_for_another_event(plan_store: PlanStore) -
         "UPDATE event SET seq = 99 WHERE seq = 2",
         "DELETE FROM event WHERE seq = 2",
         "DELETE FROM event",
+        f"INSERT INTO event SELECT seq, event_id, stream, version, {COPIED} WHERE seq = 2 "
+        "ON CONFLICT (seq) DO UPDATE SET actor = 'mallory'",
         f"INSERT INTO event SELECT seq + 100, event_id, 's', 1, {COPIED} WHERE seq = 2",
     ],
 )
@@ -186,6 +188,20 @@ def test_verify_misses_no_guard(filled: PlanStore, database_url: str) -> None:
     """A trigger that was taken away is a problem by itself."""
     on = " ON event" if database_url.startswith("postgresql") else ""
     outside(database_url, f"DROP TRIGGER event_no_delete{on}")
+    assert any("event_no_delete" in problem for problem in filled.verify().problems)
+
+
+def test_a_guard_that_refuses_nothing_is_none(filled: PlanStore, database_url: str) -> None:
+    """A trigger of the right name that lets everything pass is found as missing."""
+    if database_url.startswith("postgresql"):
+        outside(
+            database_url,
+            "CREATE OR REPLACE FUNCTION event_refuse() RETURNS trigger LANGUAGE plpgsql "
+            "AS 'BEGIN RETURN COALESCE(NEW, OLD); END'",
+        )
+    else:
+        outside(database_url, "DROP TRIGGER event_no_delete")
+        outside(database_url, "CREATE TRIGGER event_no_delete BEFORE DELETE ON event BEGIN SELECT 1; END")
     assert any("event_no_delete" in problem for problem in filled.verify().problems)
 
 
