@@ -217,7 +217,7 @@ def _jobs(
     family_of: Callable[[str], FamilyEntry],
     source: str,
 ) -> tuple[Job, ...]:
-    """Return the jobs with their fits, numbered through the plan; raises PlanRejected for impossible needs."""
+    """Return the jobs with their fits, numbered through the plan; raises PlanRejected for false needs."""
     made: list[Job] = []
     known: dict[tuple[str, str], str] = {}
     for place, (job, record) in enumerate(zip(jobs, records, strict=True)):
