@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from store.errors import DatabaseUnavailable, LeaseLost
 from store.plan import STAGES
 from store.plan_store import PlanStore
 from store.records import Claim, Failure
+from store.retries import DISK_FULL
 
 log = structlog.get_logger("dispatcher")
 
@@ -158,7 +160,7 @@ class Dispatcher:
             child = self._begin(spec_of(claim, slot, places, self._settings), places)
         except (BadSpec, OSError) as error:
             self._slots.give_back(slot)
-            self._refuse(claim, str(error), retryable=isinstance(error, OSError))
+            self._refuse(claim, error)
             return
         log.info("fit claimed", plan=claim.plan_id, fit=claim.fit_id, name=name, attempt=claim.attempt)
         self.running.append(
@@ -174,10 +176,17 @@ class Dispatcher:
             )
         )
 
-    def _refuse(self, claim: Claim, sentence: str, *, retryable: bool) -> None:
+    def _refuse(self, claim: Claim, error: BadSpec | OSError) -> None:
+        sentence = str(error)
         log.error("fit not started", plan=claim.plan_id, fit=claim.fit_id, sentence=sentence)
-        cause = "internal" if retryable else "bad_input"
-        failure = Failure(cause=cause, sentence=sentence, where="daemon", retryable=retryable)
+        match error:
+            case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+                cause = DISK_FULL
+            case OSError():
+                cause = "internal"
+            case _:
+                cause = "bad_input"
+        failure = Failure(cause=cause, sentence=sentence, where="daemon", retryable=cause != "bad_input")
         try:
             self._store.failed(claim, failure)
         except LeaseLost as lost:

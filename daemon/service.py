@@ -134,7 +134,7 @@ def serve(settings: Settings, *, until_idle: bool = False) -> int:
     notifier = Notifier.from_environment(os.environ)
     with ExitStack() as stack:
         stack.enter_context(held_lock(place.lock_path, f"pid {identity.pid} on {identity.host}"))
-        store = stack.enter_context(open_store(settings.database_url))
+        store = stack.enter_context(open_store(settings.database_url, policy=settings.retry_policy))
         service = Service(settings, store, notifier, identity)
         stack.callback(service.close)
         stack.enter_context(service.host.minding_signals())

@@ -19,6 +19,7 @@ from executors.errors import UnknownFamily
 from executors.families import DEFAULT_FAMILIES, resolve
 from planner.config import SECTIONS, PlannerConfig, planner_config
 from planner.errors import ConfigInvalid
+from store.retries import RetryPolicy
 
 TABLE = "daemon"
 PREFIX = "TRAINWRIGHT_"
@@ -48,6 +49,12 @@ class Settings:
         checkpoint_rounds: most steps between two checkpoints of a fit.
         stop_seconds: how long fits may take to save their state when the daemon stops.
         progress_seconds: shortest time between two recorded progress reports of a fit.
+        attempts_max: failures of its own after which a fit is given up.
+        expiries_max: lost processes, of the fit or of its daemon, after which a fit is given up.
+        backoff_seconds: wait after a fit's first failure; it doubles with each further one.
+        backoff_seconds_max: longest wait.
+        memory_wait_seconds: wait after the first failure for want of memory.
+        disk_wait_seconds: wait after a full disk, which uses up no attempt.
         gpu_fallback: "auto" lets a GPU fit train on the CPU when there is no GPU; "never" fails it.
         stage_barrier: "plan" or "job", of plans that do not say it.
         seed: of plans that do not say it.
@@ -79,6 +86,12 @@ class Settings:
     checkpoint_rounds: int = 50
     stop_seconds: float = 20.0
     progress_seconds: float = 2.0
+    attempts_max: int = 3
+    expiries_max: int = 10
+    backoff_seconds: float = 5.0
+    backoff_seconds_max: float = 600.0
+    memory_wait_seconds: float = 60.0
+    disk_wait_seconds: float = 30.0
     gpu_fallback: str = "auto"
     stage_barrier: str = "plan"
     seed: int = 42
@@ -118,6 +131,18 @@ class Settings:
         if reading.faults:
             raise SettingsInvalid(reading.faults)
         return cls(**_with_places(given))
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """How often fits are tried again, and when."""
+        return RetryPolicy(
+            attempts_max=self.attempts_max,
+            expiries_max=self.expiries_max,
+            backoff_seconds=self.backoff_seconds,
+            backoff_seconds_max=self.backoff_seconds_max,
+            memory_seconds=self.memory_wait_seconds,
+            disk_seconds=self.disk_wait_seconds,
+        )
 
     def training(self) -> dict[str, Any]:
         """Return what a plan that lacks training settings gets, as plain values."""
@@ -325,6 +350,9 @@ _READERS: dict[str, Callable[[object], object]] = {
     "progress_seconds": _number(0, 3600),
     "test_share": _number(0.01, 0.9),
     "valid_share": _number(0.01, 0.8),
+    **dict.fromkeys(("attempts_max", "expiries_max"), _count(1, 1000)),
+    **dict.fromkeys(("backoff_seconds", "backoff_seconds_max"), _number(0, 86_400)),
+    **dict.fromkeys(("memory_wait_seconds", "disk_wait_seconds"), _number(0, 86_400)),
     "gpu_fallback": _one_of("auto", "never"),
     "stage_barrier": _one_of("plan", "job"),
 }

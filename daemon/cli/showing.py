@@ -45,7 +45,7 @@ def demo(ctx: click.Context, *, folder: Path, skip_training: bool) -> None:
     )
     claim_folder(folder)
     _make_data(folder)
-    with open_store(settings.database_url) as store:
+    with open_store(settings.database_url, policy=settings.retry_policy) as store:
         result = work.plan(store, _request(settings))
         code = 0
         if result.jobs and not skip_training:

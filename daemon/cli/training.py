@@ -79,7 +79,7 @@ def train(
         tell(f"left out: {words}")
     if len(left_out) > LEFT_OUT_SHOWN:
         tell(f"left out: {len(left_out) - LEFT_OUT_SHOWN} more")
-    with open_store(settings.database_url) as store:
+    with open_store(settings.database_url, policy=settings.retry_policy) as store:
         plan_id, drained = work.train(settings, store, document, name="train", source=source)
         if as_json:
             work.emit_outcome(None, plan_id, drained)
