@@ -66,9 +66,10 @@ def _serve(device: int, control: socket.socket, size: int, chance: random.Random
     half a second without any.
     """
     disk, image, writes_left = _Disk(size, chance), b"", 0
+    both: list[int | socket.socket] = [device, control]
     try:
         while True:
-            ready = select.select([device, control], [], [], 0.5)[0]
+            ready = select.select(both, [], [], 0.5)[0]
             if control in ready:
                 image, writes_left = control.recv(4096), chance.randrange(8)
                 if not image:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from store_work import POLICY
 
-from store import Claim, PlanStore, leases, sqlite_database
+from store import Claim, PlanStore, leases
 from store.database import Row
 from store.moments import moment_of
-from store.sqlite_database import SqliteDatabase, SqliteTx
+from store.sqlite_database import SqliteDatabase, SqliteTransaction, SqliteTx
 from store.state import STATE_TYPES, FitState
 from store.turn import Turn
 
@@ -45,47 +45,65 @@ class LateTx(SqliteTx):
         super().execute_many(sql, rows)
 
 
-class LateDatabase(SqliteDatabase):
-    """Events are committed first, their projections in a second transaction."""
+class LateTransaction(SqliteTransaction):
+    """Commits the events first, and their projections in a second transaction."""
 
-    @contextmanager
-    def transaction(self, **_: bool) -> Iterator[SqliteTx]:
+    def __enter__(self) -> LateTx:
         """Open the first of the two."""
-        with super().transaction() as tx:
-            late = LateTx(tx._connection, self.url)
-            yield late
-        if late.late:
-            with super().transaction() as second:
-                for sql, rows in late.late:
+        self._tx = LateTx(super().__enter__()._connection, self._url)
+        return self._tx
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Commit both, one after the other."""
+        super().__exit__(kind, error, trace)
+        if kind is None and self._tx.late:
+            with SqliteTransaction(self._connection, self._url, "BEGIN IMMEDIATE") as second:
+                for sql, rows in self._tx.late:
                     second.execute_many(sql, rows)
 
 
+class LateDatabase(SqliteDatabase):
+    """Every write transaction is two."""
+
+    def transaction(self, *, shared: bool = False) -> SqliteTransaction:
+        """Open the first."""
+        return LateTransaction(self._connection(), self.url, "BEGIN IMMEDIATE")
+
+
+class LazyTransaction(SqliteTransaction):
+    """Commits what was left open before it, and leaves its own commit to whatever comes next."""
+
+    def __enter__(self) -> SqliteTx:
+        """Commit what is open, and begin."""
+        _settle(self._connection)
+        return super().__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Undo what raised; leave the rest open."""
+        if kind is not None:
+            super().__exit__(kind, error, trace)
+
+
 class LazyDatabase(SqliteDatabase):
-    """A commit is left to whatever comes next: what was acknowledged is not yet written."""
+    """What was acknowledged is not yet written."""
 
-    @contextmanager
-    def transaction(self, **_: bool) -> Iterator[SqliteTx]:
-        """Commit what is open, and leave this one open."""
-        self._settle()
-        connection = self._connection()
-        sqlite_database._begin(connection, "BEGIN IMMEDIATE")
-        try:
-            yield SqliteTx(connection, self.url)
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+    def transaction(self, *, shared: bool = False) -> SqliteTransaction:
+        """Open a transaction that is committed later."""
+        return LazyTransaction(self._connection(), self.url, "BEGIN IMMEDIATE")
 
-    @contextmanager
-    def snapshot(self) -> Iterator[SqliteTx]:
+    def snapshot(self) -> SqliteTransaction:
         """Commit what is open, and read."""
-        self._settle()
-        with super().snapshot() as tx:
-            yield tx
+        _settle(self._connection())
+        return super().snapshot()
 
-    def _settle(self) -> None:
-        connection = self._connection()
-        if connection.in_transaction:
-            connection.execute("COMMIT")
+
+def _settle(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("COMMIT")
 
 
 class NormalDatabase(SqliteDatabase):

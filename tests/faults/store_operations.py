@@ -18,8 +18,8 @@ from store.events import (
     FitProgressed,
     FitReleased,
     FitStarted,
-    PlanningStarted,
 )
+from store.planning_events import PlanningStarted
 
 PLAN = plan_of(*(cs_job(f"y{number}") for number in range(3)))
 OTHER_PLAN = plan_of(*(cs_job(f"y{number}") for number in range(3)), seed=2)

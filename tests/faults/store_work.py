@@ -27,6 +27,7 @@ from store.ids import new_event_id
 POLICY = RetryPolicy(attempts_max=3, expiries_max=50, backoff_seconds=0.0)
 LEASE_SECONDS = 60.0
 PLAN_JOBS = 6
+REBUILDING_SHARE = 0.004  # of the turns: the read models anew, while others write
 _PR_SET_PDEATHSIG = 1
 
 
@@ -80,6 +81,8 @@ class Worker:
 
     def turn(self) -> bool:
         """Claim what is ready and work on it; returns whether there was anything."""
+        if self.chance.random() < REBUILDING_SHARE:
+            self.store.rebuild()
         claims = [c for stage in ("cpu", "gpu") for c in self.claim(stage, self.chance.randint(1, 2))]
         if self.chance.random() < 0.1:
             self.succeed_together(claims)

@@ -95,7 +95,8 @@ def head(path: Path) -> int:
 
 def crashes(folder: Path, *, every: int = 1, mutant: str = "") -> dict[str, Any]:
     """Kill the operation at call 1, 2, 3 … until it ends unharmed, for each operation."""
-    total, points, progress = Audit(), {}, Progress("crash at a system call", len(OPERATIONS))
+    total, progress = Audit(), Progress("crash at a system call", len(OPERATIONS))
+    points: dict[str, int] = {}
     for number, scene in enumerate(scenes(folder, mutant)):
         at = 1
         while True:
