@@ -26,9 +26,10 @@ from daemon.lock import held_lock
 from daemon.logs import log_to_file
 from daemon.news import FitEnded, News, Tell, keep_quiet
 from daemon.notify import Notifier
+from daemon.sealing import SEAL_SECONDS, Sealer
 from daemon.settings import Settings
 from daemon.surveying import Survey
-from daemon.timetable import ALIVE, RESCAN
+from daemon.timetable import ALIVE, RESCAN, SEAL
 from daemon.watcher import Watcher
 from daemon.workplace import Workplace
 from store.errors import DatabaseUnavailable, PlanRejected
@@ -134,7 +135,7 @@ def serve(settings: Settings, *, until_idle: bool = False) -> int:
     notifier = Notifier.from_environment(os.environ)
     with ExitStack() as stack:
         stack.enter_context(held_lock(place.lock_path, f"pid {identity.pid} on {identity.host}"))
-        store = stack.enter_context(open_store(settings.database_url, policy=settings.retry_policy))
+        store = stack.enter_context(open_store(settings.database_url))
         service = Service(settings, store, notifier, identity)
         stack.callback(service.close)
         stack.enter_context(service.host.minding_signals())
@@ -153,6 +154,7 @@ class Service:
         self.host = Host(settings, store, identity=identity, tell=self._note)
         self.inbox = Inbox(settings.inbox_dir, settle_seconds=settings.settle_seconds)
         self.intake = Intake(settings, store, self.inbox)
+        self._sealer = Sealer(settings.database_url, settings.results_dir)
         self._watcher = Watcher(settings.inbox_dir, self.host.bell)
         self._look_at = 0.0  # what is not settled is looked at again then, in seconds of the monotonic clock
 
@@ -176,6 +178,7 @@ class Service:
         log.info("daemon started", worker=here.worker, previous_stop=before.cause, clean=before.clean)
         self._watcher.start()
         self.host.timetable.every(self._settings.rescan_seconds, RESCAN)
+        self.host.timetable.every(SEAL_SECONDS, SEAL)
         if self._notifier.watchdog_seconds is not None:
             self.host.timetable.every(self._notifier.watchdog_seconds / 3, ALIVE)
         self.host.start()
@@ -214,6 +217,7 @@ class Service:
         self.host.stop(cause)
         here = self.host.identity
         self._store.daemon_stopped(DaemonStopped(worker=here.worker, host=here.host, cause=cause))
+        self._sealer.close()
         log.info("daemon stopped", cause=cause)
 
     def close(self) -> None:
@@ -242,6 +246,8 @@ class Service:
             patience = max(self._settings.poll_seconds, self._settings.settle_seconds / 8)
             self._look_at = time.monotonic() + patience
         self.intake.turn(look=look, moved_in=self._watcher.moved_in() if look else ())
+        if SEAL in rang:
+            self._sealer.begin()
         if ALIVE in rang:
             self._notifier.alive(self.status())
 

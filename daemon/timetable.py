@@ -10,7 +10,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from daemon.bell import Bell
 
-RESCAN, RESCUE, ALIVE = "rescan", "rescue", "alive"
+RESCAN, RESCUE, ALIVE, SEAL = "rescan", "rescue", "alive", "seal"
 
 
 class Timetable:

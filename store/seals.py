@@ -14,10 +14,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from store.chain import Place, followed, head_of, rows_between, start_of
 from store.database import Database, Row, Tx, connect, is_sqlite, sqlite_path
-from store.durable import sync_directory
+from store.durable import sync_directory, unwritable
 from store.errors import KeepingRefused, LogDamaged
 from store.moments import iso_utc, microseconds_of, moment_of, parsed_utc
 
@@ -227,22 +228,29 @@ def _keep_outside(database: Database, path: Path) -> None:
 
     Raises LogDamaged when the file says otherwise.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with database.snapshot() as tx:
-            known, head = seals_of(tx), head_of(tx)
-        file.seek(0)
-        content = file.read()
-        file.truncate(content.rfind(b"\n") + 1)  # a last line without an end was torn by a crash
-        outside = {one.last_seq: one for one in _parsed(content, path)}
-        _require_agreement(outside.values(), known, head, path)
-        fresh = [one for one in known if one.last_seq not in outside]
-        if fresh:
-            file.write("".join(one.line for one in fresh).encode())
-            file.flush()
-            os.fsync(file.fileno())
-            sync_directory(path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            _add_missing(database, path, file)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def _add_missing(database: Database, path: Path, file: BinaryIO) -> None:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    with database.snapshot() as tx:
+        known, head = seals_of(tx), head_of(tx)
+    file.seek(0)
+    content = file.read()
+    file.truncate(content.rfind(b"\n") + 1)  # a last line without an end was torn by a crash
+    outside = {one.last_seq: one for one in _parsed(content, path)}
+    _require_agreement(outside.values(), known, head, path)
+    fresh = [one for one in known if one.last_seq not in outside]
+    if fresh:
+        file.write("".join(one.line for one in fresh).encode())
+        file.flush()
+        os.fsync(file.fileno())
+        sync_directory(path.parent)
 
 
 def _require_agreement(outside: Iterable[Seal], known: Sequence[Seal], head: Place, path: Path) -> None:

@@ -1,0 +1,52 @@
+"""Sealing while the daemon works: in a thread of its own, so that neither fits nor plans wait for it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import structlog
+
+from store.errors import StoreError
+from store.seals import seal_log, seals_path
+
+SEAL_SECONDS = 60.0
+CLOSING_SECONDS = 5.0
+
+log = structlog.get_logger("sealing")
+
+
+class Sealer:
+    """Seals the segments of the event log that are full or ended with a plan, and, at the end, the rest.
+
+    What it finds wrong is logged as an error and stops nothing: `trainwright db verify` tells more.
+    """
+
+    def __init__(self, database_url: str, results_dir: Path) -> None:
+        self._url = database_url
+        self.path = seals_path(database_url, results_dir)
+        self._thread: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Seal what can be sealed, in the background; nothing when the last time is still at it."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self.seal, name="sealing", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Seal up to the last event, unless the background is still at it after a few seconds."""
+        if self._thread is not None:
+            self._thread.join(CLOSING_SECONDS)
+            if self._thread.is_alive():
+                return
+        self.seal(to_head=True)
+
+    def seal(self, *, to_head: bool = False) -> None:
+        """Seal now; never raises for what it finds."""
+        try:
+            made = seal_log(self._url, self.path, to_head=to_head)
+        except StoreError as error:
+            log.error("the event log was not sealed", cause=str(error), seals=str(self.path))
+            return
+        if made:
+            log.info("sealed the event log", upto=made[-1].last_seq, seals=len(made))
