@@ -17,6 +17,7 @@ from store.log import Draft
 from store.memory_database import MemoryDatabase
 
 COPIED = "kind, 1, 1, 'm', NULL, NULL, NULL, NULL, NULL, NULL, data, hash FROM event"
+UPSERT = "ON CONFLICT (seq) DO UPDATE SET actor = 'mallory'"
 ROUTE = RouteChosen(target="y", symbol=None, route="ROUTE_BOTH", reason="IC 0.04 > 0.02")
 
 
@@ -112,8 +113,7 @@ def test_an_event_id_cannot_be_reused_for_another_event(plan_store: PlanStore) -
         "UPDATE event SET seq = 99 WHERE seq = 2",
         "DELETE FROM event WHERE seq = 2",
         "DELETE FROM event",
-        f"INSERT INTO event SELECT seq, event_id, stream, version, {COPIED} WHERE seq = 2 "
-        "ON CONFLICT (seq) DO UPDATE SET actor = 'mallory'",
+        f"INSERT INTO event SELECT seq, event_id, stream, version, {COPIED} WHERE seq = 2 {UPSERT}",
         f"INSERT INTO event SELECT seq + 100, event_id, 's', 1, {COPIED} WHERE seq = 2",
     ],
 )

@@ -1,4 +1,4 @@
-"""Every revision that ever held data comes up to today's tables with its events untouched and its guards on."""
+"""Every revision that ever held data comes up to today's tables, its events untouched and its guards on."""
 
 from __future__ import annotations
 
