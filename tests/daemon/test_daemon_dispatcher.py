@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemon_samples import FakeChild, FakeClock, accept, all_events, job, settings_in, succeeded
+from daemon_samples import (
+    FakeChild,
+    FakeClock,
+    accept,
+    all_events,
+    document,
+    job,
+    settings_in,
+    succeeded,
+)
 
+from daemon.admission import family_entry
 from daemon.dispatcher import Dispatcher, panel_of
 from daemon.identity import own_identity
 from daemon.news import FitRescued, News, PlanFinished
@@ -15,7 +28,7 @@ from daemon.rescuer import Rescuer
 from daemon.runner import FitProcess
 from daemon.workplace import FitPlaces
 from executors.contract import FitSpec, Stopped
-from store import DatabaseUnavailable, PlanStore, open_store
+from store import DatabaseUnavailable, PlanStore, complete_plan, open_store
 
 
 class Stage:
@@ -175,6 +188,86 @@ def test_a_child_that_cannot_start_is_a_failed_attempt(stage: Stage) -> None:
     (failed,) = all_events(stage.store, "FitFailed")
     assert failed.data["sentence"] == "no more processes"
     assert failed.data["retry"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_waited_for(stage: Stage, number: int) -> None:
+    """A child that cannot start for want of disk uses up no attempt and is tried again after a while."""
+    accept(stage.store)
+    stage.fails_to_start = OSError(number, os.strerror(number))
+    dispatcher = stage.dispatcher()
+    dispatcher.tick()
+    (failed,) = all_events(stage.store, "FitFailed")
+    assert (failed.data["cause"], failed.data["retry"], failed.data["counted"]) == ("disk_full", True, False)
+    (fit,) = stage.store.reading.fits()
+    assert (fit.state, fit.failures) == ("ready", 0)
+    assert stage.store.claim("w", stage="cpu") == ()
+
+
+def accept_needing(store: PlanStore, *needs: dict[str, int]) -> None:
+    """Accept a plan of one CPU fit for each of these needs."""
+    plan = complete_plan(
+        document(*[job(target=f"y_{number}") for number in range(len(needs))]),
+        family_of=family_entry,
+        training={"seed": 42},
+        data={"panel_key": "d_1", "panel_path": "nowhere", "output": "o"},
+    )
+    jobs = tuple(
+        dataclasses.replace(one, fits=tuple(dataclasses.replace(fit, **need) for fit in one.fits))
+        for one, need in zip(plan.jobs, needs, strict=True)
+    )
+    store.accept(dataclasses.replace(plan, jobs=jobs), source="test", name="test")
+
+
+def test_a_fit_takes_as_many_places_as_it_needs(stage: Stage) -> None:
+    """A fit of two places fills two slots and gets twice the threads; the others wait for its end."""
+    accept_needing(stage.store, {"cores": 2}, {"cores": 1}, {"cores": 1})
+    dispatcher = stage.dispatcher()
+    dispatcher.tick()
+    assert [(spec.target, spec.threads) for spec in stage.specs] == [("y_0", 2)]
+    stage.end_all()
+    dispatcher.tick()
+    assert [(spec.target, spec.threads) for spec in stage.specs[1:]] == [("y_1", 1), ("y_2", 1)]
+
+
+def test_a_fit_that_needs_more_than_there_is_stays(stage: Stage) -> None:
+    """More places or memory than the host has: it is left to others, and those behind it go on."""
+    stage.settings = dataclasses.replace(stage.settings, memory_bytes=100)
+    accept_needing(
+        stage.store, {"cores": 3}, {"memory_bytes": 60}, {"memory_bytes": 60}, {"memory_bytes": 10}
+    )
+    dispatcher = stage.dispatcher()
+    dispatcher.tick()
+    dispatcher.tick()  # what did not fit beside the first is passed over, and the next one looked at
+    assert [spec.target for spec in stage.specs] == ["y_1", "y_3"]
+    stage.end_all()
+    dispatcher.tick()
+    assert [spec.target for spec in stage.specs] == ["y_1", "y_3", "y_2"]
+
+
+def test_a_paused_host_starts_nothing(stage: Stage) -> None:
+    """A pause of this host holds for its dispatcher, one of another host does not."""
+    here = own_identity().host
+    accept(stage.store)
+    stage.store.pause(host="far")
+    stage.store.pause(host=here)
+    dispatcher = stage.dispatcher()
+    dispatcher.tick()
+    assert stage.specs == []
+    stage.store.resume(host=here)
+    dispatcher.tick()
+    assert len(stage.specs) == 1
+
+
+def test_a_lost_lease_is_noticed_with_the_event(stage: Stage) -> None:
+    """A cancelled fit is ended at the next turn, whenever its lease was renewed; the others go on."""
+    accept(stage.store, job(target="y_1"), job(target="y_2"))
+    dispatcher = stage.dispatcher()
+    dispatcher.tick()
+    stage.store.cancel(stage.specs[0].fit)
+    dispatcher.tick()
+    assert [child.was_killed for child in stage.children] == [True, False]
+    assert [runner.claim.target for runner in dispatcher.running] == ["y_2"]
 
 
 def test_stopping_claims_nothing_more(stage: Stage) -> None:

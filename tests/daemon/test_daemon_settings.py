@@ -11,6 +11,7 @@ import pytest
 from daemon import settings as module
 from daemon.errors import SettingsInvalid
 from daemon.settings import Settings
+from store.retries import RetryPolicy
 
 
 def test_every_setting_can_be_set() -> None:
@@ -123,3 +124,20 @@ def test_training_holds_what_decides_a_model() -> None:
     training = Settings.from_sources({}, {}, {"seed": 7}).training()
     assert training["seed"] == 7
     assert set(training) == {"seed", "test_share", "valid_share", "embargo_bars", "stage_barrier", "params"}
+
+
+def test_the_retry_policy_is_set_here() -> None:
+    """Every number of the store's policy has a setting, and the defaults are the store's own."""
+    assert Settings.from_sources().retry_policy == RetryPolicy()
+    table = {
+        "attempts_max": 7, "expiries_max": 8, "backoff_seconds": 1.5, "backoff_seconds_max": 9.0,
+        "memory_wait_seconds": 2.5, "disk_wait_seconds": 3.5,
+    }  # fmt: skip
+    assert Settings.from_sources({"daemon": table}).retry_policy == RetryPolicy(
+        attempts_max=7,
+        expiries_max=8,
+        backoff_seconds=1.5,
+        backoff_seconds_max=9.0,
+        memory_seconds=2.5,
+        disk_seconds=3.5,
+    )

@@ -131,6 +131,28 @@ def test_a_sigterm_that_nobody_here_sent_lost_the_worker(make_spec: SpecMaker, t
     await_outcome(child)
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB, where this process may mount one."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(place)], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("no right to mount a file system here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_is_its_own_cause(make_spec: SpecMaker, tmp_path: Path, small_disk: Path) -> None:
+    """A bundle that the disk has no room for fails the attempt as disk_full, to be tried again."""
+    spec = make_spec(params={"rounds": 300, "chunk_rounds": 100}, bundle_path=small_disk / "bundle")
+    outcome = await_outcome(started(spec, tmp_path))
+    assert isinstance(outcome, Failed)
+    assert (outcome.cause, outcome.retryable) == ("disk_full", True)
+    assert "the disk is full" in outcome.sentence
+    assert not spec.bundle_path.exists()
+
+
 def test_letting_go_of_a_child_ends_it(endless: Child) -> None:
     """Closing the pipes is, for the child, the death of its parent."""
     endless.close()

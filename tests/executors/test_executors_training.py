@@ -37,7 +37,7 @@ def raised(error: Exception) -> Exception:
         (lightgbm.basic.LightGBMError("Check failed: num_data > 0"), "library", False),
         (xgboost.core.XGBoostError("Check failed: labels"), "library", False),
         (RuntimeError("CUDA error: an illegal memory access"), "device", True),
-        (OSError(28, "No space left on device"), "internal", True),
+        (OSError(28, "No space left on device"), "disk_full", True),
         (ZeroDivisionError("division by zero"), "internal", True),
     ],
 )
