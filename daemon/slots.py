@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from store.choosing import Room
+from store.records import Room
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

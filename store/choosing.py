@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from store.database import Row, Statement
 from store.projections import READ, read_columns
 from store.ready import OPEN_PLANS, ORDER, PAUSES, READY, SKIP
+from store.records import Room
 from store.state import FitState
 from store.turn import Turn
 
@@ -22,15 +23,6 @@ SELECT {read_columns(FitState, "f")},
 FROM fit AS f
 """
 _NEEDS = tuple(READ[FitState].index(name) for name in ("cores", "gpus", "memory_bytes"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
-    """What a host has free for fits: places of the CPU stage, devices, main memory (None: not counted)."""
-
-    cores: int
-    gpus: int
-    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

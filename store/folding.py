@@ -22,6 +22,7 @@ from store.events import (
     WorkResumed,
 )
 from store.fit_folding import fit_change
+from store.ids import pause_scope
 from store.log import Recorded
 from store.planning_events import (
     FeaturesSelected,
@@ -228,11 +229,6 @@ def _add_dependents(rows: Rows, needed: str, waiting: Sequence[str]) -> None:
     if fit is not None:
         before = json_of(fit.dependents) if fit.dependents is not None else []
         rows.change(fit, {"dependents": text_of([*before, *waiting])})
-
-
-def pause_scope(plan: str | None, stage: str | None, host: str | None) -> str:
-    """Return the key of a pause: its plan, stage and host, ``*`` for all of them."""
-    return "/".join(part or "*" for part in (plan, stage, host))
 
 
 def _pause(rows: Rows, event: WorkPaused | WorkResumed, recorded: Recorded) -> None:

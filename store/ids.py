@@ -61,3 +61,8 @@ def planning_stream(planning_id: str) -> str:
 INBOX_STREAM = "inbox"
 PAUSE_STREAM = "pauses"
 ARCHIVE_STREAM = "archive"
+
+
+def pause_scope(plan: str | None, stage: str | None, host: str | None) -> str:
+    """Return the key of a pause: its plan, stage and host, ``*`` for all of them."""
+    return "/".join(part or "*" for part in (plan, stage, host))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from store.codec import json_of
 from store.errors import NotFound, WrongState
 from store.events import FitCancelled, FitHeld, FitHoldLifted, FitRetried, WorkPaused, WorkResumed
-from store.folding import pause_scope
-from store.ids import PAUSE_STREAM
+from store.ids import PAUSE_STREAM, pause_scope
 from store.state import FINAL_STATES, FitState, PauseState, PlanState
 from store.turn import Turn
 

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from store import acceptance, hosts, interventions, leases, log, rebuilding
-from store.choosing import Room, Wanted, opening
+from store.choosing import Wanted, opening
 from store.database import Database, Statement, connect
 from store.errors import LeaseLost, NotAlone, PlanRejected
 from store.events import (
@@ -31,7 +31,7 @@ from store.moments import microseconds_of
 from store.plan import Plan
 from store.planning_events import PlanningEvent
 from store.reading import Reader
-from store.records import Accepted, Claim, EventRow, Failure, Info, PreviousStop, Rescue, Verification
+from store.records import Accepted, Claim, EventRow, Failure, Info, PreviousStop, Rescue, Room, Verification
 from store.retries import RetryPolicy
 from store.revision import require_schema
 from store.schema import upgrade

@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from store.choosing import Room
 from store.moments import iso_utc
-from store.records import FitRow, PauseRow
-from store.retries import DISK_FULL
+from store.records import FitRow, PauseRow, Room
 
 NAMED_MAX = 3  # of the fits that are waited for
 
@@ -131,7 +129,7 @@ def _for_time(fit: FitRow, context: WaitingContext) -> WaitingReason | None:
         return None
     seconds = (fit.not_before_at - context.now).total_seconds()
     when = f"at {iso_utc(fit.not_before_at)}, in {seconds:.0f} s"
-    if fit.cause == DISK_FULL:
+    if fit.cause == "disk_full":
         words = f"the disk was full; it is tried again {when}, and no attempt is used up"
         return WaitingReason(code="DiskLow", words=words)
     return WaitingReason(code="Backoff", words=f"it failed {fit.failures} times and is tried again {when}")

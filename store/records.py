@@ -93,6 +93,15 @@ class PreviousStop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What a host has free for fits: places of the CPU stage, devices, main memory (None: not counted)."""
+
+    cores: int
+    gpus: int
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PauseRow:
     """Nothing of this scope is claimed, None standing for all: since when, by whom and why."""
 

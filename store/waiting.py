@@ -7,14 +7,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from store.choosing import Room
 from store.database import Row, Tx
-from store.folding import pause_scope
-from store.ids import PAUSE_STREAM, fit_stream, host_stream
+from store.ids import PAUSE_STREAM, fit_stream, host_stream, pause_scope
 from store.moments import moment_of
 from store.ready import NOW, READY
 from store.reasons import WaitingContext
-from store.records import FitRow, PauseRow, ReadyGroup
+from store.records import FitRow, PauseRow, ReadyGroup, Room
 
 _BEFORE = (
     "(f.priority > ? OR (f.priority = ? AND (f.plan_order < ? OR (f.plan_order = ? AND f.ordinal < ?))))"

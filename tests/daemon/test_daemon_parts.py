@@ -19,7 +19,7 @@ from daemon.lock import held_lock
 from daemon.slots import Slot, Slots
 from daemon.timetable import Timetable
 from daemon.workplace import Workplace
-from store.choosing import Room
+from store.records import Room
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.integers(0, 2), st.integers(0, 5))))

@@ -9,9 +9,8 @@ import pytest
 from store_samples import cs_job, plan_of
 
 from store import FitRow, PlanStore, WaitingContext, waiting_reason
-from store.choosing import Room
 from store.database import connect
-from store.records import PauseRow
+from store.records import PauseRow, Room
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 FREE = WaitingContext(now=NOW, daemons=1, hosts=frozenset(("h",)), rooms=(Room(cores=4, gpus=1),))
