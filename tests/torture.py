@@ -18,13 +18,18 @@ import reporting
 TESTS = Path(__file__).resolve().parent
 # Minutes at full length on two busy cores, as measured; what is not named here has no estimate.
 MINUTES = {
-    "faults/test_faults_store_kills.py": 5,
-    "faults/test_faults_store_syscalls.py": 5,
-    "faults/test_faults_store_power.py": 20,
-    "faults/test_faults_store_zombies.py": 8,
-    "faults/test_faults_store_full_disk.py": 1,
-    "faults/test_faults_killed_host.py": 4,
+    "contract/test_contract_visibility.py": 7,
+    "faults/test_faults_killed_host.py": 5,
     "faults/test_faults_malformed_drops.py": 1,
+    "faults/test_faults_postgres_crash.py": 8,
+    "faults/test_faults_postgres_failover.py": 7,
+    "faults/test_faults_postgres_network.py": 30,
+    "faults/test_faults_postgres_workers.py": 8,
+    "faults/test_faults_store_full_disk.py": 1,
+    "faults/test_faults_store_kills.py": 14,
+    "faults/test_faults_store_power.py": 26,
+    "faults/test_faults_store_syscalls.py": 14,
+    "faults/test_faults_store_zombies.py": 11,
 }
 PLACES = ("faults", "simulation", "contract")
 
@@ -33,7 +38,8 @@ def announcement(files: list[str]) -> str:
     """How long it will take, as far as that was measured."""
     known = [MINUTES[name] for name in files if name in MINUTES]
     unknown = [Path(name).name for name in files if name not in MINUTES]
-    text = f"{len(files)} files of tests at full length: about {sum(known)} minutes for {len(known)} of them"
+    text = f"{len(files)} files of tests at full length: about {sum(known)} minutes for {len(known)} of them,"
+    text += " less on idle cores"
     if unknown:
         text += f"; no estimate for {', '.join(unknown)}"
     return text + ". Each test is named when it ends, a long one says how far it is."
