@@ -52,7 +52,8 @@ class PostgresTx:
         self._connection = connection
         self._url = url
         self._waiting: list[Statement] = list(beginning)
-        self.last_answers: list[list[Row]] = []
+        self._sent_last = 0
+        self._cursor = psycopg.ClientCursor(connection)
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Return all rows; raises DatabaseUnavailable."""
@@ -60,9 +61,8 @@ class PostgresTx:
 
     def queries(self, asked: Sequence[Statement]) -> list[list[Row]]:
         """Return all rows of several questions, asked in one round trip; raises DatabaseUnavailable."""
-        cursor = self._send(asked)
-        found = _results(cursor) if cursor is not None else []
-        return [rows for rows, _ in found[len(found) - len(asked) :]]
+        before = self._send(asked)
+        return [rows for rows, _ in self._results(before, len(asked))]
 
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterable[Row]:
         """Yield rows one by one through a server-side cursor; raises DatabaseUnavailable."""
@@ -74,8 +74,8 @@ class PostgresTx:
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Change rows and return how many; raises WriteRefused, DatabaseUnavailable."""
-        cursor = self._send([(sql, parameters)])
-        return _results(cursor)[-1][1] if cursor is not None else 0
+        before = self._send([(sql, parameters)])
+        return self._results(before, 1)[0][1]
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Change rows once per parameter set; raises WriteRefused, DatabaseUnavailable."""
@@ -124,34 +124,38 @@ class PostgresTx:
 
     def commit(self) -> None:
         """Write what waits, and commit; raises WriteRefused, DatabaseUnavailable, NotAlone."""
-        cursor = self._send([("COMMIT", ())])
-        self.last_answers = [rows for rows, _ in _results(cursor)] if cursor is not None else []
+        self._sent_last = self._send([("COMMIT", ())])
 
-    def _send(self, last: Sequence[Statement] = ()) -> psycopg.Cursor[Row] | None:
-        """Send what waits, and these statements, in one round trip; return the cursor at the first result."""
+    @property
+    def last_answers(self) -> list[list[Row]]:
+        """What the statements that went with the commit answered, the commit itself last; asked for once."""
+        return [rows for rows, _ in self._results(0, self._sent_last + 1)]
+
+    def _send(self, last: Sequence[Statement] = ()) -> int:
+        """Send what waits, and these statements, in one round trip; return how many waited."""
         statements = [*self._waiting, *last]
-        if not statements:
-            return None
-        self._waiting.clear()
-        try:
-            cursor = psycopg.ClientCursor(self._connection)
-            cursor.execute(
-                b";".join([_dialect(sql) for sql, _ in statements]),
-                [value for _, parameters in statements for value in parameters],
-            )
-        except psycopg.Error as error:
-            raise translated(error, self._url) from error
-        return cursor
+        if statements:
+            self._waiting.clear()
+            try:
+                self._cursor.execute(
+                    b";".join([_dialect(sql) for sql, _ in statements]),
+                    [value for _, parameters in statements for value in parameters],
+                )
+            except psycopg.Error as error:
+                raise translated(error, self._url) from error
+        return len(statements) - len(last)
 
-
-def _results(cursor: psycopg.Cursor[Row]) -> list[tuple[list[Row], int]]:
-    """Return the rows and the count of rows of each statement that was sent together."""
-    found = []
-    while True:
-        result = cursor.pgresult  # its description would be made anew for each statement
-        found.append((cursor.fetchall() if result is not None and result.nfields else [], cursor.rowcount))
-        if not cursor.nextset():
-            return found
+    def _results(self, skipped: int, wanted: int) -> list[tuple[list[Row], int]]:
+        """Return the rows and the count of rows of each statement of the last trip, but for the first few."""
+        cursor, found = self._cursor, []
+        for place in range(skipped + wanted):
+            if place:
+                cursor.nextset()
+            if place >= skipped:
+                result = cursor.pgresult  # its description would be made anew for each statement
+                rows = cursor.fetchall() if result is not None and result.nfields else []
+                found.append((rows, cursor.rowcount))
+        return found
 
 
 def _types_of(connection: psycopg.Connection[Row], table: str) -> Mapping[str, str]:
