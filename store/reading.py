@@ -34,7 +34,7 @@ from store.records import (
     ReadyGroup,
 )
 from store.revision import HEAD, require_schema
-from store.state import FitState, HostState, JobState, PlanState
+from store.state import FIT_STATES, FitState, HostState, JobState, PlanState
 
 _NOT_TOLD = frozenset(
     ("plan_order", "version", "checkpoint_attempt", "checkpoint_fence", "checkpoint_at", "dependents")
@@ -135,9 +135,9 @@ class Reader:
             parameters.append(plan)
         if held:
             conditions.append("f.held IS NOT NULL")
-        if states is not None:
-            conditions.append(_one_of("f.state", states))
-            parameters += sorted(states)
+        if states is not None:  # spelt out, so that the partial indexes of states can be used
+            named = ", ".join(f"'{state}'" for state in sorted(FIT_STATES.intersection(states)))
+            conditions.append(f"f.state IN ({named})" if named else "1 = 0")
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         with self._database.snapshot() as tx:
             return tuple(self._fits(tx, where, parameters, limit=limit))
@@ -154,10 +154,6 @@ class Reader:
                 names = [f"{row[1]}/{row[2]}" for row in known] + [str(row[0]) for row in known]
                 raise _not_found("fit", name, names)
         return found[-1]
-
-    def held(self) -> int:
-        """Return how many ready fits are held back."""
-        return int(self._query("SELECT COUNT(*) FROM fit WHERE state = 'ready' AND held IS NOT NULL")[0][0])
 
     def fit_counts(self, plan: str | None = None) -> dict[tuple[str, str], int]:
         """Return how many fits are in each (stage, state), of one plan or of all."""
@@ -184,6 +180,11 @@ class Reader:
         """Return all pauses, oldest first."""
         with self._database.snapshot() as tx:
             return waiting.pauses(tx)
+
+    def cpu_open(self, plan_id: str, job_id: str | None = None) -> int:
+        """Return how many CPU fits of a plan, or of one job of it, have not ended."""
+        with self._database.snapshot() as tx:
+            return waiting.cpu_open(tx, plan_id, job_id)
 
     def ready_groups(self) -> tuple[ReadyGroup, ...]:
         """Return the ready fits counted by plan, stage and what holds them back."""

@@ -121,6 +121,7 @@ class ReadyGroup:
     stage: str
     fits: int
     first: str
+    held: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

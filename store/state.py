@@ -12,6 +12,7 @@ from typing import ClassVar
 
 FINAL_STATES = frozenset(("succeeded", "failed", "unavailable", "cancelled"))
 LEASED_STATES = frozenset(("claimed", "running"))
+FIT_STATES = FINAL_STATES | LEASED_STATES | {"ready"}
 
 
 @dataclass(slots=True, kw_only=True)

@@ -22,7 +22,7 @@ _CPU_OPEN = (
     "AND (? <> 'job' OR job_id = ?)"
 )
 _GROUPS = """
-SELECT f.plan_id, f.stage, COUNT(*), MIN(f.fit_id) FROM fit AS f WHERE f.state = 'ready'
+SELECT f.plan_id, f.stage, COUNT(*), MIN(f.fit_id), COUNT(f.held) FROM fit AS f WHERE f.state = 'ready'
 GROUP BY f.plan_id, f.stage, f.held IS NULL, f.waits_for = 0,
   CASE WHEN f.not_before_at > {now} THEN f.cause END
 ORDER BY f.plan_id, f.stage
@@ -94,7 +94,6 @@ def context_of(tx: Tx, fit: FitRow, around: Surroundings) -> WaitingContext:
     order = tx.query("SELECT plan_order FROM fit WHERE fit_id = ?", (fit.id,))[0][0]
     before = f"SELECT COUNT(*) FROM fit AS f WHERE {READY[fit.stage]} AND {_BEFORE}".replace(NOW, now)
     place = (fit.priority, fit.priority, order, order, fit.ordinal)
-    cpu_open = f"SELECT COUNT(*) {_CPU_OPEN}"
     running = "SELECT COUNT(*) FROM fit WHERE state IN ('claimed', 'running') AND stage = ?"
     holders = tx.query(_HOLDER, (fit_stream(fit.id),)) if fit.held is not None else []
     return WaitingContext(
@@ -105,7 +104,7 @@ def context_of(tx: Tx, fit: FitRow, around: Surroundings) -> WaitingContext:
         rooms=around.rooms,
         held_by=holders[0][0] if holders else None,
         needs=_unmet(tx, fit.depends_on) if fit.waits_for else (),
-        cpu_open=_number(tx.query(cpu_open, (fit.plan_id, fit.stage_barrier, fit.job_id))),
+        cpu_open=cpu_open(tx, fit.plan_id, fit.job_id if fit.stage_barrier == "job" else None),
         running=_number(tx.query(running, (fit.stage,))),
         ahead=_number(tx.query(before, place)),
     )
@@ -114,7 +113,15 @@ def context_of(tx: Tx, fit: FitRow, around: Surroundings) -> WaitingContext:
 def ready_groups(tx: Tx) -> tuple[ReadyGroup, ...]:
     """Return the ready fits counted by plan, stage and what holds them back, however many they are."""
     rows = tx.query(_GROUPS.replace("{now}", str(tx.now())))
-    return tuple(ReadyGroup(plan_id=row[0], stage=row[1], fits=row[2], first=row[3]) for row in rows)
+    return tuple(
+        ReadyGroup(plan_id=row[0], stage=row[1], fits=row[2], first=row[3], held=row[4] > 0) for row in rows
+    )
+
+
+def cpu_open(tx: Tx, plan_id: str, job_id: str | None = None) -> int:
+    """Return how many CPU fits of a plan, or of one job of it, have not ended."""
+    parameters = (plan_id, "plan" if job_id is None else "job", job_id)
+    return _number(tx.query(f"SELECT COUNT(*) {_CPU_OPEN}", parameters))
 
 
 def _unmet(tx: Tx, fit_ids: Collection[str]) -> tuple[str, ...]:

@@ -50,7 +50,6 @@ class Overview:
     failed: tuple[FitRow, ...]
     resumed: tuple[Resumption, ...]
     losses: int
-    held: int
 
 
 @click.command(epilog="Example: trainwright status --at -2h")
@@ -75,7 +74,6 @@ def look(reader: Reader, *, past: bool = False) -> Overview:
     newest, losses = _losses(reader)
     return Overview(
         watch=Watch(reader, is_dead=alive_then) if past else Watch(reader),
-        held=reader.held(),
         plans=plans,
         running=reader.fits(states=("claimed", "running")),
         failed=_failed(reader, plans),
@@ -133,7 +131,7 @@ def overview_document(found: Overview) -> dict[str, Any]:
         "resumed": [dataclasses.asdict(one) for one in found.resumed],
         "losses": found.losses,
         "pauses": [dataclasses.asdict(pause) for pause in watch.pauses],
-        "held": found.held,
+        "held": watch.held,
     }
 
 
@@ -143,8 +141,8 @@ def show(found: Overview) -> None:
         say(_host_line(host, found.watch))
     for pause in found.watch.pauses:
         say(f"paused   {pause_words(pause)}, since {moment(pause.at)}")
-    if found.held:
-        say(f"held     {found.held:,} fits: trainwright jobs --state held")
+    if found.watch.held:
+        say(f"held     {found.watch.held:,} fits: trainwright jobs --state held")
     if not found.plans:
         say("no plan yet: trainwright run --data-dir DIR --auto-targets --auto-features")
     _show_more(len(found.plans), "plan", "trainwright status --json")

@@ -15,9 +15,8 @@ from functools import cached_property
 from daemon.identity import is_dead
 from store.reading import Reader
 from store.reasons import WaitingReason, waiting_reason
-from store.records import FitRow, HostRow, PauseRow, PlanRow
+from store.records import FitRow, HostRow, PauseRow, PlanRow, ReadyGroup
 
-OPEN_STATES = ("ready", "claimed", "running")
 WAITING_STATES = ("ready", "unavailable")  # those that have a reason
 ASKED_ONE_BY_ONE = 60  # ready fits; of more the place in the queue is not told
 QUEUED = WaitingReason(code="Priority", words="the most urgent come first")
@@ -58,10 +57,18 @@ class Watch:
         self._cpu_open: dict[str, int] = {}
 
     @cached_property
+    def _groups(self) -> tuple[ReadyGroup, ...]:
+        return self.reader.ready_groups()
+
+    @property
     def ready(self) -> int:
         """How many fits are ready, over all plans."""
-        counts = self.reader.fit_counts()
-        return sum(count for (_, state), count in counts.items() if state == "ready")
+        return sum(group.fits for group in self._groups)
+
+    @property
+    def held(self) -> int:
+        """How many of them are held back."""
+        return sum(group.fits for group in self._groups if group.held)
 
     def reasons(self, fits: Collection[FitRow]) -> dict[str, WaitingReason]:
         """Why each of these fits does not run, by its id; of many ready ones without their place."""
@@ -95,7 +102,7 @@ class Watch:
         """The groups of many ready fits: one of each kind speaks for all of its kind."""
         barriers = {plan.id: plan.stage_barrier for plan in plans}
         counts: Counter[tuple[str, WaitingReason]] = Counter()
-        for group in self.reader.ready_groups():
+        for group in self._groups:
             reason = self._told_of_many(self.reader.fit(group.first), barriers.get(group.plan_id))
             if reason is not None:
                 words = OF_MANY.get(reason.code, reason.words)
@@ -122,10 +129,5 @@ class Watch:
         """How many CPU fits of a plan, or of one job of it, have not ended."""
         scope = f"{plan_id}\0{job_id or ''}"
         if scope not in self._cpu_open:
-            if job_id is None:
-                counts = self.reader.fit_counts(plan_id)
-                self._cpu_open[scope] = sum(counts.get(("cpu", state), 0) for state in OPEN_STATES)
-            else:
-                rows = self.reader.fits(plan=plan_id, job=job_id, states=OPEN_STATES)
-                self._cpu_open[scope] = sum(row.stage == "cpu" for row in rows)
+            self._cpu_open[scope] = self.reader.cpu_open(plan_id, job_id)
         return self._cpu_open[scope]
