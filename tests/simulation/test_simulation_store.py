@@ -1,77 +1,93 @@
-"""The store survives the machine, and stores with a planted fault do not: the machine has teeth."""
+"""The store survives the machine on every engine, and stores with a planted fault do not: it has teeth."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+import random
+import re
+import time
+from collections.abc import Callable
 
 import pytest
+from crashing_database import CrashingDatabase, in_a_file, in_memory, on_postgres
+from hypothesis import seed
 from hypothesis.stateful import run_state_machine_as_test
+from protocol_mutants import MACHINE_MUTANTS, Mutant
+from reporting import Progress, report
 from store_machine import MACHINE_SETTINGS, MUTANT_SETTINGS, StoreMachine
 
-from store import PlanStore, choosing, leases
-from store.database import Statement
-from store.projections import LiveRows
-from store.records import Claim
-from store.state import FitState
-from store.turn import Turn
+TORTURE = bool(os.environ.get("TRAINWRIGHT_TORTURE"))
+# Steps on each engine: the same ones in every short run, others in every long one.
+MEMORY_STEPS = 900_000 if TORTURE else 17_500
+FILE_STEPS = 60_000 if TORTURE else 1_500
+POSTGRES_STEPS = 40_000 if TORTURE else 1_500
 
 
-def caught(machine: type[StoreMachine]) -> BaseException:
-    """Return the error the machine finds."""
-    with pytest.raises(BaseException) as found:  # noqa: PT011 - whatever it finds, also a group of errors
-        run_state_machine_as_test(machine, settings=MUTANT_SETTINGS)
-    return found.value
+def survived(where: str, opened: Callable[[], CrashingDatabase], steps: int) -> None:
+    """Run machines until they have done so many steps together; report them, and print the seeds."""
+
+    class Machine(StoreMachine):
+        OPEN = staticmethod(opened)
+
+    first = random.SystemRandom().randrange(1 << 32) if TORTURE else 1
+    print(f"machine on {where}: seeds from {first}")
+    progress, number = Progress(f"machine on {where}", steps), first
+    while Machine.steps < steps:
+        try:
+            run_state_machine_as_test(seed(number)(Machine), settings=MACHINE_SETTINGS)
+        except BaseException as error:
+            error.add_note(f"seed {number} of the machine on {where}")
+            raise
+        number += 1
+        progress.at(Machine.steps)
+    seconds = progress.seconds
+    print(f"{Machine.steps:,} steps, {Machine.crashes:,} crashes, {Machine.steps / seconds:,.0f} steps/s")
+    report(
+        f"machine on {where}", steps=Machine.steps, faults=Machine.crashes, lost=0, doubles=0, stale=0,
+        seconds=seconds, seed=first,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200 if TORTURE else 900)
+def test_the_store_survives_crashes_lost_leases_and_stale_words() -> None:
+    """Hundreds of random weeks: claims, holds, pauses, needs, batches, crashes and odd clocks."""
+    survived("memory", in_memory, MEMORY_STEPS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200 if TORTURE else 300)
+def test_a_store_in_a_file_survives_the_same() -> None:
+    """The machine again over a SQLite file, opened anew after each crash."""
+    survived("sqlite", in_a_file, FILE_STEPS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200 if TORTURE else 300)
+def test_a_store_on_postgres_survives_the_same(_migrated_postgres: str) -> None:  # noqa: PT019 - its value is used
+    """The machine again over Postgres, connected anew after each crash."""
+    survived("postgres", lambda: on_postgres(_migrated_postgres), POSTGRES_STEPS)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("mutant", MACHINE_MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "_"))
+def test_the_machine_catches_a_planted_fault(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each store with a fault in it is found out within the budget."""
+    began = time.monotonic()
+
+    class Machine(StoreMachine):
+        STORE = mutant.plant(monkeypatch)
+
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - whatever it finds, also a group of errors
+        run_state_machine_as_test(seed(1)(Machine), settings=MUTANT_SETTINGS)
+    seconds = time.monotonic() - began
+    found = words_of(caught.value)
+    print(f"{mutant.name}: after {Machine.steps:,} steps, {seconds:.1f} s: {found[:200]}")
+    report("machine: mutants", mutants=1, mutants_caught=1, steps=Machine.steps, seconds=seconds)
+    assert re.search(mutant.found, found), f"something else was found than what was planted: {found}"
 
 
 def words_of(error: BaseException) -> str:
     """Return the texts of an error and of all inside it."""
     inside = getattr(error, "exceptions", ())
-    return " ".join([str(error), *(words_of(one) for one in inside)])
-
-
-@pytest.mark.slow
-def test_the_store_survives_crashes_lost_leases_and_stale_words() -> None:
-    """A hundred random weeks: one holder, no stale word, no lost event, projections equal to the log."""
-    run_state_machine_as_test(StoreMachine, settings=MACHINE_SETTINGS)
-
-
-def test_the_machine_catches_a_store_without_fences(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that lets anybody who once held a fit write about it is caught."""
-
-    def trusting(turn: Turn, held: Claim) -> FitState:
-        return turn.fit(held.fit_id)
-
-    monkeypatch.setattr(leases, "_require_held", trusting)
-    assert "a stale word was taken" in words_of(caught(StoreMachine))
-
-
-def test_the_machine_catches_projections_outside_the_transaction() -> None:
-    """A store that writes its projections in a second transaction loses them in a crash between the two."""
-
-    class LateStore(PlanStore):
-        """A store with the fault."""
-
-        @contextmanager
-        def _turn(self, *asked: Statement) -> Iterator[Turn]:
-            with super()._turn(*asked) as turn:
-                yield turn
-                late, turn.rows = turn.rows, LiveRows(turn.tx)
-            with super()._turn() as second:
-                late._tx = second.tx
-                late.flush()
-
-    class LateMachine(StoreMachine):
-        STORE = LateStore
-
-    found = words_of(caught(LateMachine))
-    assert "does not follow from the log" in found or "verify found problems" in found
-
-
-def test_the_machine_catches_a_barrier_that_forgets_running_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ready query that counts only ready CPU fits lets GPU fits go too early."""
-    unfinished = "c.state IN ('ready', 'claimed', 'running')"
-    forgetful = {stage: sql.replace(unfinished, "c.state = 'ready'") for stage, sql in choosing.READY.items()}
-    assert forgetful != choosing.READY
-    monkeypatch.setattr(choosing, "READY", forgetful)
-    assert "a GPU fit went before its CPU stage" in words_of(caught(StoreMachine))
+    return " ".join([type(error).__name__, str(error), *(words_of(one) for one in inside)])

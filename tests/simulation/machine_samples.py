@@ -1,0 +1,45 @@
+"""The plans, rooms, scopes and failures that the machine of the store draws from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from store_samples import cs_job, plan_of
+
+from store import Failure, Plan, RetryPolicy
+from store.choosing import Room
+
+LEASE_SECONDS = 60.0
+POLICY = RetryPolicy(attempts_max=3, expiries_max=4)
+CAUSES = ("library", "out_of_memory", "disk_full", "lost_worker", "bad_input")
+WORDS = ("started", "checkpointed", "succeeded", "failed", "released")
+GIB = 1 << 30
+DECISIONS = ("cancel", "retry", "retry", "hold", "lift_hold", "lift_hold")
+ROOMS = (
+    None,
+    None,
+    Room(cores=1, gpus=1),
+    Room(cores=3, gpus=1, memory_bytes=3 * GIB),
+    Room(cores=2, gpus=0),
+)
+SCOPES = ((None, None, None), (None, "cpu", None), (None, "gpu", None), (None, None, "h1"), (1, None, None))
+
+
+def plans(barrier: str) -> tuple[Plan, Plan]:
+    """Two plans of seven fits, with needs, priorities and dependencies."""
+    big = plan_of(
+        cs_job("a", families=("LightGBM", "XGBoost", "LSTM")),
+        cs_job("b", families=("LightGBM", "LSTM"), priority=3),
+        barrier=barrier,
+    )
+    first, second, third, fourth, fifth = big.fits
+    second = replace(second, depends_on=(first.id,), cores=2)
+    fourth = replace(fourth, memory_bytes=2 * GIB)
+    fifth = replace(fifth, depends_on=(third.id,), memory_bytes=2 * GIB)
+    jobs = (replace(big.jobs[0], fits=(first, second, third)), replace(big.jobs[1], fits=(fourth, fifth)))
+    return replace(big, jobs=jobs), plan_of(cs_job("c"), seed=2, barrier=barrier)
+
+
+def failure_of(cause: str) -> Failure:
+    """A failure of a cause; only an error of a library is worth another try by its own word."""
+    return Failure(cause=cause, sentence="no", retryable=cause in ("library", "out_of_memory"))
