@@ -396,6 +396,7 @@ def sound(url: str, place: Path, before: list[tuple[object, ...]], last: int) ->
     return "new"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_a_retirement_that_is_killed_anywhere_leaves_the_old_log_or_the_new_one(
     plan_store: PlanStore, database: Database, plans: tuple[str, str], clock: Clock, tmp_path: Path
@@ -424,6 +425,7 @@ def test_a_retirement_that_is_killed_anywhere_leaves_the_old_log_or_the_new_one(
     assert len(seen) > 15
 
 
+@pytest.mark.slow
 def test_a_retirement_that_raises_anywhere_is_undone(
     plan_store: PlanStore, database: Database, plans: tuple[str, str], clock: Clock, tmp_path: Path
 ) -> None:
