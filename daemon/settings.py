@@ -273,6 +273,14 @@ def _text(value: object) -> str:
     return value
 
 
+def _address(value: object) -> str:
+    """An address of a database that outlives the process."""
+    text = _text(value)
+    if text.startswith("memory:"):
+        raise ValueError("a log in memory is lost with its process; write sqlite:///PATH or postgresql://…")
+    return text
+
+
 def _words(value: object) -> tuple[str, ...]:
     words = value.replace(",", " ").split() if isinstance(value, str) else value
     if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) and word for word in words):
@@ -329,7 +337,8 @@ _TABLES = frozenset({"params", "horizons"})  # cannot be said in an environment 
 _MAY_BE_NONE = frozenset({"data_dir", "embargo_bars", "interval", "memory_bytes"})
 _READERS: dict[str, Callable[[object], object]] = {
     **dict.fromkeys(("results_dir", "output_dir", "inbox_dir", "data_dir"), _path),
-    **dict.fromkeys(("database_url", "interval"), _text),
+    "database_url": _address,
+    "interval": _text,
     **dict.fromkeys(("symbols", "target_patterns"), _words),
     "families": _families,
     "params": _table,

@@ -141,3 +141,9 @@ def test_the_retry_policy_is_set_here() -> None:
         memory_seconds=2.5,
         disk_seconds=3.5,
     )
+
+
+def test_a_host_keeps_its_log_somewhere() -> None:
+    """An address that keeps nothing is refused before anything is recorded there."""
+    with pytest.raises(SettingsInvalid, match="lost with its process"):
+        Settings.from_sources({"daemon": {"database_url": "memory:"}})
