@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 from crashing_database import CrashingDatabase, in_a_file, in_memory, on_postgres
-from hypothesis import seed
+from hypothesis import seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from protocol_mutants import MACHINE_MUTANTS, Mutant
 from reporting import Progress, report
@@ -25,6 +25,7 @@ POSTGRES_STEPS = 40_000 if TORTURE else 1_500
 
 def survived(where: str, opened: Callable[[], CrashingDatabase], steps: int) -> None:
     """Run machines until they have done so many steps together; report them, and print the seeds."""
+    few = settings(MACHINE_SETTINGS, max_examples=max(5, min(100, steps // 75)))
 
     class Machine(StoreMachine):
         OPEN = staticmethod(opened)
@@ -34,7 +35,7 @@ def survived(where: str, opened: Callable[[], CrashingDatabase], steps: int) -> 
     progress, number = Progress(f"machine on {where}", steps), first
     while Machine.steps < steps:
         try:
-            run_state_machine_as_test(seed(number)(Machine), settings=MACHINE_SETTINGS)
+            run_state_machine_as_test(seed(number)(Machine), settings=few)
         except BaseException as error:
             error.add_note(f"seed {number} of the machine on {where}")
             raise
