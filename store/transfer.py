@@ -41,7 +41,6 @@ _LINE = tuple[
 _SEAL = tuple[int, int, str, int]
 _EVENT_LINES, _SEAL_LINES = msgspec.json.Decoder(_LINE), msgspec.json.Decoder(_SEAL)
 _WRITER = msgspec.json.Encoder()
-_INSERT = f"INSERT INTO event ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +267,7 @@ def _seals(lines: Iterator[bytes], header: _Header, path: Path) -> Iterator[Seal
 
 def _insert(tx: Tx, chunks: Iterator[list[Row]]) -> None:
     for chunk in chunks:
-        tx.execute_many(_INSERT, chunk)
+        tx.insert("event", COLUMNS, chunk)
 
 
 def _require_empty(tx: Tx, url: str) -> None:
