@@ -79,6 +79,6 @@ def test_the_search_finds_a_planted_fault(mutant: Mutant, monkeypatch: pytest.Mo
     found = caught.value
     seconds = time.monotonic() - began
     print(f"{mutant.name}: after {search.found.transitions:,} transitions, {seconds:.1f} s: {found}")
-    report("search: mutants", mutants=1, mutants_caught=1, steps=search.found.transitions, seconds=seconds)
     assert re.search(mutant.found, found.promise), "something else was found than what was planted"
     assert 0 < len(found.trace) <= DEPTH_WANTED
+    report("search: mutants", mutants=1, mutants_caught=1, steps=search.found.transitions, seconds=seconds)

@@ -84,8 +84,8 @@ def test_the_machine_catches_a_planted_fault(mutant: Mutant, monkeypatch: pytest
     seconds = time.monotonic() - began
     found = words_of(caught.value)
     print(f"{mutant.name}: after {Machine.steps:,} steps, {seconds:.1f} s: {found[:200]}")
-    report("machine: mutants", mutants=1, mutants_caught=1, steps=Machine.steps, seconds=seconds)
     assert re.search(mutant.found, found), f"something else was found than what was planted: {found}"
+    report("machine: mutants", mutants=1, mutants_caught=1, steps=Machine.steps, seconds=seconds)
 
 
 def words_of(error: BaseException) -> str:
