@@ -111,7 +111,8 @@ def _show_jobs(job_rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _fit_words(fit: FitRow, reasons: dict[str, WaitingReason]) -> str:
     if fit.id in reasons:
-        return f"waiting, {reasons[fit.id].code}: {reasons[fit.id].words}"
+        state = "waiting" if fit.state == "ready" else fit.state
+        return f"{state}, {reasons[fit.id].code}: {reasons[fit.id].words}"
     if fit.state == "succeeded" and fit.metrics is not None:
         return f"succeeded, {score_words(fit)} out of sample, naive {fit.metrics['baseline_score']:+.3f}"
     where = f" ({fit.place.splitlines()[0]})" if fit.place else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cli_samples import BROKEN, STOPPED, TRAINED, Call
+from cli_samples import BROKEN, MISSING, STOPPED, TRAINED, Call
 
 from store import PlanStore
 
@@ -118,3 +118,13 @@ def test_resume_all_ends_every_pause(call: Call, filled: PlanStore) -> None:
     assert filled.reading.pauses() == ()
     assert all(event.actor for event in filled.events(kinds=("WorkPaused", "WorkResumed")))
     assert call("pause", "--plan", "p_nothing").code == 4
+
+
+def test_a_missing_library_is_told_by_all(call: Call, filled: PlanStore) -> None:
+    """Both ``why`` and ``jobs`` give an unavailable fit the same code, and the library's name."""
+    (fit,) = [one for one in filled.reading.fits(states=("unavailable",)) if one.name == MISSING]
+    assert fit.sentence
+    told = call("why", MISSING).out
+    assert f"unavailable, LibraryMissing: {fit.sentence}" in told
+    listed = call("jobs", "--json").document["fits"]
+    assert [one["waiting"]["code"] for one in listed if one["name"] == MISSING] == ["LibraryMissing"]
