@@ -14,6 +14,7 @@ from store.reading import Reader, open_reader
 
 CONFIG_FILE = Path("trainwright.toml")
 ENVIRONMENT_PREFIX = "TRAINWRIGHT_"
+DATABASE_VARIABLE = "TRAINWRIGHT_DATABASE_URL"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -58,13 +59,17 @@ def json_option(command: Command) -> Command:
 def log_url(config: Path | None = None, results_dir: Path | None = None) -> str:
     """The URL of the event log, whether it is there or not.
 
-    Where neither a file nor the environment says anything it follows from the results directory alone, and
-    the settings, with the planner's below them, are not loaded: a reading command has no time for that.
+    Where neither a file nor the environment says anything it follows from the results directory alone, where
+    the environment names it and says nothing else it is that; then the settings, with the planner's below
+    them, are not loaded: a reading command has no time for that.
 
     Raises:
         SettingsInvalid: the file or the environment has faults.
     """
-    told = any(name.startswith(ENVIRONMENT_PREFIX) for name in os.environ)
+    told = {name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)}
+    named = os.environ.get(DATABASE_VARIABLE)
+    if config is None and named and told == {DATABASE_VARIABLE} and not CONFIG_FILE.exists():
+        return named
     if config is None and not told and not CONFIG_FILE.exists():
         results = os.path.abspath((results_dir or Path("results")).expanduser())  # noqa: PTH100 (links stay)
         return f"sqlite:///{results}/trainwright.db"
