@@ -122,6 +122,8 @@ def extend(
 
     The database refuses a seq or version that is not the next one, so a wrong draft cannot get in.
     """
+    if not drafts:
+        return []
     seq, link = head
     rows: list[Row] = []
     for draft, fresh_id in zip(drafts, new_event_ids(len(drafts)), strict=True):

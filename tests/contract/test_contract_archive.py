@@ -22,6 +22,7 @@ from store.database import Database, Tx, connect
 from store.errors import KeepingRefused
 from store.events import DaemonStarted, DaemonStopped
 from store.guards import guard_problems
+from store.layout import COLUMNS
 from store.moments import microseconds_of
 from store.retention import Retirement, retire, retirement
 from store.seals import read_seals, seal_log
@@ -185,6 +186,21 @@ def test_the_prefix_goes_and_the_chain_holds(
         assert tx.query("SELECT seq FROM log_start") == [(done.last_seq,)]
     with pytest.raises(WriteRefused, match="append-only"), database.transaction() as tx:
         tx.execute("DELETE FROM event WHERE seq = ?", (seq,))
+
+
+def test_nothing_is_put_where_the_prefix_was(
+    plan_store: PlanStore, database: Database, plans: tuple[str, str], clock: Clock, tmp_path: Path
+) -> None:
+    """After a retirement the numbers that are gone are not given to anybody again, the first neither."""
+    done = retired(plan_store, database, plans[:1], clock, tmp_path)
+    columns = ", ".join(name for name in COLUMNS if name not in ("seq", "event_id", "stream"))
+    for seq in (1, done.last_seq):
+        sql = (
+            f"INSERT INTO event (seq, event_id, stream, {columns}) "
+            f"SELECT ?, ?, 'forged', {columns} FROM event WHERE version = 1 LIMIT 1"
+        )
+        with pytest.raises(WriteRefused, match="gapless"), database.transaction() as tx:
+            tx.execute(sql, (seq, bytes(16)))
 
 
 def test_what_is_needed_holds_the_prefix(
