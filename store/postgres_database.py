@@ -104,15 +104,28 @@ class PostgresTx:
 
     def update(self, table: str, key: Sequence[str], columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Set columns of the rows found by a key, with the commit; the key must be unique."""
+        width = len(columns)
         if len(rows) == 1:
             self.later(update_sql(table, tuple(key), tuple(columns)), rows[0])
-            return
-        names = (*columns, *key)
+        elif len(key) == 1 and all(row[:width] == rows[0][:width] for row in rows):  # a batch of claims
+            marks = ", ".join("?" * len(rows))
+            changes = ", ".join(f"{name} = ?" for name in columns)
+            parameters = [*rows[0][:width], *(row[width] for row in rows)]
+            self.later(f"UPDATE {table} SET {changes} WHERE {key[0]} IN ({marks})", parameters)
+        else:
+            self.later(*self._updates(table, key, columns, rows))
+
+    def _updates(
+        self, table: str, key: Sequence[str], columns: Sequence[str], rows: Sequence[Row]
+    ) -> Statement:
+        """Return the statement that sets columns of many rows, their values in one JSON text."""
+        names, types = (*columns, *key), _types_of(self._connection, table)
         values = _JSON.encode([dict(zip(names, row, strict=True)) for row in rows]).decode()
+        given = ", ".join(f"{name} {types[name]}" for name in names)
         changes = ", ".join(f"{name} = v.{name}" for name in columns)
         same = " AND ".join(f"t.{name} = v.{name}" for name in key)
-        given = f"json_populate_recordset(NULL::{table}, ?) AS v"
-        self.later(f"UPDATE {table} AS t SET {changes} FROM {given} WHERE {same}", (values,))
+        records = f"json_to_recordset(?) AS v({given})"
+        return f"UPDATE {table} AS t SET {changes} FROM {records} WHERE {same}", (values,)
 
     def wake(self) -> None:
         """Notify the hosts that listen, with the commit."""
