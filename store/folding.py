@@ -7,12 +7,13 @@ live row and a rebuilt row cannot differ.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, get_args
 
 from store.codec import json_of, text_of
 from store.events import (
     DaemonStarted,
     DaemonStopped,
+    FitEvent,
     JobPlanned,
     PlanAccepted,
     PlanArchived,
@@ -44,6 +45,7 @@ from store.state import (
 )
 
 S = TypeVar("S", bound=State)
+_OF_FITS = get_args(FitEvent)  # most events are: they are asked for first
 
 
 class Rows(Protocol):
@@ -64,6 +66,9 @@ class Rows(Protocol):
 
 def fold(rows: Rows, recorded: Recorded) -> None:
     """Apply one event of the log to the states."""
+    if recorded.fit is not None and isinstance(recorded.event, _OF_FITS):
+        _fit(rows, recorded)
+        return
     match recorded.event:
         case PlanAccepted() as event:
             rows.add(_plan(event, recorded))

@@ -128,9 +128,10 @@ def extend(
     rows: list[Row] = []
     for draft, fresh_id in zip(drafts, new_event_ids(len(drafts)), strict=True):
         seq += 1
-        unchained = _row(draft, fresh_id, seq, recorded_at, actor, correlation, causation)
-        link = chained_hash(link, unchained)
-        rows.append((*unchained, link))
+        content = _content(draft, fresh_id, actor, correlation, causation)
+        digest = sha256(_CONTENT.encode(content)).digest()
+        link = sha256(link + digest + _PLACE.pack(seq, recorded_at)).digest()
+        rows.append((seq, *content[:5], recorded_at, *content[5:], link))
     tx.insert("event", COLUMNS, rows)
     return rows
 
@@ -151,7 +152,8 @@ class Unsent:
         """Take drafts and return them as they will be recorded, but for seq and hash."""
         taken = []
         for draft in drafts:
-            row = _row(draft, new_event_id(), -len(self._rows) - 1, recorded_at, actor, correlation, None)
+            content = _content(draft, new_event_id(), actor, correlation, None)
+            row = (-len(self._rows) - 1, *content[:5], recorded_at, *content[5:])
             self._rows.append(row)
             taken.append(recorded_of((*row, b"")))
         return tuple(taken)
@@ -174,25 +176,18 @@ class Unsent:
         return seq if seq > 0 or self.first_seq is None else self.first_seq - seq - 1
 
 
-def _row(
-    draft: Draft,
-    fresh_id: bytes,
-    seq: int,
-    recorded_at: int,
-    actor: str,
-    correlation: str | None,
-    causation: bytes | None,
+def _content(
+    draft: Draft, fresh_id: bytes, actor: str, correlation: str | None, causation: bytes | None
 ) -> Row:
-    """Return an event as a row of its table, but for the hash."""
-    event = draft.event
+    """Return the columns of an event that its hash covers as its content: all but its place and the hash."""
+    stream, version, event, event_id, plan, job, fit, attempt, own = draft
     if isinstance(event, UnknownEvent):
         kind, schema_version = event.named, event.version
     else:
         kind, schema_version = event.kind, event.schema_version
     return (
-        seq, draft.event_id or fresh_id, draft.stream, draft.version, kind, schema_version,
-        recorded_at, actor, draft.correlation or correlation, causation, draft.plan, draft.job,
-        draft.fit, draft.attempt, encode(event),
+        event_id or fresh_id, stream, version, kind, schema_version, actor, own or correlation, causation,
+        plan, job, fit, attempt, encode(event),
     )  # fmt: skip
 
 

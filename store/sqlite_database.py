@@ -24,9 +24,6 @@ from store.errors import DatabaseDamaged, DatabaseUnavailable, DatabaseUnsafe, W
 from store.waking import Waker
 
 BUSY_SECONDS = 30.0
-# Of the write-ahead log, 4 KiB each. SQLite's own 1000 copies the few pages that every word changes into the
-# file eight times as often; claims gained a fifth.
-CHECKPOINT_PAGES = 8000
 NETWORK_FILE_SYSTEMS = frozenset((
     "nfs", "nfs4", "cifs", "smb3", "smb2", "smbfs", "ncpfs", "9p", "afs", "coda", "ceph", "lustre",
     "gpfs", "beegfs", "glusterfs", "orangefs", "pvfs2", "davfs", "vboxsf", "fuse.sshfs", "fuse.rclone",
@@ -203,7 +200,6 @@ class SqliteDatabase:
             connection.execute(f"PRAGMA {pragma}")
         journal = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
-        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute("PRAGMA busy_timeout = 1")  # from here on `_begin` does the waiting
         if journal != "wal" or synchronous != 2:
             raise DatabaseUnsafe(

@@ -64,7 +64,7 @@ if TORTURE:  # hours long
     @pytest.mark.timeout(14_400)
     @pytest.mark.parametrize("config", LONG, ids=lambda config: config.name.replace(" ", "_"))
     def test_larger_worlds_keep_their_promises(config: Config) -> None:
-        """Two faults, all late words, a third worker, people who hold and pause: as far as the budget goes."""
+        """Two faults, all late words, a third worker, holds and pauses: as far as the budget goes."""
         found = searched(config, states_max=STATES_MAX).found
         assert found.complete or found.states >= STATES_MAX
 
