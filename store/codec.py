@@ -21,7 +21,7 @@ Lift = Callable[[dict[str, Any]], dict[str, Any]]
 LIFTS: dict[tuple[str, int], Lift] = {}
 
 _TYPES: Mapping[str, type[Event]] = {event.kind: event for event in EVENT_TYPES}
-_READERS: dict[type[Event], msgspec.json.Decoder[Any]] = {}
+_READERS: dict[type[Event], Callable[[str], Any]] = {}
 _WRITER = msgspec.json.Encoder(order="sorted")
 
 
@@ -54,7 +54,8 @@ def decode(kind: str, schema_version: int, text: str) -> Event:
     found = _TYPES.get(kind)
     try:
         if found is not None and found.schema_version == schema_version:
-            event: Event = _reader(found).decode(text)
+            reader = _READERS.get(found) or _reader(found)
+            event: Event = reader(text)
             return event
         payload = json_of(text)
         if found is None or not isinstance(payload, dict):
@@ -68,11 +69,9 @@ def decode(kind: str, schema_version: int, text: str) -> Event:
         return _unknown(kind, schema_version, json_of(text))
 
 
-def _reader(found: type[Event]) -> msgspec.json.Decoder[Any]:
-    """Return the reader of a kind, made when it is first asked for."""
-    reader = _READERS.get(found)
-    if reader is None:
-        reader = _READERS[found] = msgspec.json.Decoder(found)
+def _reader(found: type[Event]) -> Callable[[str], Any]:
+    """Return the reader of a kind, and keep it for the next event."""
+    reader = _READERS[found] = msgspec.json.Decoder(found).decode
     return reader
 
 

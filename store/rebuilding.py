@@ -58,8 +58,10 @@ def _fold_into(
         for row in events:
             if witness is not None:
                 witness(row)
-            fold(rows, recorded_of(row))
-            count, last = count + 1, row[0]
+            recorded = recorded_of(row)
+            fold(rows, recorded)
+            count += 1
+            last = recorded.seq
     return count, last
 
 
