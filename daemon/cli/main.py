@@ -42,10 +42,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("daemon.cli.models:models", "ls | show | predict"),
     "db": (
         "daemon.cli.database:db",
-        "upgrade | verify | rebuild | backup | restore | archive | retain | info",
+        "upgrade | verify | rebuild | backup | restore | seal | archive | retain | export | import | info",
     ),
     "doctor": ("daemon.cli.checking:doctor", "check this machine, each finding with its fix"),
 }
+HELP = """Rank targets, catch leaks, plan, and train many models on panels of financial time series.
+
+\b
+First time:   trainwright demo
+Exit codes:   0 all well, 1 a fit failed, 2 usage, 3 plan or data rejected, 4 not found,
+              5 daemon not reachable, 75 try again later, 130 interrupted
+"""
 VERBOSE = frozenset({"-v", "--verbose"})
 
 
@@ -81,7 +88,9 @@ class LazyGroup(click.Group):
 
 
 @click.group(
-    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    help=HELP,
 )
 @click.option(
     "-C",
@@ -93,13 +102,7 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="trainwright", prog_name="trainwright")
 @click.pass_context
 def cli(ctx: click.Context, folder: Path | None, *, verbose: bool) -> None:
-    r"""Rank targets, catch leaks, plan, and train many models on panels of financial time series.
-
-    \b
-    First time:   trainwright demo
-    Exit codes:   0 all well, 1 a fit failed, 2 usage, 3 plan or data rejected, 4 not found,
-                  5 daemon not reachable, 75 try again later, 130 interrupted
-    """
+    """Rank targets, catch leaks, plan, and train many models on panels of financial time series."""
     ctx.obj = {"verbose": verbose}
     if folder is not None:
         os.chdir(folder)
