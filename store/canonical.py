@@ -13,19 +13,6 @@ def canonical_json(value: object) -> bytes:
     return text.encode()
 
 
-def canonical_text(value: object) -> str:
-    """Return canonical JSON as text for any JSON-like value.
-
-    What JSON or a database text cannot say is replaced: non-finite numbers by null, lone surrogates by ``?``,
-    NUL by U+FFFD.
-    """
-    try:
-        text = canonical_json(value).decode()
-    except ValueError:
-        text = "\\u0000"
-    return canonical_json(sayable(value)).decode() if "\\u0000" in text else text
-
-
 def sha256_hex(data: bytes) -> str:
     """Return the SHA-256 of bytes as 64 hex digits."""
     return hashlib.sha256(data).hexdigest()
