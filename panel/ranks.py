@@ -98,3 +98,56 @@ def t_quantile(degrees: float, upper: float = 1.959963984540054) -> float:
     second = (5.0 * z**5 + 16.0 * z**3 + 3.0 * z) / 96.0
     third = (3.0 * z**7 + 19.0 * z**5 + 17.0 * z**3 - 15.0 * z) / 384.0
     return z + first / freedom + second / freedom**2 + third / freedom**3
+
+
+def rank_rows(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Average ranks along each row, brought to mean 0 and variance 1; missing values and constants become 0.
+
+    `values` (rows, columns) float32 with NaN for missing; returns the same shape. Ranks are taken among the
+    row's own finite values, equal values share the mean of their ranks.
+    """
+    rows, columns = values.shape
+    order = np.argsort(values, axis=1)  # NaN goes last
+    ordered = np.take_along_axis(values, order, axis=1)
+    counts = np.isfinite(ordered).sum(axis=1)
+    place = np.arange(columns, dtype=np.float32)
+    scores = np.zeros((rows, columns), dtype=np.float32)
+    for row in range(rows):
+        count = int(counts[row])
+        if count < 2:
+            continue
+        own = ordered[row, :count]
+        starts = np.flatnonzero(np.concatenate(([True], own[1:] != own[:-1])))
+        ranks = place[:count]
+        if len(starts) < count:
+            sizes = np.diff(np.append(starts, count))
+            ranks = np.repeat(starts + (sizes - 1) / 2.0, sizes).astype(np.float32)
+        centred = ranks - np.float32((count - 1) / 2.0)
+        spread = float(np.sqrt(np.dot(centred, centred) / count))
+        if spread > 0.0:
+            scores[row, order[row, :count]] = centred / np.float32(spread)
+    return scores
+
+
+def cross_scores(grid: npt.NDArray[np.float32], fewest: int) -> npt.NDArray[np.float32]:
+    """Average ranks across the first axis at every other place, brought to mean 0 and variance 1 there.
+
+    `grid` (symbols, ..., timestamps) float32 with NaN for missing; returns the same shape, 0 for missing
+    values, for places with fewer than `fewest` values and for places without variation. The centred rank of a
+    value is half of how many lie below it less how many lie above, so equal values need no extra care.
+    """
+    symbols = len(grid)
+    scores = np.zeros(grid.shape, dtype=np.float32)
+    for first in range(symbols):
+        for second in range(first):
+            above = (grid[first] > grid[second]).view(np.int8)
+            above -= (grid[first] < grid[second]).view(np.int8)
+            scores[first] += above
+            scores[second] -= above
+    counts = np.isfinite(grid).sum(axis=0, dtype=np.int32)
+    squares = np.einsum("s...,s...->...", scores, scores)
+    usable = (counts >= fewest) & (squares > 0)
+    scale = np.zeros(counts.shape, dtype=np.float32)
+    np.divide(counts, squares, out=scale, where=usable)
+    scores *= np.sqrt(scale)
+    return scores
