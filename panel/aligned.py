@@ -46,11 +46,18 @@ class Column:
 
 
 class Panel:
-    """The aligned rows of all symbols, read-only and memory-mapped; made by open_panel."""
+    """The aligned rows of all symbols, read-only and memory-mapped; made by open_panel.
+
+    `key` names the whole content. `digests` (SHA-256 of each stored column's bytes) and `layout_digest` (of
+    times, symbols and interval) name its parts: what read some columns only is still true of another panel
+    that has the same ones. Both are empty in panels stored before they were kept.
+    """
 
     def __init__(self, path: Path, meta: Mapping[str, Any]) -> None:
         self.path: Path = path
         self.key: str = meta["key"]
+        self.digests: Mapping[str, str] = meta.get("digests", {})
+        self.layout_digest: str = meta.get("layout_digest", "")
         self.interval_ns: int = meta["interval_ns"]
         self.session_minutes: int = meta["session_minutes"]
         self.symbols: tuple[str, ...] = tuple(meta["symbols"])

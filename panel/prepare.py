@@ -18,12 +18,11 @@ from panel.storing import (
     building,
     canonical,
     column_records,
-    content_key,
     indexed_panel,
-    panel_facts,
     publish,
     remember,
     save_meta,
+    seal,
 )
 from panel.targets import Rows, Rules, classify_columns, is_target_name, never_feature
 
@@ -130,8 +129,7 @@ def _build(
         "columns": column_records(columns),
         "warnings": notes,
     }
-    keyed = {name: arrays[name] for name in ("values", "times", "symbols")}
-    meta["key"] = content_key(panel_facts(meta), keyed)
+    seal(meta, arrays["values"], arrays["times"], arrays["symbols"])
     save_meta(folder, meta)
     return str(meta["key"])
 

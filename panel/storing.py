@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import sha256
@@ -23,24 +23,33 @@ from panel.aligned import SCHEMA, Column, Panel, open_panel
 from panel.errors import PanelDamaged
 
 # Raised whenever the same files would give other rows or columns than before.
-BUILD = 2
+BUILD = 3
 
 Array = npt.NDArray[Any]
 
 
-def content_key(facts: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:
-    """The key of a panel: "d_" and 32 hex digits over its names, roles and every value.
+def content_key(facts: Mapping[str, Any], digests: Mapping[str, str], layout: str) -> str:
+    """The key of a panel: "d_" and 32 hex digits over its names, its roles and the digests of every value.
 
-    `facts` is JSON-able; `arrays` are hashed in the order of their names, byte for byte.
+    `facts` is JSON-able, see panel_facts; `digests` and `layout` are of column_digests and layout_digest.
     """
-    digest = sha256(f"panel {SCHEMA} {BUILD}\n".encode())
-    digest.update(canonical(facts))
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
-        for row in array.reshape(-1, array.shape[-1]):
-            digest.update(np.ascontiguousarray(row).data)
-    return f"d_{digest.hexdigest()[:32]}"
+    parts = {"build": BUILD, "schema": SCHEMA, "facts": facts, "digests": digests, "layout": layout}
+    return f"d_{sha256(canonical(parts)).hexdigest()[:32]}"
+
+
+def column_digests(names: Sequence[str], values: Array) -> dict[str, str]:
+    """The SHA-256 of each stored column's bytes, 64 hex digits by name; `values` is (columns, rows)."""
+    return {name: _digest(values[place]) for place, name in enumerate(names)}
+
+
+def layout_digest(meta: Mapping[str, Any], times: Array, symbol_codes: Array) -> str:
+    """The SHA-256 of what the rows stand for: times and symbols (rows,), the symbols' names, the interval."""
+    parts = {
+        "times": _digest(times),
+        "symbol_codes": _digest(symbol_codes),
+        **{name: meta[name] for name in ("symbols", "interval_ns", "session_minutes")},
+    }
+    return sha256(canonical(parts)).hexdigest()
 
 
 def panel_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,12 +72,19 @@ def canonical(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
+def seal(meta: dict[str, Any], values: Array, times: Array, symbol_codes: Array) -> None:
+    """Put the digests of a panel's arrays and the key made from them into its meta."""
+    columns, layout = column_digests(meta["stored"], values), layout_digest(meta, times, symbol_codes)
+    meta["digests"], meta["layout_digest"] = columns, layout
+    meta["key"] = content_key(panel_facts(meta), columns, layout)
+
+
 def intact(panel: Panel) -> bool:
-    """Whether a stored panel's files still hold what its key was made from."""
+    """Whether a stored panel's files still hold what its key and its digests were made from."""
     meta = json.loads((panel.path / "meta.json").read_text(encoding="utf-8"))
-    names = ("values", "times", "symbols")
-    arrays = {name: np.load(panel.path / f"{name}.npy", mmap_mode="r") for name in names}
-    return content_key(panel_facts(meta), arrays) == panel.key
+    found = dict(meta)
+    seal(found, np.load(panel.path / "values.npy", mmap_mode="r"), panel.times, panel.symbol_codes)
+    return bool(found == meta)
 
 
 def indexed_panel(cache_dir: Path, signature: str) -> Panel | None:
@@ -131,6 +147,13 @@ def publish(folder: Path, cache_dir: Path, key: str) -> Panel:
     whole.rename(place)
     _sync(place.parent)
     return open_panel(place)
+
+
+def _digest(array: Array) -> str:
+    head = f"{array.dtype.str} {array.shape}\n".encode()
+    digest = sha256(head)
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _write_whole(path: Path, data: bytes) -> None:

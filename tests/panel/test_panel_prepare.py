@@ -150,6 +150,57 @@ def test_a_changed_time_symbol_name_or_horizon_changes_the_key(tmp_path: Path) -
     assert len({base, *keys}) == 6
 
 
+@pytest.mark.parametrize(
+    "change",
+    [reversed_columns, reversed_rows, reversed_symbols, doubles_to_floats, zones],
+    ids=lambda change: change.__name__,
+)
+def test_the_digests_do_not_know_how_the_data_was_written(
+    change: Callable[[Frames], Frames], tmp_path: Path
+) -> None:
+    """Columns and layout have the same digests whatever the order, precision or zone of the files."""
+    one = cases.prepared(frames(), tmp_path / "one")
+    two = cases.prepared(change(frames()), tmp_path / "two")
+    assert (one.digests, one.layout_digest) == (two.digests, two.layout_digest)
+    assert sorted(one.digests) == ["alpha", "beta", "fwd_ret_1d", "y_up_5d"]
+    assert len({one.layout_digest, *one.digests.values()}) == 5
+
+
+def test_one_more_or_one_changed_column_leaves_the_other_digests_alone(tmp_path: Path) -> None:
+    """A digest names what one column holds, so what was measured on the others stays true."""
+    before = cases.prepared(frames(), tmp_path / "one")
+    made = {symbol: frame.assign(y_more_1d=frame["fwd_ret_1d"] * 2) for symbol, frame in frames().items()}
+    made["MSFT"].loc[77, "beta"] = 1.0
+    after = cases.prepared(made, tmp_path / "two")
+    assert after.key != before.key
+    assert after.layout_digest == before.layout_digest
+    same = {name for name, digest in before.digests.items() if after.digests[name] == digest}
+    assert same == {"alpha", "fwd_ret_1d", "y_up_5d"}
+
+
+def test_another_time_symbol_or_row_changes_the_layout(tmp_path: Path) -> None:
+    """What a row stands for has a digest of its own."""
+    later = frames()
+    later["MSFT"].loc[119, "ts"] += pd.Timedelta(hours=1)
+    renamed = {"AAPL": frames()["AAPL"], "MSFTX": frames()["MSFT"]}
+    shorter = {symbol: frame.iloc[:-1] for symbol, frame in frames().items()}
+    layouts = {
+        cases.prepared(made, tmp_path / str(place)).layout_digest
+        for place, made in enumerate([frames(), later, renamed, shorter])
+    }
+    assert len(layouts) == 4
+
+
+def test_a_panel_stored_before_digests_were_kept_still_opens(tmp_path: Path) -> None:
+    """Plans accepted under an older version name panels by path; their fits go on."""
+    made = cases.prepared(frames(), tmp_path)
+    meta = json.loads((made.path / "meta.json").read_text())
+    del meta["digests"], meta["layout_digest"]
+    (made.path / "meta.json").write_text(json.dumps(meta))
+    old = open_panel(made.path)
+    assert (old.key, dict(old.digests), old.layout_digest) == (made.key, {}, "")
+
+
 def test_the_same_files_are_not_parsed_again(parsed: list[int], tmp_path: Path) -> None:
     """The second call opens what the first stored; another order of the symbols is no other question."""
     first = cases.prepared(frames(), tmp_path)
