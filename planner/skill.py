@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from panel.metrics import no_skill
+from planner.size_path import PathPoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,9 +13,12 @@ class FoldView:
     score: float
     train_rows: int
     train_timestamps: int
-    correlation: tuple[float, ...]
+    correlation: tuple[float, ...]  # studentised (z), training rows
     ridge: tuple[float, ...]
     gain: tuple[float, ...]
+    permutation: tuple[float, ...] = ()  # skill lost on the test rows; empty where not measured
+    information: tuple[float, ...] = ()  # mutual information in nats, training rows
+    order: tuple[int, ...] = ()  # places of features as the fold would take them, from its training rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,8 @@ class Skill:
     pooled: float | None = None
     folds: tuple[FoldView, ...] = ()
     twins: tuple[tuple[str, str, float], ...] = ()  # features alike in the last training fold
+    path: tuple[PathPoint, ...] = ()  # skill of the first few features of the folds' orders, and of all
+    leading: tuple[str, ...] = ()  # features of the law that the screens found
     reason: str | None = None
 
 
