@@ -35,15 +35,28 @@ def provenance_of(request: PlanRequest, panel: Panel) -> Provenance:
 
 
 def plan_provenance(request: PlanRequest, panel: Panel) -> dict[str, Any]:
-    """Return the metadata of both plans: fingerprints, data and training settings."""
+    """Return the metadata of both plans: fingerprints, all settings, the request, data and training."""
     hashed = config_hash(request.config, request.seed)
     return {
         "config_hash": hashed,
         "code_version": code_version(),
         "fingerprints": {"panel": panel.key, "config": hashed},
         "seed": request.seed,
+        "settings": config_document(request.config),
+        "request": request_settings(request),
         "training": training_settings(request.config, request.seed),
         "data": data_settings(request.data_dir, panel, request.config),
+    }
+
+
+def request_settings(request: PlanRequest) -> dict[str, Any]:
+    """Return what was asked for beside data, families and settings, so that it can be asked again."""
+    return {
+        "targets": None if request.targets is None else list(request.targets),
+        "features": None if request.features is None else list(request.features),
+        "auto_targets": request.auto_targets,
+        "auto_features": request.auto_features,
+        "top_n_targets": request.top_n_targets,
     }
 
 

@@ -31,7 +31,7 @@ PRIORITIES = {
     ROUTE_BLOCKED: 0,
 }
 
-_CARRIED = ("config_hash", "code_version", "fingerprints", "training", "data", "seed")
+_CARRIED = ("config_hash", "code_version", "fingerprints", "settings", "request", "training", "data", "seed")
 
 
 class TrainingPlanGenerator:

@@ -34,7 +34,7 @@ MIRROR = "training_plan.json"
 _INSIDE = ("", "globals/training_plan", "METRICS/training_plan", "training_plan")
 
 # Metadata and settings that change nothing about the models: they are no part of a plan's identity.
-VOLATILE_METADATA = frozenset(("generated_at",))
+VOLATILE_METADATA = frozenset(("generated_at", "request"))
 # Where the rows lie says nothing about what they are: the fingerprint of the panel does, once it is known.
 PLACE_METADATA = frozenset(("data",))
 VOLATILE_TRAINING = frozenset(
