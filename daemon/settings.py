@@ -23,6 +23,16 @@ from store.retries import RetryPolicy
 
 TABLE = "daemon"
 PREFIX = "TRAINWRIGHT_"
+SHARED = {  # settings of the host that stand in the planner's tables: field -> table
+    "target_patterns": "data",
+    "horizons": "data",
+    "interval": "data",
+    "test_share": "data",
+    "valid_share": "training",
+    "embargo_bars": "training",
+    "stage_barrier": "training",
+    "params": "training",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
