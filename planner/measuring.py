@@ -12,14 +12,16 @@ from panel.aligned import Panel
 from planner.cache import Cache
 from planner.config import RankingConfig, config_document
 from planner.probes import Probed, Probes, RankedFeatures, probe_target
+from planner.size_path import PathPoint
 from planner.skill import FoldView, Measured, Skill
 from planner.walking import measure_targets
 
 PROBE_VERSION = 2  # to be raised when a probe measures something else
-SKILL_VERSION = 1  # to be raised when the measurement of skill changes
+SKILL_VERSION = 2  # to be raised when the measurement of skill changes
 
 PROBES, SKILL = "probes", "skill"
 
+_VECTORS = ("correlation", "ridge", "gain", "permutation", "information", "order")
 _JUDGING_ONLY = ("false_discovery_rate", "min_recent_share")
 
 
@@ -113,9 +115,11 @@ def _measured_from(record: Mapping[str, Any]) -> Measured:
 def _skill_from(record: Mapping[str, Any]) -> Skill:
     folds = tuple(_fold_from(fold) for fold in record["folds"])
     twins = tuple((one, two, alike) for one, two, alike in record["twins"])
-    return Skill(**{**record, "features": tuple(record["features"]), "folds": folds, "twins": twins})
+    path = tuple(PathPoint(**point) for point in record["path"])
+    names = {name: tuple(record[name]) for name in ("features", "leading")}
+    return Skill(**{**record, **names, "folds": folds, "twins": twins, "path": path})
 
 
 def _fold_from(record: Mapping[str, Any]) -> FoldView:
-    vectors: dict[str, Any] = {name: tuple(record[name]) for name in ("correlation", "ridge", "gain")}
+    vectors: dict[str, Any] = {name: tuple(record[name]) for name in _VECTORS}
     return FoldView(**{**record, **vectors})
