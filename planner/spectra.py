@@ -1,0 +1,89 @@
+"""Could a correlation be luck? The circular-shift null of sums of products, exactly and for all pairs at once.
+
+Shifting the labels in time against the features, all symbols together, breaks what links them and keeps
+what makes luck likely: the memory of both, overlapping windows, the tie between symbols. The sum of products
+at shift s is the cross-correlation C(s); over all N circular shifts its mean square is, by Parseval,
+(1 / N^2) sum_f |sum_symbols conj(X(f)) Y(f)|^2. So the spread of the null needs no draws. It is an estimate from
+as many frequencies as carry power; Satterthwaite's (1946) degrees of freedom say how many, and the statistic
+is judged by Student's t instead of the normal. Symbols that lack bars overlap less when shifted; the spread is
+scaled to the overlap at no shift.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft, special
+
+Floats = npt.NDArray[np.float64]
+Float32s = npt.NDArray[np.float32]
+Spectrum = npt.NDArray[np.complex64]
+
+SMALLEST_P = 1e-300
+_FEWEST_DEGREES = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Variance of a sum of products over all shifts, and the degrees of freedom of that estimate."""
+
+    variance: Floats
+    degrees: Floats
+
+
+def spectrum(scores: Float32s) -> Spectrum:
+    """Fourier transform along the last axis, zero-padded to a convenient length."""
+    found: Spectrum = fft.rfft(scores, padded(scores.shape[-1]), axis=-1)
+    return found
+
+
+def padded(length: int) -> int:
+    """Length of the transform for a series of `length`."""
+    return int(fft.next_fast_len(length, real=True))
+
+
+def spread_of(power: npt.NDArray[np.floating], length: int) -> Spread:
+    """Spread of the null from |cross spectrum|^2 along the last axis; `length` is that of the transform.
+
+    The power at frequency 0 must be 0 (scores have mean 0). A real cross-correlation has each other frequency
+    twice. Each estimate is a sum of exponential variables s_f: variance sum(s_f), degrees
+    4 sum(s_f)^2 / sum(s_f^2), because the square of an exponential variable is twice its squared mean.
+    """
+    total = power[..., 1:].sum(axis=-1, dtype=np.float64)
+    squares = np.einsum("...f,...f->...", power[..., 1:], power[..., 1:], dtype=np.float64)
+    degrees = np.divide(4.0 * total**2, squares, out=np.zeros_like(total), where=squares > 0)
+    return Spread(2.0 * total / length**2, np.maximum(degrees, _FEWEST_DEGREES))
+
+
+def power_of(cross: Spectrum) -> Float32s:
+    """Squared size of a cross spectrum."""
+    return np.asarray(cross.real**2 + cross.imag**2)
+
+
+def overlap_correction(present: npt.NDArray[np.integer], length: int, bars: npt.NDArray[np.integer]) -> Floats:
+    """How much larger the overlap is at no shift than on average over all shifts.
+
+    `present` (symbols, channels): bars with a label; `bars` (symbols,): bars with features; `length`: of the
+    transform. Returns (channels,), at least 1.
+    """
+    average = (present * bars[:, None]).sum(axis=0) / length
+    whole = present.sum(axis=0).astype(np.float64)
+    return np.maximum(np.divide(whole, average, out=np.ones_like(whole), where=average > 0), 1.0)
+
+
+def z_scores(sums: Floats, spread: Spread) -> Floats:
+    """Sums of products in standard deviations of the null, brought from Student's t to the normal scale."""
+    scale = np.sqrt(spread.variance)
+    raw = np.divide(sums, scale, out=np.zeros_like(sums), where=scale > 0)
+    tail = np.maximum(special.stdtr(spread.degrees, -np.abs(raw)), SMALLEST_P)
+    return np.asarray(np.sign(raw) * -special.ndtri(tail))
+
+
+def two_sided(z: npt.ArrayLike) -> Floats:
+    """Two-sided p-value of a normal z."""
+    return np.asarray(np.maximum(2.0 * special.ndtr(-np.abs(np.asarray(z, dtype=np.float64))), SMALLEST_P))
+
+
+def of_many(p: float, tests: int) -> float:
+    """Bonferroni: the p-value of the best of `tests`."""
+    return min(1.0, p * max(tests, 1))
