@@ -77,6 +77,7 @@ class SelectionConfig:
 class RoutingConfig:
     """`[routing]`: scores, sizes and stabilities that make a row strong, usable or experimental."""
 
+    min_score: float = 0.0  # skill above none, every minimum is raised to it; an AUC of 0.51 has 0.02
     min_rows_cross_sectional: int = 2000
     min_rows_symbol: int = 500
     min_effective_rows: int = 50
@@ -95,6 +96,10 @@ class RoutingConfig:
     experimental_stabilities: tuple[str, ...] = ("DRIFTING", "UNKNOWN")
     experimental_max_symbol_share: float = 0.2
     block_on_leakage: bool = True
+    require_safe_features_only: bool = False  # true: only rows whose features have a status of the next line
+    allowed_feature_leakage_status: tuple[str, ...] = ("SAFE",)
+    max_rest_p_value: float = 0.01  # of the pooled skill without the symbols that deviate; 1.0 asks for nothing
+    require_deviation: bool = True  # a model beside the common one only where the symbol's law differs
     cs_stabilities: tuple[str, ...] = ("STABLE", "DRIFTING", "UNKNOWN")
     symbol_stabilities: tuple[str, ...] = ("STABLE", "UNKNOWN")
     both_strong_behavior: Literal["ROUTE_BOTH", "PREFER_CS", "PREFER_SYMBOL"] = "ROUTE_BOTH"
@@ -111,6 +116,7 @@ class TrainingConfig:
     embargo_bars: int | None = None
     stage_barrier: Literal["plan", "job"] = "plan"
     params: Mapping[str, Any] = field(default_factory=dict)  # family name -> parameters
+    blend_weights: Literal["inverse_validation_loss", "equal"] = "inverse_validation_loss"  # of ROUTE_BOTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +172,7 @@ def planner_config(
     }
     config = PlannerConfig(**sections)
     _check_ranges(config, source)
+    _check_words(config.routing, source)
     return config
 
 
@@ -249,9 +256,30 @@ _RANGES: Mapping[tuple[str, str], tuple[float, float]] = {
     ("selection", "min_features"): (1, 10**6),
     ("selection", "min_frequency"): (0.0, 1.0),
     ("selection", "max_twin_correlation"): (0.9, 1.0),
+    ("routing", "min_score"): (0.0, 1.0),
+    ("routing", "min_rows_cross_sectional"): (1, 10**9),
+    ("routing", "min_rows_symbol"): (1, 10**9),
+    ("routing", "min_effective_rows"): (0, 10**9),
     ("training", "valid_share"): (0.01, 0.8),
     ("training", "embargo_bars"): (0, 10**6),
 }
+
+
+_STABILITIES = ("STABLE", "DRIFTING", "DIVERGED", "UNKNOWN")
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "cs_stabilities": _STABILITIES,
+    "symbol_stabilities": _STABILITIES,
+    "experimental_stabilities": _STABILITIES,
+    "allowed_feature_leakage_status": ("SAFE", "SUSPECT", "BLOCKED", "UNKNOWN"),
+}
+
+
+def _check_words(config: RoutingConfig, source: str) -> None:
+    for key, known in _WORDS.items():
+        for word in getattr(config, key):
+            if word not in known:
+                fix = f"use {', '.join(known)}"
+                raise ConfigInvalid(f"{word!r} is not known", where=f"{source}: [routing] {key}", fix=fix)
 
 
 def _check_ranges(config: PlannerConfig, source: str) -> None:
