@@ -20,15 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from panel.errors import BadData, DataNotFound, UnknownSymbol, first_line, listed
-from panel.moments import TIME_COLUMNS
-from panel.names import unplannable
+from panel.listing import LAYOUTS, data_files
+from panel.names import TIME_COLUMNS, unplannable
 
-SUFFIXES = (".parquet", ".csv", ".csv.gz")
 SYMBOL_COLUMNS = ("symbol", "ticker")
-LAYOUTS = (
-    "Accepted: DIR/symbol=AAPL/*.parquet, DIR/interval=5m/symbol=AAPL/*.parquet, DIR/AAPL.parquet, "
-    "DIR/AAPL_mtf.parquet, DIR/AAPL.csv, or one long file or dataset with a symbol column."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,27 +33,6 @@ class SymbolFiles:
     symbol: str
     paths: tuple[Path, ...]
     long: bool
-
-
-def data_files(data_dir: Path) -> tuple[Path, ...]:
-    """Every data file under a directory (or the file itself), sorted; hidden and `_` names are passed over.
-
-    Raises:
-        DataNotFound: the path does not exist.
-    """
-    if data_dir.is_file():
-        return (data_dir,)
-    if not data_dir.is_dir():
-        raise DataNotFound(data_dir, "no such file or directory", LAYOUTS)
-    return tuple(
-        sorted(
-            path
-            for path in data_dir.rglob("*")
-            if path.name.endswith(SUFFIXES)
-            and not any(part.startswith((".", "_")) for part in path.relative_to(data_dir).parts)
-            and path.is_file()
-        )
-    )
 
 
 def find_symbol_files(

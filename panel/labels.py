@@ -20,11 +20,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from panel.assembly import bar_interval_ns
 from panel.errors import BadData, BadHorizon, listed
 from panel.files import find_symbol_files, named_column
 from panel.horizon import DAY_NS, horizon_name
 from panel.names import safe_file_name
-from panel.prepare import bar_interval_ns
 from panel.reading import SymbolFrame, read_frames
 
 BARS = ("open", "high", "low", "close", "volume")

@@ -18,7 +18,6 @@ from pandas.tseries.api import guess_datetime_format
 
 from panel.errors import BadData, first_line
 
-TIME_COLUMNS = ("ts", "timestamp", "time", "datetime", "date")
 # Integers below this are seconds, milliseconds or days rather than nanoseconds of a market's time.
 EARLIEST_NS = 10_000_000_000_000_000
 _FIX = "Write datetimes (ISO 8601) or integer nanoseconds since 1970 UTC."

@@ -3,6 +3,8 @@
 import re
 from hashlib import sha256
 
+TIME_COLUMNS = ("ts", "timestamp", "time", "datetime", "date")  # the first that a file has is its time
+
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _MAX_SLUG = 80
 _MAX_NAME = 256

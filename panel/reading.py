@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 
 from panel.errors import BadData, first_line, listed
 from panel.files import SYMBOL_COLUMNS, SymbolFiles, column_names, csv_symbols, named_column
-from panel.moments import TIME_COLUMNS, moment_text, utc_nanoseconds
+from panel.moments import moment_text, utc_nanoseconds
+from panel.names import TIME_COLUMNS
 
 _ROUNDING = 1e-6
 

@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from panel.aligned import FEATURE, LEFT_OUT, TARGET, Column
 from panel.horizon import SESSION_MINUTES, horizon_bars
-from panel.moments import TIME_COLUMNS
-from panel.names import unplannable
+from panel.names import TIME_COLUMNS, unplannable
 
 TARGET_PREFIXES = ("y_", "fwd_ret_")
 LABEL_PREFIXES = (

@@ -15,12 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import panel.assembly
 import panel.prepare
 from panel.aligned import Panel, open_panel
+from panel.assembly import bar_interval_ns, session_minutes
 from panel.errors import BadData, DataNotFound, NoTargets, UnknownSymbol
 from panel.files import SymbolFiles
 from panel.horizon import DAY_NS, MINUTE_NS
-from panel.prepare import bar_interval_ns, prepare_panel, session_minutes
+from panel.prepare import prepare_panel
 from panel.reading import SymbolFrame
 from panel.storing import intact
 
@@ -39,13 +41,13 @@ def frames() -> Frames:
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A list that grows by one each time files are really parsed."""
     calls: list[int] = []
-    read = panel.prepare.read_frames
+    read = panel.assembly.read_frames
 
     def counting(files: Sequence[SymbolFiles]) -> Iterator[SymbolFrame]:
         calls.append(1)
         return read(files)
 
-    monkeypatch.setattr(panel.prepare, "read_frames", counting)
+    monkeypatch.setattr(panel.assembly, "read_frames", counting)
     return calls
 
 
@@ -238,13 +240,30 @@ def test_a_damaged_stored_panel_is_built_again(parsed: list[int], tmp_path: Path
     assert len(parsed) == 3
 
 
+KNOWN = """
+import sys, pathlib
+from panel.prepare import prepare_panel
+data_dir, cache_dir = map(pathlib.Path, sys.argv[1:])
+print(prepare_panel(data_dir, symbols=None, cache_dir=cache_dir).key)
+print(sorted({"pandas", "pyarrow"} & set(sys.modules)))
+"""
+
+
+def test_known_files_load_no_reader(tmp_path: Path) -> None:
+    """A panel that is there is opened with numpy alone: pandas and pyarrow load where files are parsed."""
+    made = cases.prepared(frames(), tmp_path)
+    words = [sys.executable, "-c", KNOWN, str(tmp_path / "data"), str(tmp_path / "cache")]
+    said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert said.split("\n")[:2] == [made.key, "[]"]
+
+
 CHILD = """
-import sys, pathlib, panel.prepare
-read = panel.prepare.read_frames
+import sys, pathlib, panel.assembly, panel.prepare
+read = panel.assembly.read_frames
 def counting(files):
     print("parsed", flush=True)
     return read(files)
-panel.prepare.read_frames = counting
+panel.assembly.read_frames = counting
 print("asking", flush=True)
 data_dir, cache_dir = map(pathlib.Path, sys.argv[1:])
 made = panel.prepare.prepare_panel(data_dir, symbols=None, cache_dir=cache_dir)
