@@ -38,6 +38,7 @@ def make_candidates(
             chosen.setdefault((selection.target, selection.view, selection.symbol), []).append(
                 selection.feature
             )
+    sizes = {(row.target, row.view, row.symbol): row.fold_features for row in selections}
     suspects = {(row.target, row.feature): row.evidence for row in leaks if row.verdict != SAFE}
     found = []
     for target in measured:
@@ -45,7 +46,7 @@ def make_candidates(
             key = (cell.target, cell.view, cell.symbol)
             features = tuple(chosen.get(key, cell.features))
             status, reason = _leakage(cell, features, suspects)
-            made = _candidate(cell, rows[key], stability_of(cell, config), provenance)
+            made = _candidate(cell, rows[key], stability_of(cell, config, sizes.get(key)), provenance)
             found.append(
                 Candidate(
                     **made,
@@ -92,10 +93,10 @@ def _candidate(cell: Skill, row: RankedRow, stability: Stability, provenance: Pr
         "last_fold_score": row.last_fold_score,
         "pooled_score": cell.pooled,
         "stability": stability.label,
-        "mean_overlap": stability.mean_overlap,
-        "std_overlap": stability.std_overlap,
-        "mean_tau": stability.mean_tau,
-        "std_tau": stability.std_tau,
+        "mean_overlap": stability.agreement.mean_overlap,
+        "std_overlap": stability.agreement.std_overlap,
+        "mean_tau": stability.agreement.mean_tau,
+        "std_tau": stability.agreement.std_tau,
         "n_snapshots": stability.snapshots,
         "sample_size": row.rows,
         "effective_sample_size": row.effective_rows,

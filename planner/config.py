@@ -64,13 +64,15 @@ class LeakageConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectionConfig:
-    """`[selection]`: how many features a job gets, and how steadily they must be chosen."""
+    """`[selection]`: how many features a job gets, and how steadily they must be chosen.
+
+    How many within these bounds says the one-standard-error rule (planner.size_path).
+    """
 
     max_features: int = 50
-    min_features: int = 5
+    min_features: int = 2
     min_frequency: float = 0.5  # share of training folds that chose the feature
     max_twin_correlation: float = 0.98  # of two features more alike than this the lesser is left out
-    noise_line: float = 2.0  # |z| of the in-fold rank correlation below which a feature is noise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +107,6 @@ class RoutingConfig:
     both_strong_behavior: Literal["ROUTE_BOTH", "PREFER_CS", "PREFER_SYMBOL"] = "ROUTE_BOTH"
     stable_min_share: float = 0.2  # of the folds' mean skill, that the weakest fold has
     drifting_min_share: float = 0.75  # of the folds, that have skill at all
-    stability_features: int = 20  # tau is taken among so many leading features
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -177,7 +177,6 @@ class _Planning:
             for row in select_features(
                 cell,
                 self.request.config.selection,
-                horizon_bars=cell.horizon_bars,
                 verdicts=verdicts.get(cell.target, {}),
                 as_given=reason,
             )

@@ -78,12 +78,17 @@ class SelectionRow:
     selected: bool
     position: int | None  # 1 is the most important of the selected
     reason: str
-    frequency: float  # share of the training folds that chose it: its stability
-    importance: float  # mean of the three below, each scaled to sum 1 in its fold
-    rank_correlation: float  # mean over the folds' training rows
-    ridge_importance: float
-    boosting_importance: float
+    frequency: float  # share of the training folds that chose it or a twin of it: its stability
+    importance: float  # mean share of all methods below, summing to 1 in each fold
+    correlation_z: float | None  # of feature and target, mean over the folds' training rows
+    ridge_importance: float  # share of the coefficients of standardised features
+    boosting_importance: float  # share of the gain
+    permutation_importance: float | None  # score lost out of sample when it is shuffled in time
+    information: float | None  # mutual information with the target in nats, training rows
     folds: int
+    fold_features: int | None  # how many each fold chose, by the path of sizes
+    jaccard: float | None  # overlap of what two folds chose, mean over all pairs; same for the whole cell
+    tau: float | None  # Kendall's, of the importance of what they chose; same for the whole cell
     leakage_verdict: str
 
 

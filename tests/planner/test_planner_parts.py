@@ -55,9 +55,7 @@ def _candidates(cells: list[Skill], *leaks: LeakRow, unusable: tuple[str, ...] =
     selections = [
         row
         for one in cells
-        for row in select_features(
-            one, quick_config(selection={"min_features": 1}).selection, horizon_bars=1, verdicts={}
-        )
+        for row in select_features(one, quick_config(selection={"min_features": 1}).selection, verdicts={})
     ]
     return make_candidates(
         measured, ranking.rows, selections, leaks, {"y": unusable}, RoutingConfig(), ORIGIN
@@ -210,7 +208,7 @@ def test_decisions_are_told_as_events() -> None:
     ranking_news(ranking.rows, heard.append)
     leak_news([_leak("alpha", "SAFE"), _leak("beta", "BLOCKED")], heard.append)
     config = quick_config(selection={"min_features": 1}).selection
-    selection_news(select_features(cell(), config, horizon_bars=1, verdicts={}), heard.append)
+    selection_news(select_features(cell(), config, verdicts={}), heard.append)
     routes = {
         "targets": {
             "y": {
