@@ -5,13 +5,14 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 DEMO   ?= demo
 
-.PHONY: demo test check format bench bench-store bench-peers bench-panel faults torture clean help
+.PHONY: demo test check format bench bench-store bench-peers bench-panel study faults torture clean help
 
 help:
 	@echo "make demo    real bars, the whole job: rank, probe, select, route, plan, train ($(DEMO)/)"
 	@echo "make test    the whole test suite"
 	@echo "make check   format, lint, types, import contracts, budgets"
 	@echo "make bench   ratios against the raw libraries, measured in one run (make bench-store QUICK=1: a first look)"
+	@echo "make study   plan 20 generated panels of known truth and hold the plans to it (QUICK=1: three panels)"
 	@echo "make faults  the fault campaigns and the search of the protocol, with a table of what they counted"
 	@echo "make torture the same at full length"
 
@@ -56,6 +57,10 @@ bench-peers: $(STAMP)
 
 bench-panel: $(STAMP)
 	@$(BIN)/python -m benchmarks.panel
+
+# Returns 1 when a bar is missed. WRITE=1 puts table and picture into docs/statistics.md.
+study: $(STAMP)
+	@$(BIN)/python tests/planner_study.py $(if $(QUICK),--seeds 3) $(if $(WRITE),--write)
 
 faults: $(STAMP)
 	@$(BIN)/python tests/torture.py --short
