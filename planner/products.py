@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from planner.scores import TIME
 from planner.screens import Screened
-from planner.spectra import Spread, overlap_correction, padded, power_of, spectrum, spread_of, z_scores
+from planner.spectra import Spread, degrees_of, inverse, overlap_correction, padded, power_of, spectrum, z_scores
 
 Floats = npt.NDArray[np.float64]
 Float32s = npt.NDArray[np.float32]
@@ -28,11 +28,17 @@ class Product:
     z: float
 
 
-def screen_products(screened: Screened) -> list[tuple[Product, ...]]:
-    """Return, for each channel, the strongest products over all symbols, strongest first."""
+def screen_products(screened: Screened, usable: npt.NDArray[np.bool_]) -> list[tuple[Product, ...]]:
+    """Return, for each channel, the strongest products over all symbols, strongest first.
+
+    `usable` (features, channels): which features a channel's target may be explained by.
+    """
     wanted = [screened.labels[one.pooled][:, place] for place, one in enumerate(screened.channels)]
     labels = np.stack(wanted, axis=1)  # (symbols, channels, timestamps)
     sums = weighted_grams(screened.scores[TIME], labels)
+    for place, allowed in enumerate(usable.T):
+        sums[place][~allowed] = 0.0
+        sums[place][:, ~allowed] = 0.0
     return [
         _studentised(screened, labels[:, place], sums[place], place)
         for place in range(len(screened.channels))
@@ -71,12 +77,14 @@ def leading_pairs(sums: Floats, most: int) -> list[tuple[int, int]]:
 
 def _studentised(screened: Screened, label: Float32s, sums: Floats, channel: int) -> tuple[Product, ...]:
     scores, length = screened.scores[TIME], padded(label.shape[-1])
+    gap = min(max(10 * screened.channels[channel].horizon_bars, length // 20), length // 4)
     pairs = leading_pairs(sums, _LOOKED_INTO)
     series = np.stack([product_series(scores, *pair) for pair in pairs], axis=1)  # (symbols, pairs, times)
     transform = np.zeros((len(pairs), length // 2 + 1), dtype=np.complex64)
     for own, other in zip(series, label, strict=True):
         transform += spectrum(own).conj() * spectrum(other)
-    spread = spread_of(power_of(transform), length)
+    far = inverse(transform, length)[:, gap + 1 : length - gap]
+    spread = Spread(np.einsum("ps,ps->p", far, far, dtype=np.float64) / far.shape[-1], degrees_of(power_of(transform)))
     bars = (series[:, 0] != 0.0).sum(axis=-1)
     fix = overlap_correction(screened.present[:, [channel]], length, np.maximum(bars, 1))[0]
     total = np.einsum("spt,st->p", series, label, dtype=np.float64)

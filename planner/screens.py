@@ -14,7 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from planner.scores import CROSS, TIME, Axis, Channel, chunks, cross, folded, label_grid, over_time
-from planner.spectra import Spectrum, Spread, overlap_correction, padded, power_of, spectrum, spread_of, z_scores
+from planner.spectra import (
+    Spectrum,
+    Spread,
+    degrees_of,
+    inverse,
+    overlap_correction,
+    padded,
+    power_of,
+    spectrum,
+    spectrum_of,
+    z_scores,
+)
 
 Floats = npt.NDArray[np.float64]
 Float32s = npt.NDArray[np.float32]
@@ -23,7 +34,7 @@ Halves = npt.NDArray[np.float16]
 LAGS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20)
 WINDOWS = (3, 5, 10, 20)  # sums of the newest so many bars, this one included
 
-_CHUNK = 40
+_CURVE_VALUES = 24_000_000  # float32 numbers of all curves held at once: 96 MB
 _MOST_LAG = max(*LAGS, WINDOWS[-1] - 1)
 
 
@@ -45,7 +56,7 @@ class Own:
     z: Floats  # of the gap
     gap: Floats  # correlation within the symbol less that of the rest
     rest: Floats  # correlation of the rest
-    rest_z: Floats
+    own_z: Floats  # of the correlation within the symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,8 @@ def screen(axis: Axis, features: Sequence[str], channels: Sequence[Channel]) -> 
     own = Own(*(np.zeros((symbols, *shape)) for _ in range(4)))
     size = (symbols, len(features), axis.length)
     kept = {kind: np.zeros(size, dtype=np.float16) for kind in (CROSS, TIME)}
-    for part in chunks(len(features), _CHUNK):
+    room = _CURVE_VALUES // max(1, symbols * len(channels) * labels.length)
+    for part in chunks(len(features), max(1, room)):
         grid = axis.grid(features[part])
         over = over_time(axis, grid)
         kept[TIME][:, part] = over
@@ -108,6 +120,7 @@ class _Labels:
     places: dict[str, npt.NDArray[np.intp]]  # kind -> channels pooled in this kind
     present: npt.NDArray[np.int64]  # (symbols, channels)
     bars: npt.NDArray[np.int64]  # (symbols,)
+    horizons: npt.NDArray[np.int64]  # (channels,)
     length: int  # of the transform
     responses: Floats  # (1 + windows, frequencies) squared size of a trailing sum's response
 
@@ -127,9 +140,15 @@ class _Labels:
             },
             present=np.isfinite(raw).sum(axis=-1),
             bars=np.array([len(rows) for rows in axis.rows]),
+            horizons=np.array([one.horizon_bars for one in channels]),
             length=length,
             responses=np.abs(np.stack(sums)) ** 2,
         )
+
+    @property
+    def gaps(self) -> npt.NDArray[np.int64]:
+        """Shifts up to this one are no part of the null, (channels,): ten horizons, a twentieth at least."""
+        return np.minimum(np.maximum(10 * self.horizons, self.length // 20), self.length // 4)
 
     def correction(self, symbols: slice, places: npt.NDArray[np.intp]) -> Floats:
         """Overlap at no shift over the mean overlap, for each channel, (channels,)."""
@@ -147,144 +166,117 @@ def _pooled(
     """Fill the sums over all symbols of the channels of one kind; x, over (symbols, features, timestamps)."""
     places = labels.places[kind]
     y, fy = labels.scores[kind][:, places], labels.spectra[kind][:, places]
+    gaps, fix = labels.gaps[places], labels.correction(slice(None), places)
+    fx = spectrum(x)
+    curves = np.stack([_curve(one, other, labels.length) for one, other in zip(fx, fy, strict=True)])
+    whole = curves.sum(axis=0, dtype=np.float32)  # (features, channels, shifts)
+    crossing = spectrum_of(whole)
+    plain = Spread(_outside(whole, whole, gaps), degrees_of(power_of(crossing)))
+    spreads = [plain, *_windowed(power_of(crossing), plain, labels)]
+    _fill(to, (part, places), whole, spreads, fix, labels.present[:, places].sum(axis=0))
     bent = folded(over)
-    fx, ff = spectrum(x), spectrum(bent)
-    crossing, crossing_folded = _cross_spectrum(fx, fy), _cross_spectrum(ff, fy)
-    fix = labels.correction(slice(None), places)
-    power = power_of(crossing)
-    spreads = _spreads(power, labels)
-    curve = np.sum([_curve(one, other) for one, other in zip(x, y, strict=True)], axis=0)
-    _fill(to, (part, places), curve, spreads, fix, x, y, labels.present[:, places].sum(axis=0))
-    size = spread_of(power_of(crossing_folded), labels.length)
-    sums = np.sum([one @ other.T for one, other in zip(bent, y, strict=True)], axis=0)
-    to.fold[part, places] = z_scores(sums.astype(np.float64), _widened(size, fix))
+    ff = spectrum(bent)
+    bending = np.sum(
+        [_curve(one, other, labels.length) for one, other in zip(ff, fy, strict=True)],
+        axis=0,
+        dtype=np.float32,
+    )
+    size = Spread(_outside(bending, bending, gaps), degrees_of(power_of(spectrum_of(bending))))
+    to.fold[part, places] = z_scores(bending[..., 0].astype(np.float64), _widened(size, fix))
     if len(x) > 1:
-        _own_laws(labels, places, part, (fx, fy, crossing), (x, y), own)
+        _own_laws(labels, places, part, curves, whole, own, plain.degrees)
 
 
 def _own_laws(
     labels: _Labels,
     places: npt.NDArray[np.intp],
     part: slice,
-    spectra: tuple[Spectrum, Spectrum, Spectrum],
-    scores: tuple[Float32s, Float32s],
+    curves: Float32s,
+    whole: Float32s,
     own: Own,
+    degrees: Floats,
 ) -> None:
     """Fill the gap between each symbol's correlation and that of the rest."""
-    (fx, fy, crossing), (x, y) = spectra, scores
-    within = np.stack([(one @ other.T).astype(np.float64) for one, other in zip(x, y, strict=True)])
     counts = np.maximum(labels.present[:, places], 1).astype(np.float64)
-    whole, total = within.sum(axis=0), counts.sum(axis=0)
-    pooled_fix = labels.correction(slice(None), places)
-    for symbol in range(len(x)):
-        mine, others = counts[symbol], np.maximum(total - counts[symbol], 1.0)
-        alone = fx[symbol].conj()[:, None, :] * fy[symbol][None, :, :]
-        rest = crossing - alone
-        fix = np.maximum(labels.correction(slice(symbol, symbol + 1), places), pooled_fix)
-        rest_spread = _widened(spread_of(power_of(rest), labels.length), pooled_fix)
-        alone *= (1.0 / mine).astype(np.float32)[None, :, None]
-        rest *= (1.0 / others).astype(np.float32)[None, :, None]
-        alone -= rest
-        gap = within[symbol] / mine - (whole - within[symbol]) / others
-        spread = _widened(spread_of(power_of(alone), labels.length), fix)
-        own.z[symbol][part, places] = z_scores(gap, spread)
+    gaps, total = labels.gaps[places], counts.sum(axis=0)
+    every = _outside(whole, whole, gaps)
+    together = labels.correction(slice(None), places)
+    for symbol, curve in enumerate(curves):
+        mine, others = 1.0 / counts[symbol], 1.0 / np.maximum(total - counts[symbol], 1.0)
+        alone, shared = _outside(curve, curve, gaps), _outside(curve, whole, gaps)
+        rest = np.maximum(every - 2.0 * shared + alone, 0.0)
+        variance = mine**2 * alone + others**2 * rest - 2.0 * mine * others * (shared - alone)
+        fix = np.maximum(labels.correction(slice(symbol, symbol + 1), places), together)
+        within, outside = curve[..., 0].astype(np.float64), (whole[..., 0] - curve[..., 0]).astype(np.float64)
+        gap = within * mine - outside * others
+        freedom = np.minimum(degrees, degrees_of(power_of(spectrum_of(curve))))
+        own.z[symbol][part, places] = z_scores(gap, Spread(np.maximum(variance, 0.0) * fix, freedom))
+        own.own_z[symbol][part, places] = z_scores(within, Spread(alone * fix, freedom))
         own.gap[symbol][part, places] = gap
-        own.rest[symbol][part, places] = (whole - within[symbol]) / others
-        own.rest_z[symbol][part, places] = z_scores(whole - within[symbol], rest_spread)
+        own.rest[symbol][part, places] = outside * others
 
 
 def _alone(labels: _Labels, symbol: int, x: Float32s, part: slice, to: Sums) -> None:
     """Fill the sums of one symbol; x (features, timestamps) time scores."""
-    y, fy = labels.scores[TIME][symbol], labels.spectra[TIME][symbol]
-    every = np.arange(y.shape[0])
+    fy = labels.spectra[TIME][symbol]
+    every = np.arange(len(fy))
     fix = labels.correction(slice(symbol, symbol + 1), every)
-    power_y = power_of(fy)
     own = Sums(*(getattr(to, name)[symbol] for name in ("rank", "fold", "lag", "correlation", "inflation")))
-    spreads = _separable(power_of(spectrum(x)), power_y, labels)
-    curve = _curve(x, y)
-    _fill(own, (part, every), curve, spreads, fix, x[None], y[None], labels.present[symbol])
-    bent = folded(x)
-    size = _separable(power_of(spectrum(bent)), power_y, labels, windows=False)[0]
-    own.fold[part] = z_scores((bent @ y.T).astype(np.float64), _widened(size, fix))
+    curve = _curve(spectrum(x), fy, labels.length)
+    power = power_of(spectrum_of(curve))
+    plain = Spread(_outside(curve, curve, labels.gaps), degrees_of(power))
+    spreads = [plain, *_windowed(power, plain, labels)]
+    _fill(own, (part, every), curve, spreads, fix, labels.present[symbol])
+    bending = _curve(spectrum(folded(x)), fy, labels.length)
+    size = Spread(_outside(bending, bending, labels.gaps), plain.degrees)
+    own.fold[part] = z_scores(bending[..., 0].astype(np.float64), _widened(size, fix))
 
 
 def _fill(
     to: Sums,
     where: tuple[slice, npt.NDArray[np.intp]],
-    curve: Floats,
+    curve: Float32s,
     spreads: Sequence[Spread],
     fix: Floats,
-    x: Float32s,
-    y: Float32s,
     rows: npt.NDArray[np.integer],
 ) -> None:
     """Put z-scores of lag 0, lags and windows, correlation and inflation in their places."""
+    near = curve[..., : _MOST_LAG + 1].astype(np.float64)
     plain = _widened(spreads[0], fix)
-    to.rank[where] = z_scores(curve[0], plain)
-    lagged = [z_scores(curve[lag], plain) for lag in LAGS]
+    to.rank[where] = z_scores(near[..., 0], plain)
+    lagged = [z_scores(near[..., lag], plain) for lag in LAGS]
     lagged += [
-        z_scores(curve[:window].sum(axis=0), _widened(spread, fix))
+        z_scores(near[..., :window].sum(axis=-1), _widened(spread, fix))
         for window, spread in zip(WINDOWS, spreads[1:], strict=True)
     ]
     to.lag[where] = np.stack(lagged, axis=-1)
-    sizes = np.einsum("sft,sft->f", x, x, dtype=np.float64)[:, None] * np.einsum(
-        "skt,skt->k", y, y, dtype=np.float64
-    )
-    to.correlation[where] = curve[0] / np.sqrt(np.maximum(sizes, 1e-12))
+    to.correlation[where] = near[..., 0] / np.maximum(rows, 1)
     to.inflation[where] = plain.variance / np.maximum(rows, 1)
 
 
-def _curve(x: Float32s, y: Float32s) -> Floats:
-    """Sum of products with the label 0, 1, ... bars later, (lags, features, channels)."""
-    bars = x.shape[-1]
-    return np.stack([(x[:, : bars - lag] @ y[:, lag:].T) for lag in range(_MOST_LAG + 1)]).astype(np.float64)
+def _curve(fx: Spectrum, fy: Spectrum, length: int) -> Float32s:
+    """Sums of products of one symbol with the label 0, 1, ... bars later, (features, channels, shifts)."""
+    return inverse(fx.conj()[:, None, :] * fy[None, :, :], length)
 
 
-def _cross_spectrum(fx: Spectrum, fy: Spectrum) -> Spectrum:
-    """sum_symbols conj(X) Y, (features, channels, frequencies)."""
-    found = np.zeros((fx.shape[1], fy.shape[1], fx.shape[2]), dtype=np.complex64)
-    for one, other in zip(fx.conj(), fy, strict=True):
-        for channel, label in enumerate(other):
-            found[:, channel] += one * label
+def _outside(one: Float32s, other: Float32s, gaps: npt.NDArray[np.int64]) -> Floats:
+    """Mean product of two curves over the shifts beyond each channel's gap, (features, channels)."""
+    found = np.empty(one.shape[:2])
+    for channel, gap in enumerate(gaps):
+        stop = one.shape[-1] - int(gap)
+        far, also = one[:, channel, gap + 1 : stop], other[:, channel, gap + 1 : stop]
+        found[:, channel] = np.einsum("fs,fs->f", far, also, dtype=np.float64) / far.shape[-1]
     return found
 
 
-def _spreads(power: Float32s, labels: _Labels) -> list[Spread]:
-    """Spread of the plain sum, then of each window's, from the cross power (features, channels, f)."""
+def _windowed(power: Float32s, plain: Spread, labels: _Labels) -> list[Spread]:
+    """Spread of each trailing window's sum: the plain one times what its filter lets through."""
     flat = power.reshape(-1, power.shape[-1])
-    response = labels.responses.T.astype(np.float32)
-    return _from_sums(flat @ response, (flat**2) @ response**2, power.shape[:2], labels.length)
-
-
-def _separable(
-    power_x: Float32s, power_y: Float32s, labels: _Labels, *, windows: bool = True
-) -> list[Spread]:
-    """The same for one symbol, where the cross power is the product of both powers."""
-    responses = labels.responses[: 1 + len(WINDOWS) * windows].astype(np.float32)
-    scale = np.float32(max(float(power_x.max(initial=0.0)), 1e-12))  # fourth powers overflow float32
-    weighted = power_y[:, None, :] * responses  # (channels, responses, f)
-    scale_y = np.float32(max(float(weighted.max(initial=0.0)), 1e-12))
-    x, w = power_x / scale, (weighted / scale_y).reshape(-1, power_y.shape[-1])
-    shape = (len(power_x), len(power_y))
-    total = (x @ w.T).reshape(*shape, -1)
-    squares = ((x**2) @ (w**2).T).reshape(*shape, -1)
-    both = float(scale) * float(scale_y)
-    made = _from_sums(
-        total.reshape(-1, total.shape[-1]), squares.reshape(-1, total.shape[-1]), shape, labels.length
-    )
-    return [Spread(one.variance * both, one.degrees) for one in made]
-
-
-def _from_sums(
-    totals: npt.NDArray[np.floating], squares: npt.NDArray[np.floating], shape: tuple[int, ...], length: int
-) -> list[Spread]:
-    made = []
-    for total, square in zip(totals.T.astype(np.float64), squares.T.astype(np.float64), strict=True):
-        degrees = np.divide(4.0 * total**2, square, out=np.zeros_like(total), where=square > 0)
-        made.append(
-            Spread((2.0 * total / length**2).reshape(shape), np.maximum(degrees, 3.0).reshape(shape))
-        )
-    return made
+    let_through = (flat @ labels.responses.T.astype(np.float32)).reshape(*power.shape[:2], -1)
+    share = let_through / np.maximum(let_through[..., :1], 1e-30)
+    return [
+        Spread(plain.variance * share[..., place], plain.degrees) for place in range(1, share.shape[-1])
+    ]
 
 
 def _widened(spread: Spread, fix: Floats) -> Spread:

@@ -1,12 +1,12 @@
-"""Could a correlation be luck? The circular-shift null of sums of products, exactly and for all pairs at once.
+"""Could a correlation be luck? The circular-shift null of sums of products, all shifts of all pairs at once.
 
 Shifting the labels in time against the features, all symbols together, breaks what links them and keeps
 what makes luck likely: the memory of both, overlapping windows, the tie between symbols. The sum of products
-at shift s is the cross-correlation C(s); over all N circular shifts its mean square is, by Parseval,
-(1 / N^2) sum_f |sum_symbols conj(X(f)) Y(f)|^2. So the spread of the null needs no draws. It is an estimate from
-as many frequencies as carry power; Satterthwaite's (1946) degrees of freedom say how many, and the statistic
-is judged by Student's t instead of the normal. Symbols that lack bars overlap less when shifted; the spread is
-scaled to the overlap at no shift.
+at shift s is the cross-correlation C(s), all shifts by one Fourier transform. The null's variance is the mean
+of C(s)^2 over the shifts that lie beyond ten horizons: nearer ones show what features say of past labels. It is
+an estimate from as many frequencies as carry power; Satterthwaite's (1946) degrees of freedom say how many,
+and the statistic is judged by Student's t instead of the normal. Symbols that lack bars overlap less when
+shifted; the variance is scaled to the overlap at no shift.
 """
 
 from dataclasses import dataclass
@@ -42,17 +42,29 @@ def padded(length: int) -> int:
     return int(fft.next_fast_len(length, real=True))
 
 
-def spread_of(power: npt.NDArray[np.floating], length: int) -> Spread:
-    """Spread of the null from |cross spectrum|^2 along the last axis; `length` is that of the transform.
+def inverse(crossing: Spectrum, length: int) -> Float32s:
+    """The cross-correlation of a cross spectrum, (..., length): place s is the sum at a shift of s."""
+    found: Float32s = fft.irfft(crossing, length, axis=-1)
+    return found
 
-    The power at frequency 0 must be 0 (scores have mean 0). A real cross-correlation has each other frequency
-    twice. Each estimate is a sum of exponential variables s_f: variance sum(s_f), degrees
-    4 sum(s_f)^2 / sum(s_f^2), because the square of an exponential variable is twice its squared mean.
+
+def spectrum_of(curve: Float32s) -> Spectrum:
+    """The cross spectrum of a cross-correlation whose length is that of its transform already."""
+    found: Spectrum = fft.rfft(curve, axis=-1)
+    return found
+
+
+def degrees_of(power: npt.NDArray[np.floating]) -> Floats:
+    """Degrees of freedom of the null's variance as estimated from |cross spectrum|^2 along the last axis.
+
+    The estimate is a sum of about exponential variables s_f, one for each frequency but 0; the square of
+    such a variable has twice its mean squared as its mean, so sum(s_f)^2 / sum(s_f^2) counts them at a half
+    and each is worth two degrees: 4 sum(s_f)^2 / sum(s_f^2).
     """
     total = power[..., 1:].sum(axis=-1, dtype=np.float64)
     squares = np.einsum("...f,...f->...", power[..., 1:], power[..., 1:], dtype=np.float64)
     degrees = np.divide(4.0 * total**2, squares, out=np.zeros_like(total), where=squares > 0)
-    return Spread(2.0 * total / length**2, np.maximum(degrees, _FEWEST_DEGREES))
+    return np.maximum(degrees, _FEWEST_DEGREES)
 
 
 def power_of(cross: Spectrum) -> Float32s:
