@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 
 Predict = Callable[[Float32s], npt.NDArray[np.float64]]  # (rows, features) -> (rows,) or (rows, outputs)
-ScoreOf = Callable[[Floats], float]  # predictions of the kept rows, in their order -> skill
+ScoreOf = Callable[[Floats, Ints], float]  # predictions of some rows, and which rows -> skill
 
 _SAMPLE_ROWS = 20_000
 _CHUNK_ROWS = 8_192
@@ -125,7 +125,7 @@ def _entropy_sum(counts: npt.NDArray[np.int64], total: npt.NDArray[np.int64]) ->
 def permutation_importance(
     predict: Predict,
     test: Float32s,
-    score: Callable[[npt.NDArray[np.intp]], ScoreOf],
+    score: ScoreOf,
     *,
     seed: int,
     block_rows: int,
@@ -136,13 +136,13 @@ def permutation_importance(
     """Return how much skill is lost when a feature is shuffled in time on rows the model has not seen.
 
     `test` is (rows, features) in order of time within each symbol; at most `max_rows` evenly spaced rows are
-    used. `score(rows)` returns the function that scores predictions of those rows. A feature is shuffled in
-    blocks of at least `block_rows` rows (more than the horizon: overlapping labels and slow features must
-    not find themselves beside their old place), every block going to another's place, all features by the
-    same shuffle; so the order of columns does not matter. Only `columns` are shuffled (those the model uses),
-    the others get 0. Permuted copies are predicted together. The result is (features,), the mean over
-    `repeats`; below 0 means that the feature made predictions worse. All zeros when the rows make fewer than
-    two blocks. Source: Breiman (2001), with blocks after Künsch (1989).
+    used, and `score` is told which. A feature is shuffled in blocks of at least `block_rows` rows, every
+    block going to another's place: with more than the horizon, overlapping labels and slow features do not
+    find themselves beside their old place. All features are shuffled alike, so the order of columns does not
+    matter. Only `columns` are shuffled (those the model uses), the others get 0. Copies are predicted
+    together. The result is (features,), the mean over `repeats`; below 0 means that the feature made
+    predictions worse; all zeros when the rows make fewer than two blocks. Source: Breiman (2001), with blocks
+    after Künsch (1989).
     """
     step = max(1, -(-len(test) // max_rows))
     block = max(1, -(-block_rows // step))
@@ -152,8 +152,7 @@ def permutation_importance(
     if len(kept) < 2 * block:
         return lost
     rows = np.ascontiguousarray(test[kept])
-    score_of = score(kept)
-    base = score_of(predict(rows))
+    base = score(predict(rows), kept)
     shuffled = range(test.shape[1]) if columns is None else columns
     together = max(1, _COPY_CELLS // rows.size)
     rng = np.random.default_rng(seed)
@@ -161,10 +160,9 @@ def permutation_importance(
         source = _other_blocks(len(rows), block, rng)
         for first in range(0, len(shuffled), together):
             group = list(shuffled[first : first + together])
-            for column, without in zip(
-                group, _permuted_scores(predict, rows, group, source, score_of), strict=True
-            ):
-                lost[column] += (base - without) / repeats
+            predicted = predict(_copies(rows, group, source))
+            for column, part in zip(group, np.split(predicted, len(group)), strict=True):
+                lost[column] += (base - score(part, kept)) / repeats
     return lost
 
 
@@ -176,15 +174,12 @@ def _other_blocks(rows: int, block: int, rng: np.random.Generator) -> Ints:
     return np.asarray((origin[:, None] * block + np.arange(block)).reshape(-1))
 
 
-def _permuted_scores(
-    predict: Predict, rows: Float32s, columns: Sequence[int], source: Ints, score_of: ScoreOf
-) -> list[float]:
-    """Score one copy of the rows for each column, that column shuffled, all predicted in one call."""
+def _copies(rows: Float32s, columns: Sequence[int], source: Ints) -> Float32s:
+    """One copy of the rows per column, that column shuffled, one below the other: (all rows, features)."""
     copies = np.repeat(rows[None], len(columns), axis=0)  # (columns, rows, features)
     for copy, column in zip(copies, columns, strict=True):
         copy[:, column] = rows[source, column]
-    predicted = predict(copies.reshape(-1, rows.shape[1]))
-    return [score_of(part) for part in np.split(predicted, len(columns))]
+    return copies.reshape(-1, rows.shape[1])
 
 
 def share_of(values: Sequence[float] | Floats) -> Floats:
@@ -201,14 +196,10 @@ def combined_importance(methods: Mapping[str, Sequence[float] | Floats]) -> Floa
     first, so that they count explained variance as gain, permutation and information do. A method that says
     nothing (empty, or nowhere above 0) is passed over; when none says anything all features are equal.
     """
-    present = {
-        name: np.square(np.asarray(values, dtype=np.float64))
-        if name in _SQUARED
-        else np.asarray(values, np.float64)
-        for name, values in methods.items()
-        if len(values)
-    }
-    shares = [share_of(values) for values in present.values() if (values > 0).any()]
-    if shares:
-        return np.asarray(np.mean(shares, axis=0))
-    return share_of(np.zeros(max((len(values) for values in methods.values()), default=0)))
+    features = max((len(values) for values in methods.values()), default=0)
+    shares = []
+    for name, given in methods.items():
+        values = np.asarray(given, dtype=np.float64) ** (2 if name in _SQUARED else 1)
+        if (values > 0).any():
+            shares.append(share_of(values))
+    return np.asarray(np.mean(shares, axis=0)) if shares else share_of(np.zeros(features))

@@ -13,8 +13,6 @@ from planner.importances import combined_importance
 
 Floats = npt.NDArray[np.float64]
 
-MOST_ORDERED = 50  # the longest order a fold is asked for; a shorter one is its beginning
-
 _DIGITS = 12  # scores that agree so far are equal: the lower place wins, whatever the last bits say
 
 
@@ -59,13 +57,12 @@ def fold_order(
     alike: Floats,
     *,
     twin_line: float,
-    most: int = MOST_ORDERED,
 ) -> tuple[int, ...]:
-    """Return the order in which one training fold would take its features, as places.
+    """Return the order in which one training fold would take its features, all of them, as places.
 
     `methods` are as in `combined_importance` and must come from the fold's training rows alone:
     "permutation" is the mean of the earlier folds', whose test rows lie in this fold's past, and empty in the
     first fold. `alike` (features, features) are correlations on the training rows. Of twins only the better
     is in the order.
     """
-    return choose(combined_importance(methods), alike, most, twin_line=twin_line)
+    return choose(combined_importance(methods), alike, len(alike), twin_line=twin_line)

@@ -12,7 +12,7 @@ from planner.config import SelectionConfig
 from planner.importances import combined_importance, share_of
 from planner.rounding import rounded
 from planner.size_path import choose_size
-from planner.skill import FoldView, Skill
+from planner.skill import FoldView, Skill, no_skill_of
 from planner.tables import SAFE, SelectionRow
 
 Floats = npt.NDArray[np.float64]
@@ -34,7 +34,7 @@ def select_features(
     """
     if not cell.folds:
         return []
-    size = choose_size(cell.path, config)
+    size = choose_size(cell.path, config, no_skill=no_skill_of(cell))
     folds = _folds_of(cell, config, size.size)
     if as_given is not None:
         judged = dict.fromkeys(folds.order, (True, as_given))
@@ -52,12 +52,12 @@ def importance_of(fold: FoldView) -> Floats:
 
 
 def chosen_by_folds(cell: Skill, size: int | None) -> Bools:
-    """Return what each fold chose, (folds, features): the first `size` of its order.
+    """Return what each fold chose, (folds, features): the first `size` of its order, or all there are.
 
     Without a size these are the features whose importance is above an even share. A fold without an order
     takes its features by importance.
     """
-    chosen = np.zeros((len(cell.folds), len(cell.features)), dtype=bool)
+    chosen = np.full((len(cell.folds), len(cell.features)), size == len(cell.features))
     for row, fold in zip(chosen, cell.folds, strict=True):
         importance = importance_of(fold)
         order = np.asarray(fold.order or np.argsort(-importance, kind="stable"), dtype=np.intp)

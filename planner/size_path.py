@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from planner.config import SelectionConfig
 
+_CLEAR = 2.0  # standard errors above no skill
 _STEPS = (2, 3, 5, 8, 12, 20, 30, 50)
 
 
@@ -36,14 +37,15 @@ def path_sizes(features: int) -> tuple[int, ...]:
     return (*(step for step in _STEPS if step < features), features) if features else ()
 
 
-def choose_size(path: Sequence[PathPoint], config: SelectionConfig) -> SizeChoice:
+def choose_size(path: Sequence[PathPoint], config: SelectionConfig, *, no_skill: float = 0.0) -> SizeChoice:
     """Return the smallest size that scores within one standard error of the best and of all features.
 
     The rule of Breiman, Friedman, Olshen and Stone (1984, 3.4.3). Scores on the same rows move together, so
     the error that counts against the best is the smaller of the best's own and the size's paired error;
     against all features it is the paired error. The greatest size of the path is that of all features. Sizes
     under `min_features` are passed over; where only more than `max_features` would do, it is the greatest
-    allowed, and the reason says what that costs.
+    allowed, and the reason says what that costs. Where no size has a score clearly above `no_skill` the path
+    has nothing to say (the law is none that it can follow), and the smallest is chosen.
     """
     if not path:
         return SizeChoice(size=None, reason="no sizes were compared")
@@ -51,10 +53,13 @@ def choose_size(path: Sequence[PathPoint], config: SelectionConfig) -> SizeChoic
     everything = rising[-1]
     rising = [point for point in rising if point.size >= config.min_features] or [everything]
     best = max(rising, key=lambda point: (point.score, -point.size))
+    if best.score - no_skill < _CLEAR * best.standard_error:
+        reason = f"no number of features scores clearly above {no_skill:g} by itself"
+        return SizeChoice(size=rising[0].size, reason=f"{reason} ({_scored(best)})")
     enough = next(point for point in rising if point is best or _near(point, best))
     allowed = [point for point in rising if point.size <= config.max_features] or rising[:1]
     chosen = enough if enough in allowed else allowed[-1]
-    reason = f"{_features(chosen.size)} {chosen.score:.3f} ± {chosen.standard_error:.3f}"
+    reason = _scored(chosen)
     if chosen is not everything:
         reason += f", all {everything.size} score {everything.score:.3f}"
     if chosen is not enough:
@@ -70,5 +75,6 @@ def _near(point: PathPoint, best: PathPoint) -> bool:
     return best.score - point.score <= tolerance and point.behind_all <= point.behind_error
 
 
-def _features(count: int) -> str:
-    return "1 feature scores" if count == 1 else f"{count} features score"
+def _scored(point: PathPoint) -> str:
+    words = "1 feature scores" if point.size == 1 else f"{point.size} features score"
+    return f"{words} {point.score:.3f} ± {point.standard_error:.3f}"
