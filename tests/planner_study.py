@@ -1,9 +1,10 @@
 """Plan generated panels of known truth and hold every plan to it: ``python tests/planner_study.py``.
 
 ``--seeds 3`` plans three panels in place of twenty, ``--first 100`` begins at another seed, ``--interval 5m``
-gives five-minute bars in sessions. ``--write`` puts table and picture into docs/statistics.md and
-docs/statistics.svg. ``--keep DIR`` keeps data and results of each panel there, ``--failures FILE`` appends a
-line for each thing that was wrong. The exit status is 1 when a bar is missed.
+gives five-minute bars in sessions. ``--calibrate`` plans nothing and counts the screens' z-scores of noise.
+``--write`` puts the tables and the picture into docs/statistics.md and docs/statistics.svg. ``--keep DIR``
+keeps data and results of each panel, ``--failures FILE`` appends a line for each thing that was wrong. The
+exit status is 1 when a bar is missed.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from generated.calibration import calibration_table
 from generated.figures import failures, figures
 from generated.judge import Judgement, judge, read_answer
 from generated.panels import Generated, generate, write
 from generated.picture import draw
-from generated.report import kinds_table, report, with_report
+from generated.report import CALIBRATION, kinds_table, report, with_block, with_report
 
 from planner import PlanRequest, make_plan, planner_config
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "statistics.md"
 SEEDS = 20
 
 
@@ -69,6 +71,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--interval", choices=("daily", "5m"), default="daily")
+    parser.add_argument("--calibrate", action="store_true")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--failures", type=Path)
@@ -76,10 +79,25 @@ def options() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Run the study; returns the exit status."""
+    """Run what was asked for; returns the exit status."""
     asked = options()
+    seeds = range(asked.first, asked.first + asked.seeds)
+    return calibrate(asked, seeds) if asked.calibrate else study(asked, seeds)
+
+
+def calibrate(asked: argparse.Namespace, seeds: range) -> int:
+    """Count the z-scores of noise; returns 0."""
+    table = calibration_table(generate(seed, interval=asked.interval) for seed in seeds)
+    print(table)
+    if asked.write:
+        PAGE.write_text(with_block(PAGE.read_text(encoding="utf-8"), CALIBRATION, table), encoding="utf-8")
+    return 0
+
+
+def study(asked: argparse.Namespace, seeds: range) -> int:
+    """Plan and judge a panel of each seed; returns 1 when a bar is missed."""
     judged = []
-    for seed in range(asked.first, asked.first + asked.seeds):
+    for seed in seeds:
         made = generate(seed, interval=asked.interval)
         with place_for(seed, asked.keep) as folder:
             judged.append(plan_and_judge(made, folder))
@@ -92,9 +110,8 @@ def main() -> int:
     print()
     print(kinds_table(judged))
     if asked.write:
-        page = DOCS / "statistics.md"
-        page.write_text(with_report(page.read_text(encoding="utf-8"), judged), encoding="utf-8")
-        (DOCS / "statistics.svg").write_text(draw(judged), encoding="utf-8")
+        PAGE.write_text(with_report(PAGE.read_text(encoding="utf-8"), judged), encoding="utf-8")
+        PAGE.with_suffix(".svg").write_text(draw(judged), encoding="utf-8")
     return int(not all(figure.met for figure in figures(judged)))
 
 

@@ -8,7 +8,7 @@ from statistics import mean
 from generated.figures import figures
 from generated.judge import JudgedTarget, Judgement
 
-BEGIN, END = "<!-- study: made by make study -->", "<!-- end of study -->"
+STUDY, CALIBRATION = "study, made by make study WRITE=1", "calibration, made by planner_study.py --calibrate"
 
 
 def report(judged: Sequence[Judgement]) -> str:
@@ -61,13 +61,23 @@ def _kind_line(kind: str, targets: Sequence[JudgedTarget]) -> str:
 
 
 def with_report(page: str, judged: Sequence[Judgement]) -> str:
-    """The page with what stands between the two marks replaced by the tables of these panels.
+    """The page with the tables of these panels between the marks of the study.
 
     Raises:
         ValueError: the marks are not there, in this order.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    return with_block(page, STUDY, f"{report(judged)}\n\n{kinds_table(judged)}")
+
+
+def with_block(page: str, name: str, text: str) -> str:
+    """The page with what stands between the two marks of that name replaced.
+
+    Raises:
+        ValueError: the marks are not there, in this order.
+    """
+    first, last = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, begin, rest = page.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise ValueError(f"the page must hold {BEGIN!r} and then {END!r}")
-    return f"{before}{BEGIN}\n\n{report(judged)}\n\n{kinds_table(judged)}\n\n{END}{after}"
+        raise ValueError(f"the page must hold {first!r} and then {last!r}")
+    return f"{before}{first}\n\n{text}\n\n{last}{after}"

@@ -13,7 +13,7 @@ from generated.figures import Figure, failures, figures
 from generated.judge import Answer, Judgement, judge
 from generated.panels import generate
 from generated.picture import draw
-from generated.report import BEGIN, END, kinds_table, report, with_report
+from generated.report import STUDY, kinds_table, report, with_report
 from generated.truth import Truth
 
 
@@ -157,7 +157,7 @@ def test_only_strong_enough_targets_must_be_kept(truth: Truth) -> None:
 def test_tables_stand_between_the_marks_of_the_page(truth: Truth) -> None:
     """What was there before is replaced, the rest of the page stays; a page without marks is refused."""
     judged = [judge(truth, perfect_answer(truth), cpu_seconds=3.0)]
-    page = with_report(f"above\n{BEGIN}\nold\n{END}\nbelow\n", judged)
+    page = with_report(f"above\n<!-- {STUDY} -->\nold\n<!-- end of {STUDY} -->\nbelow\n", judged)
     assert page.startswith("above\n")
     assert page.endswith("\nbelow\n")
     assert "old" not in page
