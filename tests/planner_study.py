@@ -1,7 +1,8 @@
 """Plan generated panels of known truth and hold every plan to it: ``python tests/planner_study.py``.
 
 ``--seeds 3`` plans three panels in place of twenty, ``--first 100`` begins at another seed, ``--interval 5m``
-gives five-minute bars in sessions. ``--calibrate`` plans nothing and counts the screens' z-scores of noise.
+gives five-minute bars in sessions, ``--clustered`` wild and quiet times in turns. ``--calibrate`` plans
+nothing and counts the screens' z-scores of noise.
 ``--write`` puts the tables and the picture into docs/statistics.md and docs/statistics.svg. ``--keep DIR``
 keeps data and results of each panel, ``--failures FILE`` appends a line for each thing that was wrong. The
 exit status is 1 when a bar is missed.
@@ -71,6 +72,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--interval", choices=("daily", "5m"), default="daily")
+    parser.add_argument("--clustered", action="store_true")
     parser.add_argument("--calibrate", action="store_true")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--keep", type=Path)
@@ -87,7 +89,9 @@ def main() -> int:
 
 def calibrate(asked: argparse.Namespace, seeds: range) -> int:
     """Count the z-scores of noise; returns 0."""
-    table = calibration_table(generate(seed, interval=asked.interval) for seed in seeds)
+    table = calibration_table(
+        generate(seed, interval=asked.interval, clustered=asked.clustered) for seed in seeds
+    )
     print(table)
     if asked.write:
         PAGE.write_text(with_block(PAGE.read_text(encoding="utf-8"), CALIBRATION, table), encoding="utf-8")
@@ -98,7 +102,7 @@ def study(asked: argparse.Namespace, seeds: range) -> int:
     """Plan and judge a panel of each seed; returns 1 when a bar is missed."""
     judged = []
     for seed in seeds:
-        made = generate(seed, interval=asked.interval)
+        made = generate(seed, interval=asked.interval, clustered=asked.clustered)
         with place_for(seed, asked.keep) as folder:
             judged.append(plan_and_judge(made, folder))
         wrong = failures(judged[-1])

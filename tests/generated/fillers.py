@@ -32,11 +32,13 @@ def make_shadows(
 
 
 def _white(world: World, place: int) -> np.ndarray:
-    return world.calm(f"filler {place}")
+    values = world.calm(f"filler {place}")
+    return values * world.wildness if world.clustered else values
 
 
 def _quick(world: World, place: int) -> np.ndarray:
-    return persistent(world.calm(f"filler {place}"), (0.3, 0.5, 0.7, 0.8, 0.9)[place % 5])
+    values = persistent(world.calm(f"filler {place}"), (0.3, 0.5, 0.7, 0.8, 0.9)[place % 5])
+    return values * world.wildness if world.clustered else values
 
 
 def _slow(world: World, place: int) -> np.ndarray:

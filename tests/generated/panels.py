@@ -57,15 +57,19 @@ def generate(
     bars: int = 8_000,
     features: int = 120,
     interval: str = "daily",
+    clustered: bool = False,
     kinds: Sequence[str] | None = None,
     leaks: Sequence[str] | None = None,
 ) -> Generated:
     """Make a panel of `kinds` of targets (default: the usual 14) with one leak of each of the kinds `leaks`.
 
+    `interval` is "daily" or "5m". `clustered`: wild and quiet times take turns, in labels and in the features
+    that say nothing alike.
+
     Raises:
         ValueError: the targets and leaks need more features than asked for.
     """
-    world = make_world(seed, symbols=symbols, bars=bars, interval=interval)
+    world = make_world(seed, symbols=symbols, bars=bars, interval=interval, clustered=clustered)
     targets = make_targets(world, usual_kinds(seed) if kinds is None else kinds)
     planted = make_leaks(world, targets, tuple(LEAK_KINDS) if leaks is None else leaks)
     drivers = {tag: values for target in targets for tag, values in target.features.items()}

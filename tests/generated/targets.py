@@ -62,11 +62,10 @@ class Workshop:
     def noise(self) -> tuple[Floats, Floats]:
         """One-bar noise of each symbol and what the market adds to it, both (symbols, bars)."""
         world = self.world
-        season = world.season[world.calendar]
-        own = heavy(self.rng, world.shape) * season
+        own = heavy(self.rng, world.shape) * world.size
         market = heavy(self.rng, (world.shape[1],)) * np.sqrt(MARKET_VARIANCE)
         beta = 1.0 + BETA_SPREAD * self.rng.standard_normal((world.shape[0], 1))
-        return own, beta * (market * world.season)[world.calendar]
+        return own, beta * market[world.calendar] * world.size
 
     def driver(self, name: str, phi: float) -> np.ndarray:
         """The hidden Gaussian values of a feature that will drive the target, (symbols, bars)."""
@@ -325,7 +324,7 @@ def volatility(shop: Workshop) -> Target:
     )
     market = mood.astype(np.float64)[world.calendar]
     size = np.exp(own_size * state + market_size * market)
-    moves = heavy(shop.rng, world.shape) * world.season[world.calendar]
+    moves = heavy(shop.rng, world.shape) * world.size
     stream = earlier(size, 1) * np.abs(moves)
     expected = np.zeros(world.shape)
     for step in range(horizon):

@@ -22,6 +22,7 @@ Ints = npt.NDArray[np.int64]
 BARS_IN_SESSION = 78  # of five minutes: 09:30 to 16:00
 _FIRST_DAY = np.datetime64("1990-01-01")
 _MINUTE_NS = 60_000_000_000
+_WILD_MARKET, _WILD_OWN, _WILD_MEMORY = 0.45, 0.3, 0.99
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class World:
     rows: Ints  # (symbols,) rows that exist
     calendar: Ints  # (symbols, bars) place of each row among the timestamps; 0 where there is no row
     season: Float32s  # (bars,) size of one-bar noise at each timestamp, mean square 1
+    clustered: bool  # whether quiet and wild times take turns, for noise and for some features alike
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -55,6 +57,22 @@ class World:
         return slice(bars - int(self.rows[symbol]), bars)
 
     @property
+    def size(self) -> Floats:
+        """Size of one-bar noise at each row, (symbols, bars): time of day, and how wild the time is."""
+        season = self.season[self.calendar].astype(np.float64)
+        return season * self.wildness if self.clustered else season
+
+    @property
+    def wildness(self) -> Floats:
+        """Persistent size of everything that moves, of all symbols and of each, (symbols, bars)."""
+        market = persistent(
+            self.rng("wild market").standard_normal(self.shape[1], dtype=np.float32), _WILD_MEMORY
+        )
+        own = persistent(self.calm("wild symbols"), _WILD_MEMORY)
+        together = _WILD_MARKET * market[self.calendar] + _WILD_OWN * own
+        return np.exp(together - _WILD_MARKET**2 - _WILD_OWN**2, dtype=np.float64)
+
+    @property
     def listed(self) -> npt.NDArray[np.bool_]:
         """Whether a cell of row space is a row, (symbols, bars)."""
         bars = len(self.timestamps)
@@ -67,7 +85,7 @@ def named_rng(seed: int, *words: object) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, key])))
 
 
-def make_world(seed: int, *, symbols: int, bars: int, interval: str) -> World:
+def make_world(seed: int, *, symbols: int, bars: int, interval: str, clustered: bool = False) -> World:
     """Two of twelve symbols are listed late, each misses single rows and two blocks of rows."""
     rng = named_rng(seed, "world")
     names = tuple(f"S{place:02d}" for place in range(symbols))
@@ -91,6 +109,7 @@ def make_world(seed: int, *, symbols: int, bars: int, interval: str) -> World:
         rows=rows.astype(np.int64),
         calendar=calendar,
         season=_season(bars, interval),
+        clustered=clustered,
     )
 
 
