@@ -1,6 +1,6 @@
-"""One configuration from four sources, command line over environment over file over default, and who said what.
+"""One configuration from four sources, and who said what: command line, environment, file, default.
 
-A setting is named `section.key`. In the environment it is ``TRAINWRIGHT_SECTION__KEY``; settings of the training
+A setting is named `section.key`, in the environment ``TRAINWRIGHT_SECTION__KEY``. Settings of the training
 host need no section there (``TRAINWRIGHT_CPU_SLOTS``).
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from daemon.errors import Fault, SettingsInvalid
 from daemon.settings import PREFIX, SHARED, TABLE, Settings
 from planner.config import SECTIONS, PlannerConfig, planner_config
-from planner.config_text import SHORTHANDS, expanded, hints_of, nearest_key, split_key, value_of
+from planner.config_text import hints_of, nearest_key, split_key, value_of
 from planner.errors import ConfigInvalid
 from store.addresses import without_password
 
@@ -138,17 +138,14 @@ class _Layers:
     faults: list[Fault] = field(default_factory=list)
 
     def file(self) -> None:
-        """Note the line of each key of the file; a shorthand and a key of the other table are moved."""
+        """Note the line of each key of the file; what stands in the host's table by mistake is moved."""
         for section, keys in list(self.tables.items()):
-            for key, value in list(keys.items()) if isinstance(keys, dict) else ():
+            for key in list(keys) if isinstance(keys, dict) else ():
                 path: KeyPath = (section, key)
                 place = f"{self.source}:{self.lines[path]}" if path in self.lines else self.source
                 origin = Origin(kind=FILE, place=place)
                 if section == TABLE and key in SHARED:
                     self._moved(key, origin)
-                elif path in SHORTHANDS:
-                    del keys[key]
-                    self._put(path, value, origin, where=f"{place}: [{section}] {key}")
                 else:
                     self.origins[path] = origin
 
@@ -224,16 +221,13 @@ class _Layers:
     def _put(self, path: KeyPath, value: object, origin: Origin, *, where: str) -> None:
         """Check one setting of the planner by itself, then put it over what was said before."""
         try:
-            known = path[0] in SECTIONS and len(path) > 1
-            known = known and (path[:2] in SHORTHANDS or path[1] in hints_of(path[0]))
-            if not known:
+            if path[0] not in SECTIONS or len(path) == 1 or path[1] not in hints_of(path[0]):
                 raise _unknown(".".join(path))
-            if isinstance(value, str):
-                value = value_of(value, _hint(path))
-            for part, said in expanded(path, value).items():
-                _checked(part, said, where)
-                self._write(part, said)
-                self.origins[part] = origin
+            if isinstance(value, str):  # inside a table of settings the text alone decides its type
+                value = value_of(value, hints_of(path[0])[path[1]] if len(path) == 2 else None)
+            _checked(path, value, where)
+            self._write(path, value)
+            self.origins[path] = origin
         except ConfigInvalid as error:
             self.faults.append(_fault(error, where))
 
@@ -254,11 +248,6 @@ def _tables(table: Mapping[str, Any]) -> dict[str, Any]:
     return {name: dict(value) if isinstance(value, Mapping) else value for name, value in table.items()}
 
 
-def _hint(path: KeyPath) -> object:
-    """The type of a setting; inside a table of settings the text alone decides."""
-    return hints_of(path[0]).get(path[1], float) if len(path) == 2 else None
-
-
 def _checked(path: KeyPath, value: object, where: str) -> None:
     """Raise ConfigInvalid unless the setting is right by itself."""
     nested = value
@@ -271,8 +260,7 @@ def _checked(path: KeyPath, value: object, where: str) -> None:
 
 
 def _unknown(words: str) -> ConfigInvalid:
-    known = [*all_keys(), *(".".join(path) for path in SHORTHANDS)]
-    near = nearest_key(words, known)
+    near = nearest_key(words, all_keys())
     fix = f"did you mean {near}?" if near else "see all of them: trainwright config show"
     return ConfigInvalid(f"unknown setting {words!r}", fix=fix)
 

@@ -3,24 +3,13 @@
 import difflib
 import tomllib
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from planner.config import SECTIONS
 from planner.errors import ConfigInvalid
 
 NOTHING = "none"  # what is written for a setting that is to have no value
-
-# One number for four lines that stand on two scales: skill above none, so a rank correlation as it is and
-# half of it above an AUC of one half (Somers' D = 2 AUC - 1; Newson 2002).
-SHORTHANDS: Mapping[tuple[str, str], Sequence[str]] = {
-    ("routing", "min_score"): (
-        "cs_min_correlation",
-        "symbol_min_correlation",
-        "cs_min_auc",
-        "symbol_min_auc",
-    ),
-}
 
 
 def hints_of(section: str) -> dict[str, Any]:
@@ -66,21 +55,6 @@ def value_of(text: str, hint: object = None) -> object:
     if (hint is str or origin is Literal) and not isinstance(value, str):
         return text
     return value
-
-
-def expanded(path: Sequence[str], value: object) -> dict[tuple[str, ...], object]:
-    """Return the settings that one path and value stand for: more than one for a shorthand.
-
-    Raises:
-        ConfigInvalid: the shorthand's value is not a number from 0 to 1.
-    """
-    names = SHORTHANDS.get((path[0], path[1])) if len(path) == 2 else None
-    if names is None:
-        return {tuple(path): value}
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0.0 <= value <= 1.0:
-        raise ConfigInvalid(f"{value!r} is out of range", fix="write a number from 0 to 1: skill above none")
-    lines = {name: 0.5 + value / 2 if name.endswith("_auc") else float(value) for name in names}
-    return {(path[0], name): line for name, line in lines.items()}
 
 
 def nearest_key(words: str, known: Sequence[str]) -> str | None:

@@ -27,3 +27,7 @@ class PlanUnreadable(PlannerError):
 
 class ArtifactUnwritable(PlannerError):
     """A file of the results tree cannot be written."""
+
+
+class NotInResults(PlannerError):
+    """What was asked for does not stand in a results directory, or there is no plan in it at all."""

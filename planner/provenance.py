@@ -52,6 +52,7 @@ def plan_provenance(request: PlanRequest, panel: Panel) -> dict[str, Any]:
 def request_settings(request: PlanRequest) -> dict[str, Any]:
     """Return what was asked for beside data, families and settings, so that it can be asked again."""
     return {
+        "symbols": None if request.symbols is None else list(request.symbols),
         "targets": None if request.targets is None else list(request.targets),
         "features": None if request.features is None else list(request.features),
         "auto_targets": request.auto_targets,

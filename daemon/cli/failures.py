@@ -16,7 +16,7 @@ from daemon.cli.screen import error_text, tell
 from daemon.errors import DaemonError
 from executors.errors import ExecutorsError
 from panel.errors import PanelError, UnknownColumn
-from planner.errors import ConfigInvalid, PlannerError
+from planner.errors import ConfigInvalid, NotInResults, PlannerError
 from store.errors import (
     ConcurrentAppend,
     DatabaseUnavailable,
@@ -34,6 +34,7 @@ BASES = (PanelError, ExecutorsError, StoreError, PlannerError, DaemonError)
 CODES: tuple[tuple[type[Exception], int], ...] = (
     (NotFound, NOT_FOUND),
     (UnknownColumn, NOT_FOUND),
+    (NotInResults, NOT_FOUND),
     (ConfigInvalid, USAGE),
     (SchemaBehind, USAGE),
     (DatabaseUnsafe, USAGE),

@@ -15,6 +15,7 @@ from types import ModuleType, TracebackType
 
 import click
 
+from daemon.cli.lazy import LazyGroup
 from daemon.cli.screen import tell
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -23,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "label": ("daemon.cli.labelling:label", "raw bars -> features and targets, without look-ahead"),
     "run": ("daemon.cli.planning:run", "rank targets, select features, write the plan, train it"),
     "train": ("daemon.cli.training:train", "train from a plan"),
-    "plan": ("daemon.cli.plans:plan", "make | show | validate a training plan"),
+    "plan": ("daemon.cli.plans:plan", "make | show | validate | explain | diff | export"),
     "submit": ("daemon.cli.submitting:submit", "hand a plan directory to the daemon"),
     "daemon": ("daemon.cli.hosting:daemon", "the training host; what systemd starts"),
     "status": ("daemon.cli.overview:status", "what is done, running, waiting, lost and resumed"),
@@ -44,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "daemon.cli.database:db",
         "upgrade | verify | rebuild | backup | restore | seal | archive | retain | export | import | info",
     ),
+    "config": ("daemon.cli.configuring:config", "show: every setting, and where it comes from"),
     "doctor": ("daemon.cli.checking:doctor", "check this machine, each finding with its fix"),
 }
 HELP = """Rank targets, catch leaks, plan, and train many models on panels of financial time series.
@@ -56,39 +58,9 @@ Exit codes:   0 all well, 1 a fit failed, 2 usage, 3 plan or data rejected, 4 no
 VERBOSE = frozenset({"-v", "--verbose"})
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported by name when they are called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
-        """The names of all commands in the order of the work."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import and return one command; None when there is no such command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command of the words; raises UsageError naming the nearest one."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = importlib.import_module("difflib").get_close_matches(args[0], COMMANDS, n=1, cutoff=0.5)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise click.UsageError(f"there is no command {args[0]!r}.{hint}", ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """List the commands without importing any of them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
-
-
 @click.group(
     cls=LazyGroup,
+    lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     help=HELP,
 )

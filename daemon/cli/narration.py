@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from daemon.cli.screen import bar, say, span, speakable, table, tell
+from daemon.cli.words import names_words, number, route_words, score_words
 from planner.request import STEPS, PlanningResult, Progress
 from store.planning_events import PlanningEvent
 
@@ -80,7 +81,8 @@ def ranking_table(rows: Iterable[Mapping[str, Any]]) -> str:
         by_target.setdefault(row["target"], []).append(row)
     ordered = sorted(by_target.values(), key=_rank_of)
     lines = [_ranking_line(group) for group in ordered[:LINES_MAX]]
-    text = table(("target", "metric", "score", "q", "pooled", "alone", "reason"), lines, right=("q",))
+    headers = ("target", "metric", "score", "q", "pooled", "alone", "reason")
+    text = table(headers, lines, right=("q",), shrink="reason")
     rest = len(ordered) - LINES_MAX
     return text + (f"\n… and {rest} more: METRICS/target_ranking.parquet" if rest > 0 else "")
 
@@ -96,10 +98,8 @@ def _ranking_line(group: Sequence[Mapping[str, Any]]) -> tuple[object, ...]:
     alone = [row for row in group if row["symbol"] is not None]
     kept_alone = sum(row["kept"] for row in alone)
     verdict = "keep" if pooled["kept"] else "drop"
-    score = "-"
-    if pooled["score"] is not None:
-        score = f"{pooled['score']:+.3f} ± {pooled['standard_error'] or 0:.3f}"
-    q_value = None if pooled["q_value"] is None else f"{pooled['q_value']:.4f}"
+    score = score_words(pooled["score"], pooled["standard_error"])
+    q_value = number(pooled["q_value"])
     count = f"{kept_alone}/{len(alone)}" if alone else "-"
     _, _, reason = pooled["reason"].partition(": ")  # the verdict stands in a column of its own
     return (pooled["target"], pooled["metric_name"], score, q_value, verdict, count, reason)
@@ -112,7 +112,8 @@ def _show_leaks(rows: Iterable[Mapping[str, Any]]) -> None:
     say()
     say("leaks: features that know a target's future are blocked for it")
     shown = [(row["target"], row["feature"], row["verdict"], row["probe"], row["evidence"]) for row in found]
-    say(table(("target", "feature", "verdict", "probe", "evidence"), shown[:LEAKS_MAX]))
+    headers = ("target", "feature", "verdict", "probe", "evidence")
+    say(table(headers, shown[:LEAKS_MAX], shrink="evidence"))
     if len(shown) > LEAKS_MAX:
         say(f"… and {len(shown) - LEAKS_MAX} more: METRICS/leakage.parquet")
 
@@ -122,21 +123,25 @@ def _show_routes(routing_plan: Mapping[str, Any], blocked: Mapping[str, Sequence
     for target, routes in routing_plan["targets"].items():
         if target in blocked:
             continue
-        symbols = [f"{symbol}: {route_words(entry['route'])}" for symbol, entry in routes["symbols"].items()]
         pooled = routes["cross_sectional"]
-        lines.append((target, route_words(pooled["route"]), ", ".join(symbols) or "-"))
+        lines.append((target, route_words(pooled["route"]), _symbol_routes(routes["symbols"])))
     if lines:
         say()
         say("routes: one model for all symbols, one per symbol, or both")
-        say(table(("target", "all symbols", "each symbol"), lines))
+        say(table(("target", "all symbols", "each symbol"), lines, shrink="each symbol"))
     if blocked:
         say()
         say(
             f"not trained: {len(blocked)} targets, each with its reasons in "
             "METRICS/routing_plan/routing_plan.md"
         )
+    if lines or blocked:
+        say("why       trainwright plan explain TARGET: the whole chain, with every number")
 
 
-def route_words(route: str) -> str:
-    """A route as people read it: ``ROUTE_CROSS_SECTIONAL`` is "cross sectional"."""
-    return route.removeprefix("ROUTE_").lower().replace("_", " ")
+def _symbol_routes(symbols: Mapping[str, Mapping[str, Any]]) -> str:
+    """The symbols of each route together: ``both GOOG, IBM; cross sectional AAPL``."""
+    by_route: dict[str, list[str]] = {}
+    for symbol, entry in symbols.items():
+        by_route.setdefault(entry["route"], []).append(symbol)
+    return "; ".join(f"{route_words(route)} {names_words(names)}" for route, names in by_route.items()) or "-"

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import click
 
-from daemon.cli.configuration import settings_for
-from daemon.cli.work import planner_settings
-from daemon.settings import Settings
+from daemon.cli.configuration import configuration_for, set_option
+from daemon.cli.earlier import ASKED, asked_before, words_of
+from daemon.cli.screen import tell
+from daemon.settings import TABLE
+from daemon.sources import Configuration
 from planner import PlanRequest
+from planner.results import Results
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+TOP_TARGETS = 10
 
 PLANNING = (
-    click.option(
-        "--data-dir", required=True, type=click.Path(path_type=Path), help="Where the symbol files are."
-    ),
+    click.option("--data-dir", type=click.Path(path_type=Path), help="Where the symbol files are."),
     click.option("--symbols", multiple=True, help="Symbols, space-separated; default all in the data."),
     click.option("--auto-targets", is_flag=True, help="Rank all targets and take the best."),
     click.option("--auto-features", is_flag=True, help="Select features per target."),
-    click.option(
-        "--top-n-targets", type=click.IntRange(min=1), default=10, show_default=True, help="How many targets."
-    ),
+    click.option("--top-n-targets", type=click.IntRange(min=1), help="How many targets; default 10."),
     click.option("--targets", multiple=True, help="These targets, space-separated."),
     click.option("--features", multiple=True, help="These features, space-separated."),
     click.option("--families", multiple=True, help="Model families, space-separated, in any spelling."),
@@ -32,6 +32,7 @@ PLANNING = (
     click.option("--output-dir", type=click.Path(path_type=Path), help="Where results go; default results."),
     click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file."),
     click.option("--seed", type=click.IntRange(min=0), help="Seed of everything random; default 42."),
+    set_option,
 )
 
 
@@ -42,31 +43,53 @@ def planning_options(command: Command) -> Command:
     return command
 
 
-def planning_settings(options: Mapping[str, Any]) -> Settings:
-    """The settings of a planning command's options; its ``--output-dir`` is where results go."""
-    return settings_for(
+def planning_configuration(options: Mapping[str, Any]) -> Configuration:
+    """The configuration under a planning command's options; its ``--output-dir`` is where results go."""
+    return configuration_for(
         options["config"],
-        results_dir=options["output_dir"],
-        data_dir=options["data_dir"],
-        symbols=options["symbols"] or None,
-        families=options["families"] or None,
-        seed=options["seed"],
+        assignments=options["assignments"],
+        overrides={
+            "results_dir": options["output_dir"],
+            "data_dir": options["data_dir"],
+            "symbols": options["symbols"] or None,
+            "families": options["families"] or None,
+            "seed": options["seed"],
+        },
     )
 
 
-def request_from(settings: Settings, options: Mapping[str, Any]) -> PlanRequest:
-    """The planning request of a command's options and settings."""
+def request_from(
+    found: Configuration, options: Mapping[str, Any], earlier: Results | None, *, ctx: click.Context
+) -> PlanRequest:
+    """The planning request of a command's options; without a data directory that of the earlier plan.
+
+    Raises:
+        UsageError: no data directory is named, neither here nor in the settings nor by an earlier plan.
+    """
+    settings = found.settings
+    asked: dict[str, Any]
+    if settings.data_dir is None:
+        asked = {name: value for name, value in asked_before(earlier).items() if value is not None}
+        if not asked:
+            raise click.UsageError("Missing option '--data-dir'.", ctx)
+        given = {name: options[name] for name in ASKED if options[name]}
+        asked |= given
+        tell(f"as the plan that is here: {words_of(asked)}")
+    else:
+        asked = {name: options[name] for name in ASKED if options[name]}
+    said = {name for section, name in found.origins if section == TABLE}
+    symbols = settings.symbols or tuple(asked.get("symbols") or ())
     return PlanRequest(
-        data_dir=cast("Path", settings.data_dir),
+        data_dir=settings.data_dir or asked["data_dir"],
         results_dir=settings.results_dir,
-        symbols=settings.symbols or None,
-        targets=options["targets"] or None,
-        features=options["features"] or None,
-        families=settings.families,
-        top_n_targets=options["top_n_targets"],
-        auto_targets=options["auto_targets"],
-        auto_features=options["auto_features"],
+        symbols=symbols or None,
+        targets=tuple(asked.get("targets") or ()) or None,
+        features=tuple(asked.get("features") or ()) or None,
+        families=settings.families if "families" in said else tuple(asked.get("families", settings.families)),
+        top_n_targets=asked.get("top_n_targets", TOP_TARGETS),
+        auto_targets=asked.get("auto_targets", False),
+        auto_features=asked.get("auto_features", False),
         force_refresh=options["force_refresh"],
-        seed=settings.seed,
-        config=planner_settings(options["config"]),
+        seed=settings.seed if "seed" in said else asked.get("seed", settings.seed),
+        config=found.planner,
     )

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import shutil
-import tempfile
-from pathlib import Path
-
 import click
 
 from daemon.cli import work
+from daemon.cli.earlier import earlier_plan
 from daemon.cli.greedy import GreedyCommand
-from daemon.cli.narration import PlanningNarrator, show_planning
-from daemon.cli.options import planning_options, planning_settings, request_from
-from daemon.cli.screen import emit, say
+from daemon.cli.options import planning_configuration, planning_options, request_from
+from daemon.cli.rehearsing import rehearse_planning
+from daemon.cli.screen import say
 from daemon.cli.workspace import json_option
-from planner import PlanRequest, make_plan
 from store import open_store
 
 
@@ -32,10 +27,11 @@ def run(
     ctx: click.Context, /, *, skip_training: bool, dry_run: bool, as_json: bool, **options: object
 ) -> None:
     """Rank targets, probe for leaks, select features, choose routes, write the plan, and train it."""
-    settings = planning_settings(options)
-    request = request_from(settings, options)
+    found = planning_configuration(options)
+    settings = found.settings
+    request = request_from(found, options, None, ctx=ctx)
     if dry_run:
-        _show_dry_run(request, as_json=as_json)
+        rehearse_planning(request, earlier_plan(settings.results_dir), as_json=as_json)
         return
     with open_store(settings.database_url) as store:
         result = work.plan(store, request, quiet=as_json)
@@ -55,24 +51,3 @@ def run(
                     f"--training-plan-dir {result.plan_dir}"
                 )
         ctx.exit(0 if drained is None else work.exit_code_of(drained))
-
-
-def _show_dry_run(request: PlanRequest, *, as_json: bool) -> None:
-    """Plan into a scratch directory, and tell each job with its reason; a cache that is there is used."""
-    scratch = Path(tempfile.mkdtemp(prefix="trainwright-dry-"))
-    try:
-        narrator = PlanningNarrator()
-        cache = request.results_dir / "cache"
-        cache = cache if cache.is_dir() else scratch / "cache"
-        result = make_plan(dataclasses.replace(request, results_dir=scratch, cache_dir=cache), tell=narrator)
-        narrator.finish()
-        if as_json:
-            emit({"dry_run": True, "jobs": result.training_plan["jobs"], "blocked": result.blocked})
-            return
-        show_planning(result)
-        say()
-        for job in result.training_plan["jobs"]:
-            say(f"would train  {job['job_id']}  {', '.join(job['model_families'])}  because {job['reason']}")
-        say(f"dry run: {result.jobs} jobs, no plan was written and nothing trained")
-    finally:
-        shutil.rmtree(scratch)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,8 @@ PLAIN = {
     "░": "-",
 }
 ERROR_LINES_MAX = 6
+WIDTH = 100  # columns of a screen that everything fits
+SHRUNK_MIN = 16
 
 
 def speakable(text: str, stream: TextIO) -> str:
@@ -88,14 +91,49 @@ def moment(at: datetime | None) -> str:
     return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> str:
-    """Columns aligned under their headers; those named in ``right`` are set flush right."""
+def table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Iterable[str] = (),
+    shrink: str | None = None,
+) -> str:
+    """Columns aligned under their headers; those named in ``right`` are set flush right.
+
+    The column named in ``shrink`` gives way where the table would be wider than WIDTH; what is cut ends in ….
+    """
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max([len(header), *(len(row[place]) for row in cells)]) for place, header in enumerate(headers)]
+    if shrink is not None:
+        place = list(headers).index(shrink)
+        room = WIDTH - sum(widths) - 2 * (len(widths) - 1) + widths[place]
+        widths[place] = min(widths[place], max(room, SHRUNK_MIN))
+        for row in cells:
+            row[place] = cut(row[place], widths[place])
     flush = {place for place, header in enumerate(headers) if header in set(right)}
     lines = [_aligned(headers, widths, flush)]
     lines.extend(_aligned(row, widths, flush) for row in cells)
     return "\n".join(lines)
+
+
+def cut(text: str, width: int) -> str:
+    """The text, its end left out where it is longer than ``width``."""
+    if len(text) <= width:
+        return text
+    end = speakable("…", sys.stdout)
+    return text[: width - len(end)] + end
+
+
+def wrapped(label: str, text: str, *, indent: int = 10) -> str:
+    """A label and a text beside it, broken into lines of at most WIDTH columns."""
+    lines = textwrap.wrap(
+        speakable(text, sys.stdout).replace("\n", " "),
+        width=WIDTH - indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    first, *rest = lines or [""]
+    return "\n".join([f"{label:<{indent}}{first}".rstrip(), *(" " * indent + line for line in rest)])
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int], flush: set[int]) -> str:

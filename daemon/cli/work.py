@@ -6,24 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from daemon.cli.configuration import config_table
 from daemon.cli.narration import PlanningNarrator, show_planning
 from daemon.cli.progress import TrainingNarrator
 from daemon.cli.scoreboard import scoreboard
 from daemon.cli.screen import emit, say, tell
 from daemon.logs import log_to_file
 from daemon.service import Drained, drain, submit_plan
-from daemon.settings import TABLE, Settings
+from daemon.settings import Settings
 from daemon.workplace import Workplace
 from planner import PlanningResult, PlanRequest, make_plan
-from planner.config import PlannerConfig, planner_config
+from planner.comparing import Comparison
 from store import PlanStore
-
-
-def planner_settings(config: Path | None) -> PlannerConfig:
-    """The planner's part of the configuration file."""
-    table, source = config_table(config)
-    return planner_config(table, source=source, other_sections=(TABLE,))
 
 
 def plan(store: PlanStore, request: PlanRequest, *, quiet: bool = False) -> PlanningResult:
@@ -34,6 +27,8 @@ def plan(store: PlanStore, request: PlanRequest, *, quiet: bool = False) -> Plan
     store.record(result.planning_id, narrator.events)
     if not quiet:
         show_planning(result)
+    if result.from_cache:
+        tell(f"from the cache: {', '.join(result.from_cache)}")
     return result
 
 
@@ -79,8 +74,14 @@ def exit_code_of(drained: Drained) -> int:
     return 1 if drained.failed else 0
 
 
-def emit_outcome(result: PlanningResult | None, plan_id: str | None, drained: Drained | None) -> None:
-    """Print what was done as one JSON document."""
+def emit_outcome(
+    result: PlanningResult | None,
+    plan_id: str | None,
+    drained: Drained | None,
+    *,
+    comparison: Comparison | None = None,
+) -> None:
+    """Print what was done as one JSON document; `comparison` is with the plan that was there before."""
     document: dict[str, object] = {"plan": plan_id}
     if result is not None:
         document |= {
@@ -90,7 +91,10 @@ def emit_outcome(result: PlanningResult | None, plan_id: str | None, drained: Dr
             "selected_targets": list(result.selected_targets),
             "blocked": {target: list(reasons) for target, reasons in result.blocked.items()},
             "panel": result.panel_key,
+            "from_cache": list(result.from_cache),
         }
+    if comparison is not None:
+        document["differences"] = comparison.document()
     if drained is not None:
         document |= {
             "succeeded": drained.succeeded,

@@ -1,0 +1,32 @@
+"""``trainwright plan validate``: a plan directory checked as the daemon would."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from daemon.admission import rehearse
+from daemon.cli.configuration import settings_for
+from daemon.cli.screen import emit, say
+from daemon.cli.workspace import config_option, json_option
+from store import load_plan_directory
+
+
+@click.command(epilog="Example: trainwright plan validate results/globals/training_plan")
+@click.argument("directory", type=click.Path(path_type=Path))
+@config_option
+@json_option
+def validate(directory: Path, *, config: Path | None, as_json: bool) -> None:
+    """Check a plan directory as the daemon would, but for the data."""
+    document, _ = load_plan_directory(directory)
+    completed = rehearse(settings_for(config), document, source=str(directory))
+    stages = Counter(fit.stage for fit in completed.fits)
+    missing = [fit for fit in completed.fits if fit.unavailable]
+    if as_json:
+        emit({"valid": True, "jobs": len(completed.jobs), "fits": dict(stages), "unavailable": len(missing)})
+        return
+    say(f"valid: {len(completed.jobs)} jobs, {stages['cpu']} CPU fits, {stages['gpu']} GPU fits")
+    for fit in missing:
+        say(f"left out  {fit.job_id}/{fit.family}: {fit.unavailable}")

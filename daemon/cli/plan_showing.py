@@ -1,0 +1,44 @@
+"""``trainwright plan show``: the jobs of a plan with their reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from daemon.cli.screen import emit, say, table
+from daemon.cli.words import route_words
+from daemon.cli.workspace import json_option
+from store import load_plan_directory
+
+
+@click.command(epilog="Example: trainwright plan show results")
+@click.argument("directory", type=click.Path(path_type=Path), default=Path("results"))
+@json_option
+def show(directory: Path, *, as_json: bool) -> None:
+    """Print the jobs of a plan directory (or of a results directory) with their reasons."""
+    document, _ = load_plan_directory(directory)
+    if as_json:
+        emit({"plan": document})
+        return
+    rows = [
+        (
+            job["job_id"],
+            route_words(job["route"]),
+            job.get("priority", 0),
+            _features(job),
+            ", ".join(job["model_families"]),
+        )
+        for job in document["jobs"]
+    ]
+    say(table(("job", "route", "priority", "features", "families"), rows, right=("priority", "features")))
+    say()
+    for job in document["jobs"]:
+        say(f"{job['job_id']}: {job.get('reason', '')}")
+
+
+def _features(job: Mapping[str, Any]) -> str:
+    features = job.get("features")
+    return str(len(features)) if features else "all"

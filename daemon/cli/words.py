@@ -1,0 +1,40 @@
+"""Numbers and names as people read them, in the same form in every table of plans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def route_words(route: str) -> str:
+    """A route as people read it: ``ROUTE_CROSS_SECTIONAL`` is "cross sectional"."""
+    return route.removeprefix("ROUTE_").lower().replace("_", " ")
+
+
+def score_words(score: float | None, error: float | None) -> str:
+    """A score with its standard error: ``+0.538 ± 0.015``; a dash for none."""
+    if score is None:
+        return "-"
+    return f"{score:+.3f}" if error is None else f"{score:+.3f} ± {error:.3f}"
+
+
+def number(value: float | None) -> str:
+    """A small number in at most seven signs: ``0.032``, ``1.2e-07``; a dash for none."""
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if value == 0 or abs(value) >= 0.001 else f"{value:.1e}"
+
+
+def share_words(share: float) -> str:
+    """A share as a percentage without needless zeros: ``99.8 %``, ``20 %``."""
+    return f"{100 * share:.3g} %"
+
+
+def bytes_words(count: int) -> str:
+    """A number of bytes: ``151 MiB``, ``2.4 GiB``."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def names_words(names: Sequence[str], limit: int = 6) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

@@ -1,0 +1,339 @@
+"""Two plannings beside each other: settings, data, ranks, routes, jobs, each with the number that moved."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from planner.moved import Moved, moved_lines, moved_values
+from planner.results import Results, Row
+from planner.routing import ROUTE_BLOCKED
+from planner.tables import CROSS_SECTIONAL, SYMBOL_SPECIFIC
+
+Pair = tuple[str, str | None]  # (target, symbol); None means all symbols together
+
+_JOB_METRICS = ("score", "stability", "leakage_status", "sample_size")
+_UNTOLD = ("data_dir", "interval_ns")  # where the data lies is not what it is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One thing that differs, by name; None where a side does not have it."""
+
+    name: str
+    before: object
+    after: object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteChange:
+    """The route of a target for all symbols (`symbol` None) or for one; `because` says what moved."""
+
+    target: str
+    symbol: str | None
+    before: str | None
+    after: str | None
+    because: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobChange:
+    """A job that was added, removed or changed; `changes` are of its fields, features and families apart."""
+
+    job_id: str
+    target: str
+    symbol: str | None
+    kind: str  # added | removed | changed
+    route_before: str | None
+    route_after: str | None
+    changes: tuple[Change, ...]
+    features_added: tuple[str, ...]
+    features_removed: tuple[str, ...]
+    families_added: tuple[str, ...]
+    families_removed: tuple[str, ...]
+    because: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """How the planning `after` differs from `before`; all parts empty when it does not."""
+
+    before: str
+    after: str
+    jobs_before: int
+    jobs_after: int
+    settings: tuple[Change, ...]
+    data: tuple[Change, ...]
+    ranks: tuple[Change, ...]  # by target; the score that moved stands in `scores`
+    scores: Mapping[str, tuple[Moved, ...]]  # target -> its best row's score, where it moved
+    routes: tuple[RouteChange, ...]
+    jobs: tuple[JobChange, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether both would train the same from the same data under the same settings."""
+        return not (self.settings or self.data or self.ranks or self.routes or self.jobs)
+
+    def document(self) -> dict[str, Any]:
+        """Return the comparison as plain JSON values."""
+        found = dataclasses.asdict(self)
+        found["scores"] = {
+            name: [dataclasses.asdict(move) for move in moves] for name, moves in self.scores.items()
+        }
+        return {"equal": self.equal, **found}
+
+
+def compare(before: Results, after: Results) -> Comparison:
+    """Return how `after` differs from `before`; the same places in another order differ in nothing."""
+    routes = _route_changes(before, after)
+    jobs_before, jobs_after = _jobs(before), _jobs(after)
+    return Comparison(
+        before=before.place,
+        after=after.place,
+        jobs_before=len(jobs_before),
+        jobs_after=len(jobs_after),
+        settings=tuple(_changes(_settings(before.metadata), _settings(after.metadata))),
+        data=tuple(_changes(_data(before.metadata), _data(after.metadata))),
+        ranks=_rank_changes(before, after),
+        scores=_score_moves(before, after),
+        routes=routes,
+        jobs=tuple(_job_changes(jobs_before, jobs_after, routes, before, after)),
+    )
+
+
+def _settings(metadata: Row) -> dict[str, object]:
+    """All settings of a plan by full key; of an older plan those of training alone."""
+    return {
+        f"{section}.{key}": value
+        for section, table in _tables(metadata).items()
+        for key, value in table.items()
+    }
+
+
+def _tables(metadata: Row) -> dict[str, Row]:
+    """The settings of a plan by section, with what was asked for; of older plans as far as they tell."""
+    told = metadata.get("settings")
+    if told is None:
+        told = {name: metadata[name] for name in ("routing", "training") if metadata.get(name)}
+    return {**told, "request": metadata.get("request") or {}}
+
+
+def _data(metadata: Row) -> dict[str, object]:
+    """What was planned from: fingerprint, symbols, seed, families, version of the code."""
+    data = {key: value for key, value in (metadata.get("data") or {}).items() if key not in _UNTOLD}
+    kept = {key: data[key] for key in ("symbols", "interval") if key in data}
+    prints = {key: value for key, value in (metadata.get("fingerprints") or {}).items() if key != "config"}
+    named = {key: metadata[key] for key in ("seed", "code_version", "model_families") if key in metadata}
+    return {**prints, **kept, **named}
+
+
+def _changes(before: Row, after: Row) -> Iterable[Change]:
+    """Yield what differs by name; a key that one side has never heard of is told with None there."""
+    for name in dict.fromkeys([*before, *after]):
+        one, two = before.get(name), after.get(name)
+        if one != two:
+            yield Change(name=name, before=one, after=two)
+
+
+def _ranks(results: Results) -> dict[str, int | None]:
+    """Every target with its rank."""
+    found: dict[str, int | None] = {}
+    for row in results.ranking:
+        found.setdefault(row["target"], row.get("rank"))
+    for target, record in ((results.routes or {}).get("targets") or {}).items():
+        found.setdefault(target, record.get("rank"))
+    return found
+
+
+def _rank_changes(before: Results, after: Results) -> tuple[Change, ...]:
+    old, new = _ranks(before), _ranks(after)
+    if not old or not new:
+        return ()
+    moved = list(_changes(old, new))
+    last = 1 + max((rank or 0 for rank in (*old.values(), *new.values())), default=0)
+    moved.sort(key=lambda change: (new.get(change.name) or last, old.get(change.name) or last, change.name))
+    return tuple(moved)
+
+
+def _score_moves(before: Results, after: Results) -> dict[str, tuple[Moved, ...]]:
+    old, new = _rows(before), _rows(after)
+    found = {}
+    for pair in old.keys() & new.keys():
+        if pair[1] is None:
+            moves = moved_values(old[pair], new[pair], ("score", "score_ci_low"))
+            if moves:
+                found[pair[0]] = moves
+    return dict(sorted(found.items()))
+
+
+def _rows(results: Results) -> dict[Pair, dict[str, Any]]:
+    """Ranking and candidate of every pair in one row under the names of the candidates."""
+    found: dict[Pair, dict[str, Any]] = {}
+    for row in (*results.ranking, *results.candidates):
+        said = {name: value for name, value in row.items() if value is not None}
+        found.setdefault((row["target"], row["symbol"]), {}).update(said)
+    for said in found.values():
+        said.setdefault("sample_size", said.get("rows"))
+        said.setdefault("effective_sample_size", said.get("effective_rows"))
+    return found
+
+
+def _routes(results: Results) -> dict[Pair, str]:
+    """The route of every pair; of a plan without its routing plan, what its jobs say."""
+    found: dict[Pair, str] = {}
+    if results.routes is None:
+        for job in _jobs(results).values():
+            found[job["target"], job.get("symbol")] = job.get("route") or ROUTE_BLOCKED
+        return found
+    for target, record in results.routes["targets"].items():
+        pooled = record.get("cross_sectional") or {}
+        enabled = pooled.get("training_route") if pooled.get("route") == "ENABLED" else None
+        found[target, None] = enabled or ROUTE_BLOCKED
+        for symbol, row in (record.get("symbols") or {}).items():
+            found[target, symbol] = row["route"]
+    for target in results.routes.get("blocked") or ():
+        found.setdefault((target, None), ROUTE_BLOCKED)
+    return found
+
+
+def _route_changes(before: Results, after: Results) -> tuple[RouteChange, ...]:
+    old, new = _routes(before), _routes(after)
+    old_rows, new_rows = _rows(before), _rows(after)
+    found = []
+    for pair in sorted(
+        old.keys() | new.keys(), key=lambda pair: (pair[0], pair[1] is not None, pair[1] or "")
+    ):
+        one, two = old.get(pair), new.get(pair)
+        gone = (one or ROUTE_BLOCKED) == (two or ROUTE_BLOCKED) == ROUTE_BLOCKED
+        if one == two or (
+            gone and pair[1] is not None
+        ):  # a blocked symbol of a target that is blocked as a whole
+            continue
+        because = _because(pair, (before, after), (old_rows, new_rows))
+        target, symbol = pair
+        found.append(RouteChange(target=target, symbol=symbol, before=one, after=two, because=because))
+    return tuple(found)
+
+
+def _because(
+    pair: Pair, sides: tuple[Results, Results], rows: tuple[Mapping[Pair, Row], Mapping[Pair, Row]]
+) -> tuple[str, ...]:
+    """What moved for a pair: its own numbers, those of all symbols, else what the later reason says."""
+    settings = [_tables(side.metadata) for side in sides]
+    found: list[str] = []
+    for key in _places(pair, sides):
+        view = CROSS_SECTIONAL if key[1] is None else SYMBOL_SPECIFIC
+        old, new = (side.get(key) for side in rows)
+        if old and new:
+            named = {"view": view, "target": key[0], "symbol": key[1]}
+            moved = moved_lines({**named, **old}, {**named, **new}, settings[0], settings[1])
+            words = ", ".join(move.words for move in moved)
+            found += [words if key == pair else f"of all symbols {words}"] if words else []
+    return tuple(found) or _said(pair, sides[1]) or _said(pair, sides[0])
+
+
+def _places(pair: Pair, sides: tuple[Results, Results]) -> list[Pair]:
+    """Whose numbers to look at for a pair's route: its own, those of all symbols; where the state changed."""
+    pooled: Pair = (pair[0], None)
+    if pair == pooled:
+        return [pair]
+    records = [((side.routes or {}).get("targets") or {}).get(pair[0]) or {} for side in sides]
+    old, new = ((record.get("symbols") or {}).get(pair[1]) or {} for record in records)
+    if not old or not new:
+        return [pair, pooled]
+    changed = [pair] if old.get("local_state") != new.get("local_state") else []
+    changed += [pooled] if old.get("cs_state") != new.get("cs_state") else []
+    return changed or [pair, pooled]
+
+
+def _said(pair: Pair, side: Results) -> tuple[str, ...]:
+    """The first sentence of the reason that a side gives for a pair."""
+    target, symbol = pair
+    record = ((side.routes or {}).get("targets") or {}).get(target)
+    if record is not None:
+        row = record.get("cross_sectional") if symbol is None else (record.get("symbols") or {}).get(symbol)
+        reason = (row or {}).get("reason")
+        if reason:
+            return (reason if isinstance(reason, str) else str(reason[0]),)
+    for document in (side.routes, side.plan):
+        reasons = ((document or {}).get("blocked") or {}).get(target)
+        if reasons:
+            return (reasons if isinstance(reasons, str) else str(reasons[0]),)
+    return ()
+
+
+def _jobs(results: Results) -> dict[str, Row]:
+    """The jobs that train something, by id."""
+    return {
+        job["job_id"]: job
+        for job in (results.plan or {}).get("jobs", ())
+        if job.get("route") != ROUTE_BLOCKED
+    }
+
+
+def _job_changes(
+    old: Mapping[str, Row],
+    new: Mapping[str, Row],
+    routes: Sequence[RouteChange],
+    before: Results,
+    after: Results,
+) -> Iterable[JobChange]:
+    """Yield the jobs that differ: those added, then those removed, then those changed, by name."""
+    why = {(change.target, change.symbol): change.because for change in routes}
+    for kind, names in (
+        ("added", sorted(new.keys() - old.keys())),
+        ("removed", sorted(old.keys() - new.keys())),
+        ("changed", sorted(old.keys() & new.keys())),
+    ):
+        for name in names:
+            one, two = old.get(name, {}), new.get(name, {})
+            known = two or one
+            pair = (known["target"], known.get("symbol"))
+            made = _job_change(kind, name, one, two, why.get(pair, ()))
+            if made is None:
+                continue
+            if not made.because and kind != "changed":
+                said = _said(pair, after if kind == "removed" else before)
+                reason = str(known.get("reason") or "").partition("; ")[0]
+                made = dataclasses.replace(made, because=said or ((reason,) if reason else ()))
+            yield made
+
+
+def _job_change(kind: str, name: str, one: Row, two: Row, because: tuple[str, ...]) -> JobChange | None:
+    """The change of one job; None when nothing that matters differs."""
+    features = _added_and_removed(one.get("features"), two.get("features"))
+    families = _added_and_removed(one.get("model_families"), two.get("model_families"))
+    both = bool(one and two)
+    changes = tuple(
+        Change(name=field, before=one.get(field), after=two.get(field))
+        for field in ("route", "priority", "training_type")
+        if both and one.get(field) != two.get(field)
+    )
+    if both and not (changes or any(features) or any(families)):
+        return None
+    if both and not because:
+        facts = [dict(side.get("metadata") or {}) for side in (one, two)]
+        because = tuple(move.words for move in moved_values(facts[0], facts[1], _JOB_METRICS))
+    return JobChange(
+        job_id=name,
+        target=(two or one)["target"],
+        symbol=(two or one).get("symbol"),
+        kind=kind,
+        route_before=one.get("route"),
+        route_after=two.get("route"),
+        changes=changes,
+        features_added=features[0] if both else (),
+        features_removed=features[1] if both else (),
+        families_added=families[0] if both else (),
+        families_removed=families[1] if both else (),
+        because=because,
+    )
+
+
+def _added_and_removed(before: object, after: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the second list has and the first has not, and the other way round; no list means all features."""
+    one = list(before) if isinstance(before, list) else []
+    two = list(after) if isinstance(after, list) else []
+    return tuple(name for name in two if name not in set(one)), tuple(
+        name for name in one if name not in set(two)
+    )

@@ -1,0 +1,169 @@
+"""Which numbers of a (target, view, symbol) moved across their lines between two plannings."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from planner.config import RoutingConfig
+from planner.signals import lines_of
+from planner.tables import CROSS_SECTIONAL, candidate_from
+
+Row = Mapping[str, Any]
+AT_LEAST, AT_MOST, ONE_OF, IS = "at least", "at most", "one of", "is"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """What one number of a row is held against; `bound` None means that nobody knows the line."""
+
+    metric: str
+    rule: str
+    bound: Any
+
+    def passed(self, value: object) -> bool | None:
+        """Return whether a value passes; None when the value or the line is not known."""
+        if value is None or self.bound is None:
+            return None
+        if self.rule in (AT_LEAST, AT_MOST):
+            if not isinstance(value, (int, float)):
+                return None
+            return bool(value >= self.bound if self.rule == AT_LEAST else value <= self.bound)
+        return value in self.bound if self.rule == ONE_OF else value == self.bound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """One number before and after, with its lines; `words` names it: ``q_value 0.03 -> 0.21 (line 0.05)``."""
+
+    metric: str
+    before: object
+    after: object
+    line_before: object = None
+    line_after: object = None
+
+    @property
+    def words(self) -> str:
+        """The move in words."""
+        value = f"{self.metric} {_short(self.after)}"
+        if self.before != self.after:
+            value = f"{self.metric} {_short(self.before)} -> {_short(self.after)}"
+        if self.line_after is None and self.line_before is None:
+            return value
+        line = _short(self.line_after)
+        if self.line_before != self.line_after:
+            line = f"{_short(self.line_before)} -> {line}"
+        return f"{value} (line {line})"
+
+
+def lines_for(row: Row, settings: Row) -> tuple[Line, ...]:
+    """Return the lines that a row is held against, in the order of the rules.
+
+    `row` has the columns of the candidates; `settings` are all settings by section, as plans carry them
+    in `metadata.settings`. Without them no line is known, and only values that are no numbers are told.
+    """
+    ranking, routing = settings.get("ranking") or {}, settings.get("routing")
+    request = settings.get("request") or {}
+    found = [
+        Line(metric="rank", rule=AT_MOST, bound=request.get("top_n_targets")),
+        Line(metric="q_value", rule=AT_MOST, bound=ranking.get("false_discovery_rate")),
+        Line(metric="kept", rule=IS, bound=True),
+    ]
+    if routing is None:
+        return (*found, Line(metric="stability", rule=IS, bound="STABLE"))
+    config = _routing(routing)
+    lines = lines_of(candidate_from({**row, "score": row.get("score")}), config)
+    pooled = row.get("view") == CROSS_SECTIONAL
+    found += [
+        Line(metric="sample_size", rule=AT_LEAST, bound=lines.rows),
+        Line(metric="effective_sample_size", rule=AT_LEAST, bound=config.min_effective_rows),
+        Line(metric="leakage_status", rule=ONE_OF, bound=_allowed(config)),
+        Line(metric="score_ci_low", rule=AT_LEAST, bound=lines.minimum),
+        Line(metric="stability", rule=ONE_OF, bound=lines.stabilities),
+        Line(metric="score", rule=AT_LEAST, bound=lines.strong),
+        Line(metric="p_value", rule=AT_MOST, bound=config.experimental_max_p_value),
+    ]
+    if pooled:
+        return (*found, Line(metric="rest_p", rule=AT_MOST, bound=config.max_rest_p_value))
+    return (
+        *found,
+        Line(metric="deviation_q", rule=AT_MOST, bound=ranking.get("false_discovery_rate")),
+        Line(metric="deviates", rule=IS, bound=True),
+    )
+
+
+def moved_lines(before: Row, after: Row, settings_before: Row, settings_after: Row) -> tuple[Moved, ...]:
+    """Return the numbers of a row that passed a line on one side only, in the order of the rules.
+
+    A verdict that follows from a number (`kept`, `deviates`) is told only where no number explains it.
+    """
+    old = {line.metric: line for line in lines_for({**after, **before}, settings_before)}
+    new = {line.metric: line for line in lines_for({**before, **after}, settings_after)}
+    found = []
+    for metric in dict.fromkeys([*old, *new]):
+        one, two = old.get(metric), new.get(metric)
+        passed_before = one.passed(before.get(metric)) if one else None
+        passed_after = two.passed(after.get(metric)) if two else None
+        if passed_before == passed_after:
+            continue
+        if None in (passed_before, passed_after) and before.get(metric) == after.get(metric):
+            continue
+        found.append(
+            Moved(
+                metric=metric,
+                before=before.get(metric),
+                after=after.get(metric),
+                line_before=_bound(one),
+                line_after=_bound(two),
+            )
+        )
+    numbers = [moved for moved in found if moved.metric not in ("kept", "deviates")]
+    return tuple(numbers or found)
+
+
+def moved_values(before: Row, after: Row, metrics: Sequence[str]) -> tuple[Moved, ...]:
+    """Return those of `metrics` that both rows have and that differ, lines aside."""
+    return tuple(
+        Moved(metric=metric, before=before[metric], after=after[metric])
+        for metric in metrics
+        if before.get(metric) is not None
+        and after.get(metric) is not None
+        and before[metric] != after[metric]
+    )
+
+
+def _bound(line: Line | None) -> object:
+    """A line as it is told; of a verdict there is none."""
+    return None if line is None or line.rule == IS else line.bound
+
+
+def _routing(values: Row) -> RoutingConfig:
+    """The routing settings of a plan, of this version or another; keys nobody knows are passed over."""
+    known = {item.name for item in dataclasses.fields(RoutingConfig)}
+    plain: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+        if name in known
+    }
+    return RoutingConfig(**plain)
+
+
+def _allowed(config: RoutingConfig) -> tuple[str, ...]:
+    """The leakage verdicts on a row's features that routing lets pass."""
+    if config.require_safe_features_only:
+        return tuple(config.allowed_feature_leakage_status)
+    return (
+        ("SAFE", "SUSPECT", "UNKNOWN")
+        if config.block_on_leakage
+        else ("SAFE", "SUSPECT", "UNKNOWN", "BLOCKED")
+    )
+
+
+def _short(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, (tuple, list)):
+        return "|".join(str(item) for item in value) or "none"
+    return "unknown" if value is None else str(value)
