@@ -11,7 +11,7 @@ help:
 	@echo "make demo    real bars, the whole job: rank, probe, select, route, plan, train ($(DEMO)/)"
 	@echo "make test    the whole test suite"
 	@echo "make check   format, lint, types, import contracts, budgets"
-	@echo "make bench   ratios against the raw libraries, measured in one run (make bench-store QUICK=1: a first look)"
+	@echo "make bench   ratios against the raw libraries, measured in one run (make bench-planner QUICK=1: a first look)"
 	@echo "make study   plan 20 generated panels of known truth and hold the plans to it (QUICK=1: three panels)"
 	@echo "make faults  the fault campaigns and the search of the protocol, with a table of what they counted"
 	@echo "make torture the same at full length"
@@ -45,7 +45,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-store bench-panel
+bench: bench-store bench-panel bench-planner
 
 # Returns 1 when a bar is missed. WRITE=FILE keeps the table, ONLY=PART measures one part, PEERS=1 makes the
 # peers' environment first (it is used whenever it is there).
@@ -61,6 +61,11 @@ bench-panel: $(STAMP)
 # Returns 1 when a bar is missed. WRITE=1 puts table and picture into docs/statistics.md.
 study: $(STAMP)
 	@$(BIN)/python tests/planner_study.py $(if $(QUICK),--seeds 3) $(if $(WRITE),--write)
+
+# Returns 1 when a bar is missed. WRITE=FILE keeps the table, ONLY=PART measures one part, FOLDER=DIR keeps the
+# generated panels for the next time.
+bench-planner: $(STAMP)
+	@$(BIN)/python -m benchmarks.planner $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write $(WRITE)) $(if $(FOLDER),--folder $(FOLDER))
 
 faults: $(STAMP)
 	@$(BIN)/python tests/torture.py --short

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import psutil
 
@@ -144,10 +145,18 @@ def quantile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def table(figures: Sequence[Figure]) -> str:
+class Row(Protocol):
+    """What can stand in a table."""
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The row's words, one for each head."""
+
+
+def table(figures: Sequence[Row], heads: Sequence[str] = HEADS) -> str:
     """Return the rows as a Markdown table with aligned columns."""
-    rows = [HEADS, *(figure.cells for figure in figures)]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(HEADS))]
+    rows = [tuple(heads), *(figure.cells for figure in figures)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(heads))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
         for row in rows
