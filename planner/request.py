@@ -36,12 +36,16 @@ class PlanRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a step of planning is; `step` is one of STEPS, `done` of `total` in the step's own unit."""
+    """How far a step of planning is; `step` is one of STEPS, `done` of `total` in the step's own unit.
+
+    `seconds_left` is what the rest takes at the pace of the work done so far; None where nothing tells.
+    """
 
     step: str
     done: int
     total: int
     words: str = ""
+    seconds_left: float | None = None
 
 
 STEPS: tuple[str, ...] = (

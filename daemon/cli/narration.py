@@ -43,9 +43,9 @@ class PlanningNarrator:
             self.finish()
             self._step, self._from = word.step, time.monotonic()
         if self._live and word.total > 1:
-            click.echo(
-                f"\r{self._label()}  {bar(word.done, word.total)} {word.words[:40]:<40}", nl=False, err=True
-            )
+            left = "" if word.seconds_left is None else f"~{span(word.seconds_left)} left"
+            text = f"{self._label()}  {bar(word.done, word.total)} {left:<13} {word.words[:40]:<40}"
+            click.echo("\r" + speakable(text, sys.stderr), nl=False, err=True)
 
     def finish(self) -> None:
         """End the line of the step that was under way."""

@@ -54,6 +54,19 @@ def test_on_a_terminal_the_line_moves(
     assert err.count("\n") == 1
 
 
+def test_the_time_left_is_told_where_it_is_known(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An estimate is marked as one; where nothing was measured yet, nothing is promised."""
+    monkeypatch.setattr(narration.sys.stderr, "isatty", lambda: True)
+    narrator = PlanningNarrator()
+    narrator(Progress(step=STEPS[2], done=1, total=4, words="y_1d"))
+    narrator(Progress(step=STEPS[2], done=2, total=4, words="y_2d", seconds_left=83.0))
+    first, second = capsys.readouterr().err.split("\r")[1:]
+    assert "left" not in first
+    assert "~1m 23s left" in second
+
+
 def test_the_verdict_is_that_of_all_symbols_together() -> None:
     """A target dropped for all and kept for one symbol alone says both, and the reason fits the verdict."""
     rows = [
