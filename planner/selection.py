@@ -100,7 +100,7 @@ def _folds_of(cell: Skill, config: SelectionConfig, size: int | None) -> _Folds:
     importance = np.mean([importance_of(fold) for fold in cell.folds], axis=0)
     groups = twin_groups(cell, config.max_twin_correlation)
     chosen = _by_group(chosen_by_folds(cell, size), groups)
-    lost = _mean_of(cell.folds, "permutation")
+    lost = _mean_of([fold.permutation for fold in cell.folds])
     return _Folds(
         importance=importance,
         order=tuple(
@@ -162,8 +162,11 @@ def _rows(
     ordered = sorted(folds.order, key=lambda place: not judged[place][0])  # stable: importance within
     selected = sum(taken for taken, _why in judged.values())
     agreement = agreement_of_folds(cell, size)
-    columns = {name: _mean_of(cell.folds, name) for name in ("correlation", "permutation", "information")}
-    ridge, gain = (_mean_share(cell.folds, name) for name in ("ridge", "gain"))
+    named = ("correlation", "permutation", "information")
+    columns = {name: _mean_of([getattr(fold, name) for fold in cell.folds]) for name in named}
+    for name in ("ridge", "gain"):
+        values = [getattr(fold, name) for fold in cell.folds]
+        columns[name] = _mean_of([share_of(np.abs(value)) for value in values if value])
     return [
         SelectionRow(
             target=cell.target,
@@ -176,8 +179,8 @@ def _rows(
             frequency=rounded(folds.counts[place] / len(cell.folds)),
             importance=rounded(folds.importance[place]),
             correlation_z=_number(columns["correlation"], place),
-            ridge_importance=rounded(ridge[place]),
-            boosting_importance=rounded(gain[place]),
+            ridge_importance=_number(columns["ridge"], place),
+            boosting_importance=_number(columns["gain"], place),
             permutation_importance=_number(columns["permutation"], place),
             information=_number(columns["information"], place),
             folds=len(cell.folds),
@@ -190,14 +193,10 @@ def _rows(
     ]
 
 
-def _mean_of(folds: Sequence[FoldView], name: str) -> Floats | None:
-    """Mean of a method's values over the folds that measured it, (features,); None where none did."""
-    values = [getattr(fold, name) for fold in folds if getattr(fold, name)]
-    return np.asarray(np.mean(values, axis=0)) if values else None
-
-
-def _mean_share(folds: Sequence[FoldView], name: str) -> Floats:
-    return np.asarray(np.mean([share_of(np.abs(getattr(fold, name))) for fold in folds], axis=0))
+def _mean_of(values: Sequence[Sequence[float] | Floats]) -> Floats | None:
+    """Mean over the folds that measured it, (features,); None where none did."""
+    measured = [np.asarray(value, dtype=np.float64) for value in values if len(value)]
+    return np.asarray(np.mean(measured, axis=0)) if measured else None
 
 
 def _number(values: Floats | None, place: int) -> float | None:

@@ -81,8 +81,8 @@ class SelectionRow:
     frequency: float  # share of the training folds that chose it or a twin of it: its stability
     importance: float  # mean share of all methods below, summing to 1 in each fold
     correlation_z: float | None  # of feature and target, mean over the folds' training rows
-    ridge_importance: float  # share of the coefficients of standardised features
-    boosting_importance: float  # share of the gain
+    ridge_importance: float | None  # share of the coefficients of standardised features
+    boosting_importance: float | None  # share of the gain
     permutation_importance: float | None  # score lost out of sample when it is shuffled in time
     information: float | None  # mutual information with the target in nats, training rows
     folds: int
