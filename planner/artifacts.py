@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import yaml
 from pyarrow import parquet
 
 from panel.names import safe_file_name
+from planner.collecting import uncollected
 from planner.errors import ArtifactUnwritable, PlanUnreadable
 from planner.markdown import routing_markdown, training_markdown
+from planner.plan_text import PlanText, json_bytes, yaml_of
 from planner.schema import table_columns
 from planner.views import plan_views
 
@@ -40,8 +41,10 @@ class ParquetFailed(UserWarning):
     """A table could not be written as Parquet and lies there as CSV instead."""
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Put `data` at `path`: temporary file beside it, fsync, rename; readers see the old file or the new.
+def write_atomically(path: Path, data: bytes | Iterable[bytes], *, durable: bool = True) -> None:
+    """Put `data` (or its pieces) at `path` by a temporary file and a rename: readers see the old or the new.
+
+    `durable` waits until it is on the disk, so that it survives a power cut; what can be made again need not.
 
     Raises:
         ArtifactUnwritable: no space, no permission, or something in the way.
@@ -50,9 +53,10 @@ def write_atomically(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
+            stream.writelines([data] if isinstance(data, bytes) else data)
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -62,19 +66,6 @@ def write_atomically(path: Path, data: bytes) -> None:
             where=str(path.parent),
             fix="free the place or name another --output-dir",
         ) from error
-
-
-def json_bytes(document: object) -> bytes:
-    """Return a document as indented UTF-8 JSON with a final newline; refuses NaN and infinity."""
-    return (json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def yaml_bytes(document: object) -> bytes:
-    """Return a document as YAML in the order of its keys."""
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return yaml.dump(
-        document, Dumper=dumper, sort_keys=False, allow_unicode=True, width=120, encoding="utf-8"
-    )
 
 
 def write_table(results_dir: Path, name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
@@ -125,36 +116,39 @@ def read_table(results_dir: Path, name: str) -> list[dict[str, Any]]:
 def write_routing_plan(results_dir: Path, document: Mapping[str, Any]) -> Path:
     """Write METRICS/routing_plan/routing_plan.{yaml,md,json}, JSON last; return the directory."""
     folder = results_dir / ROUTING_DIR
-    write_atomically(folder / "routing_plan.yaml", yaml_bytes(document))
-    write_atomically(folder / "routing_plan.md", routing_markdown(document).encode())
-    write_atomically(folder / "routing_plan.json", json_bytes(document))
+    text = json_bytes(document)
+    write_atomically(folder / "routing_plan.yaml", yaml_of(text, document), durable=False)
+    write_atomically(folder / "routing_plan.md", routing_markdown(document).encode(), durable=False)
+    write_atomically(folder / "routing_plan.json", text)
     return folder
 
 
 def write_training_plan(folder: Path, document: Mapping[str, Any]) -> Path:
     """Write the training plan with its mirror, YAML, Markdown and views into `folder`; the master comes last.
 
-    Views of an earlier plan that this one lacks are removed.
+    Views of an earlier plan that this one lacks are removed. Views are not waited for until they are on the
+    disk: they are made from the master, which is.
 
     Raises:
         ArtifactUnwritable: a file cannot be written.
     """
-    data = json_bytes(document)
-    views = {
-        folder / kind / f"{safe_file_name(name)}.json": view
-        for kind, group in plan_views(document).items()
-        for name, view in group.items()
-    }
-    for kind in _VIEW_DIRS:
-        for stale in sorted((folder / kind).glob("*.json")):
-            if stale not in views:
-                stale.unlink()
-    for path, view in views.items():
-        write_atomically(path, json_bytes(view))
-    write_atomically(folder / "training_plan.yaml", yaml_bytes(document))
-    write_atomically(folder / "training_plan.md", training_markdown(document).encode())
-    write_atomically(folder / "training_plan.json", data)
-    write_atomically(folder / "master_training_plan.json", data)
+    with uncollected():
+        text = PlanText(document)
+        views = {
+            folder / kind / f"{safe_file_name(name)}.json": view
+            for kind, group in plan_views(document).items()
+            for name, view in group.items()
+        }
+        for path, view in views.items():
+            write_atomically(path, text.json(view), durable=False)
+        for kind in _VIEW_DIRS:
+            for stale in sorted((folder / kind).glob("*.json")):
+                if stale not in views:
+                    stale.unlink()
+        write_atomically(folder / "training_plan.yaml", text.yaml(), durable=False)
+        write_atomically(folder / "training_plan.md", training_markdown(document).encode(), durable=False)
+        write_atomically(folder / "training_plan.json", text.json())
+        write_atomically(folder / "master_training_plan.json", text.json())
     return folder
 
 
@@ -180,7 +174,10 @@ def link_legacy_plan(results_dir: Path) -> str | None:
 
 def _parquet_bytes(columns: Mapping[str, str], records: Sequence[Mapping[str, Any]]) -> bytes:
     schema = pa.schema([(name, _ARROW_TYPES[kind]) for name, kind in columns.items()])
-    table = pa.Table.from_pylist([dict(record) for record in records], schema=schema)
+    cells = [
+        pa.array([record.get(item.name) for record in records], type=item.type) for item in schema
+    ]
+    table = pa.Table.from_arrays(cells, schema=schema)
     sink = io.BytesIO()
     parquet.write_table(table, sink, compression="zstd")
     return sink.getvalue()

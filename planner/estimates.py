@@ -1,15 +1,26 @@
-"""Rough cost of one fit, for the eye and for packing: orders of magnitude, not promises."""
+"""What one fit will cost: seconds from fits that ended well, else from built-in figures; bytes from its size.
 
-from typing import TypedDict
+Orders of magnitude for the eye and for packing, not promises; each estimate says where it comes from.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 from executors.families import Family
 
+BUILT_IN = "built-in"
+
+PastCosts = Mapping[str, Mapping[str, float]]
+"""Family name -> {fits, seconds_at_least, seconds_per_megacell} of fits that ended well."""
+
 
 class Estimate(TypedDict):
-    """Seconds on one core (or one device) and resident bytes of one fit."""
+    """Rows, seconds on one core (or one device) and resident bytes of one fit; None where the size is unknown."""
 
+    rows: int | None
     seconds: float | None
     memory_bytes: int | None
+    source: str
 
 
 # Seconds per million cells (rows x features) of a whole fit, measured on a 2 GHz server core for the first
@@ -24,14 +35,39 @@ _SECONDS_PER_MEGACELL = {
     "Transformer": 80.0,
     "TabTransformer": 80.0,
 }
+_SECONDS_AT_LEAST = 1.0
+_SECONDS_PER_MEGACELL_ELSE = 15.0
 _BASE_BYTES = {"cpu": 150 * 2**20, "gpu": 900 * 2**20}
 
 
-def estimate_fit(family: Family, *, rows: int | None, features: int | None) -> Estimate:
-    """Return the rough cost of fitting `family` on rows x features; None where the size is unknown."""
+def estimate_fit(
+    family: Family, *, rows: int | None, features: int | None, past: PastCosts | None = None
+) -> Estimate:
+    """Return the cost of fitting `family` on rows x features, by past fits of it where there are any."""
+    start, slope, source = _figures(family, past)
     if rows is None or features is None:
-        return Estimate(seconds=None, memory_bytes=None)
-    megacells = rows * features / 1e6
-    seconds = 1.0 + _SECONDS_PER_MEGACELL.get(family.name, 15.0) * megacells
-    base = _BASE_BYTES[family.stage]
-    return Estimate(seconds=round(seconds, 1), memory_bytes=int(base + 3 * 4 * rows * features))
+        return Estimate(rows=rows, seconds=None, memory_bytes=None, source=source)
+    cells = rows * features
+    return Estimate(
+        rows=rows,
+        seconds=round(start + slope * cells / 1e6, 1),
+        memory_bytes=_BASE_BYTES[family.stage] + 12 * cells,  # float32 data, and two copies of it
+        source=source,
+    )
+
+
+def estimates_source(past: PastCosts | None) -> dict[str, Any]:
+    """Return what the estimates of a plan were made from, for its metadata: an input like the data."""
+    if not past:
+        return {"source": BUILT_IN, "families": {}}
+    return {"source": "past fits", "families": {name: dict(past[name]) for name in sorted(past)}}
+
+
+def _figures(family: Family, past: PastCosts | None) -> tuple[float, float, str]:
+    known = (past or {}).get(family.name)
+    if known is None:
+        slope = _SECONDS_PER_MEGACELL.get(family.name, _SECONDS_PER_MEGACELL_ELSE)
+        return _SECONDS_AT_LEAST, slope, BUILT_IN
+    fits = int(known["fits"])
+    source = f"{fits} past fit{'s' if fits != 1 else ''}"
+    return known["seconds_at_least"], known["seconds_per_megacell"], source

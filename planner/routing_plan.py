@@ -1,23 +1,18 @@
 """The routing plan document: routes, states, reasons, and all that a training plan is made from."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from planner.config import RoutingConfig
+from panel.errors import nearest
+from planner.collecting import uncollected
+from planner.config import RoutingConfig, config_document
 from planner.errors import PlanUnreadable
-from planner.routing import (
-    ROUTE_BLOCKED,
-    ROUTE_EXPERIMENTAL_ONLY,
-    Signal,
-    SymbolRoute,
-    TargetRoute,
-    route_counts,
-    route_target,
-)
+from planner.routing import ROUTE_BLOCKED, ROUTES, SymbolRoute, TargetRoute, route_counts, route_target, trains
+from planner.signals import Signal
 from planner.tables import Candidate
 
 SCHEMA_VERSION = 1
@@ -40,14 +35,16 @@ def routing_plan(
     `provenance` goes into metadata as it is (config_hash, fingerprints, data, training). `left_out` maps
     targets that were never candidates to their reasons; they are listed under `blocked`.
     """
-    routes = [
-        route_target(
-            target, [row for row in candidates if row.target == target], symbols, config, as_given=as_given
-        )
-        for target in sorted(set(targets))
-    ]
+    wanted = sorted(set(targets))
+    rows = _by_target(candidates)
+    with uncollected():
+        routes = [
+            route_target(target, rows.get(target, ()), symbols, config, as_given=as_given)
+            for target in wanted
+        ]
+        documents = {route.target: _target_document(route) for route in routes}
     blocked = {target: list(reasons) for target, reasons in (left_out or {}).items()}
-    blocked.update({route.target: _refusal(route) for route in routes if _is_blocked(route)})
+    blocked.update({route.target: _refusal(route) for route in routes if not trains(route)})
     return {
         "metadata": {
             "schema_version": SCHEMA_VERSION,
@@ -55,12 +52,13 @@ def routing_plan(
             "metrics_snapshot": CANDIDATES_FILE,
             "view": "CROSS_SECTIONAL",
             **provenance,
+            "routing": config_document(config),
         },
-        "targets": {route.target: _target_document(route) for route in routes},
+        "targets": documents,
         "blocked": dict(sorted(blocked.items())),
         "summary": {
             "total_targets": len(routes),
-            "total_symbols": len(symbols),
+            "total_symbols": len(set(symbols)),
             "by_route": dict(route_counts(routes)),
             "cross_sectional_enabled": sum(route.cross_sectional_route != ROUTE_BLOCKED for route in routes),
         },
@@ -105,14 +103,21 @@ def check_routing_plan(document: object, where: str) -> None:
         for symbol, row in routes.get("symbols", {}).items():
             if not isinstance(row, Mapping) or not isinstance(row.get("route"), str):
                 raise PlanUnreadable("expected a `route`", where=f"{place}.symbols.{symbol}")
+            if row["route"] not in ROUTES:
+                raise _unknown_route(row["route"], f"{place}.symbols.{symbol}.route")
 
 
-def _is_blocked(route: TargetRoute) -> bool:
-    return route.cross_sectional_route == ROUTE_BLOCKED and all(
-        row.route == ROUTE_BLOCKED
-        or (row.route == ROUTE_EXPERIMENTAL_ONLY and row.local.state != "EXPERIMENTAL")
-        for row in route.symbols
-    )
+def _unknown_route(route: str, where: str) -> PlanUnreadable:
+    near = nearest(route, ROUTES)
+    fix = f"did you mean {near}?" if near else f"use one of {', '.join(ROUTES)}"
+    return PlanUnreadable(f"unknown route {route!r}", where=where, fix=fix)
+
+
+def _by_target(candidates: Iterable[Candidate]) -> dict[str, list[Candidate]]:
+    found: dict[str, list[Candidate]] = {}
+    for row in candidates:
+        found.setdefault(row.target, []).append(row)
+    return found
 
 
 def _refusal(route: TargetRoute) -> list[str]:
@@ -124,25 +129,21 @@ def _refusal(route: TargetRoute) -> list[str]:
 
 def _target_document(route: TargetRoute) -> dict[str, Any]:
     candidate = route.candidate
-    known = next((row for row in (candidate, *(s.candidate for s in route.symbols)) if row is not None), None)
-    enabled = route.cross_sectional_route != ROUTE_BLOCKED
+    known = candidate or next((row.candidate for row in route.symbols if row.candidate is not None), None)
     return {
         "task": known.task_type if known else None,
         "horizon_bars": known.horizon_bars if known else None,
         "rank": known.target_rank if known else None,
         "cross_sectional": {
             "state": route.cross_sectional.state,
-            "route": "ENABLED" if enabled else "DISABLED",
+            "route": "DISABLED" if route.cross_sectional_route == ROUTE_BLOCKED else "ENABLED",
             "training_route": route.cross_sectional_route,
-            "reason": _switch_reason(enabled=enabled, signal=route.cross_sectional),
+            "reason": route.cross_sectional_reason,
             **_numbers(candidate),
+            **_rest(candidate),
         },
         "symbols": {row.symbol: _symbol_document(row, route.cross_sectional) for row in route.symbols},
     }
-
-
-def _switch_reason(*, enabled: bool, signal: Signal) -> str:
-    return f"CS training {'enabled' if enabled else 'disabled'}: {signal.reason}"
 
 
 def _symbol_document(row: SymbolRoute, pooled: Signal) -> dict[str, Any]:
@@ -152,6 +153,7 @@ def _symbol_document(row: SymbolRoute, pooled: Signal) -> dict[str, Any]:
         "local_state": row.local.state,
         "reason": list(row.reasons),
         **_numbers(row.candidate),
+        **_deviation(row.candidate),
     }
 
 
@@ -171,4 +173,25 @@ def _numbers(candidate: Candidate | None) -> dict[str, Any]:
         "feature_set_id": candidate.feature_set_id,
         "features": list(candidate.features) or None,
         "blocked_features": list(candidate.blocked_features),
+    }
+
+
+def _rest(candidate: Candidate | None) -> dict[str, Any]:
+    """What is known of the symbols with a law of their own; nothing where nobody asked."""
+    if candidate is None or not candidate.deviating_symbols:
+        return {}
+    return {
+        "deviating_symbols": list(candidate.deviating_symbols),
+        "rest_z": candidate.rest_z,
+        "rest_p": candidate.rest_p,
+    }
+
+
+def _deviation(candidate: Candidate | None) -> dict[str, Any]:
+    if candidate is None or candidate.deviates is None:
+        return {}
+    return {
+        "deviates": candidate.deviates,
+        "deviation_z": candidate.deviation_z,
+        "deviation_q": candidate.deviation_q,
     }

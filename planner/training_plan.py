@@ -6,39 +6,40 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from executors.families import DEFAULT_FAMILIES, Family
+from executors.families import DEFAULT_FAMILIES
 from planner.artifacts import write_training_plan
-from planner.estimates import estimate_fit
-from planner.families import choose_families, fitting_families
-from planner.routing import (
-    DISALLOWED,
-    ROUTE_BLOCKED,
-    ROUTE_BOTH,
-    ROUTE_CROSS_SECTIONAL,
-    ROUTE_EXPERIMENTAL_ONLY,
-    ROUTE_SYMBOL_SPECIFIC,
-    ROUTES,
-)
+from planner.collecting import uncollected
+from planner.config import TrainingConfig
+from planner.estimates import PastCosts, estimates_source
+from planner.families import choose_families
+from planner.jobs import PRIORITIES, JobMaker
+from planner.routing import ROUTE_BLOCKED, ROUTES
 from planner.routing_plan import check_routing_plan
+
+__all__ = ["PRIORITIES", "TrainingPlanGenerator"]
 
 SCHEMA_VERSION = 1
 
-PRIORITIES = {
-    ROUTE_BOTH: 3,
-    ROUTE_SYMBOL_SPECIFIC: 2,
-    ROUTE_CROSS_SECTIONAL: 2,
-    ROUTE_EXPERIMENTAL_ONLY: 1,
-    ROUTE_BLOCKED: 0,
-}
-
-_CARRIED = ("config_hash", "code_version", "fingerprints", "settings", "request", "training", "data", "seed")
+_CARRIED = (
+    "config_hash", "code_version", "fingerprints", "settings", "request", "routing", "training", "data", "seed"
+)  # fmt: skip
+_UNRANKED = 10**9
 
 
 class TrainingPlanGenerator:
     """Turns one routing plan into one training plan; the same routing plan gives the same jobs."""
 
-    def __init__(self, routing_plan: Mapping[str, Any], model_families: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        routing_plan: Mapping[str, Any],
+        model_families: Sequence[str] | None = None,
+        *,
+        past_costs: PastCosts | None = None,
+    ) -> None:
         """Take a routing plan document and family names in any spelling (None: LightGBM and XGBoost).
+
+        `past_costs` are the measured costs of earlier fits by family, for the estimates; without them built-in
+        figures are taken. They are an input like the routing plan: the same ones give the same bytes.
 
         Raises:
             PlanUnreadable: not a routing plan.
@@ -48,6 +49,7 @@ class TrainingPlanGenerator:
         self.routing_plan = routing_plan
         self.requested = list(DEFAULT_FAMILIES if model_families is None else model_families)
         self.chosen = choose_families(self.requested)
+        self.past_costs = past_costs
 
     def generate_training_plan(
         self,
@@ -65,19 +67,14 @@ class TrainingPlanGenerator:
         Raises:
             ArtifactUnwritable: a file cannot be written.
         """
-        jobs = [
-            job
-            for target in sorted(self._targets())
-            for job in self._jobs_of(target, include_blocked=include_blocked)
-        ]
-        ranks = {target: record.get("rank") or 10**9 for target, record in self._targets().items()}
-        jobs.sort(key=lambda job: (-job["priority"], ranks[job["target"]]))  # stable: names break ties
-        document = {
-            "metadata": self._metadata(jobs, generated_at, routing_plan_path),
-            "jobs": jobs,
-            "summary": self._summary(jobs),
-            "blocked": dict(self.routing_plan.get("blocked", {})),
-        }
+        with uncollected():
+            jobs = self._jobs(include_blocked=include_blocked)
+            document = {
+                "metadata": self._metadata(jobs, generated_at, routing_plan_path),
+                "jobs": jobs,
+                "summary": self._summary(jobs),
+                "blocked": dict(self.routing_plan.get("blocked", {})),
+            }
         if output_dir is not None:
             write_training_plan(Path(output_dir), document)
         return document
@@ -85,6 +82,24 @@ class TrainingPlanGenerator:
     def _targets(self) -> Mapping[str, Any]:
         targets: Mapping[str, Any] = self.routing_plan["targets"]
         return targets
+
+    def _jobs(self, *, include_blocked: bool) -> list[dict[str, Any]]:
+        """All jobs: by priority, then by the target's rank and name, the common job first, the best symbol next."""
+        training = self.routing_plan.get("metadata", {}).get("training") or {}
+        maker = JobMaker(
+            families=self.chosen.families,
+            past=self.past_costs,
+            blend_weights=training.get("blend_weights", TrainingConfig().blend_weights),
+        )
+        keyed = []
+        for target, record in self._targets().items():
+            rank = record.get("rank") or _UNRANKED
+            for job in maker.jobs_of(target, record, include_blocked=include_blocked):
+                score = job["metadata"].get("score")
+                place = (-job["priority"], rank, target, job["symbol"] is not None)
+                keyed.append(((*place, -(score or 0.0), job["job_id"]), job))
+        keyed.sort(key=lambda pair: pair[0])
+        return [job for _, job in keyed]
 
     def _metadata(self, jobs: Sequence[Any], generated_at: str | None, path: str | None) -> dict[str, Any]:
         source = self.routing_plan.get("metadata", {})
@@ -99,6 +114,7 @@ class TrainingPlanGenerator:
             "model_families": self.chosen.names,
             "model_families_requested": self.requested,
             "model_families_left_out": self.chosen.left_out,
+            "estimates": estimates_source(self.past_costs),
             **{name: source[name] for name in _CARRIED if name in source},
         }
 
@@ -106,122 +122,27 @@ class TrainingPlanGenerator:
         by_route = Counter(job["route"] for job in jobs)
         by_type = Counter(job["training_type"] for job in jobs)
         by_priority = Counter(str(job["priority"]) for job in jobs)
-        pairs = [
-            row["route"] for record in self._targets().values() for row in record.get("symbols", {}).values()
-        ]
+        blocked = sum(
+            row["route"] == ROUTE_BLOCKED
+            for record in self._targets().values()
+            for row in record.get("symbols", {}).values()
+        )
         return {
             "by_route": {route: by_route[route] for route in ROUTES if by_route[route]},
             "by_type": dict(sorted(by_type.items())),
             "by_priority": dict(sorted(by_priority.items(), reverse=True)),
             "total_cs_jobs": by_type["cross_sectional"],
             "total_symbol_jobs": by_type["symbol_specific"],
-            "total_blocked": pairs.count(ROUTE_BLOCKED),
-        }
-
-    def _jobs_of(self, target: str, *, include_blocked: bool) -> list[dict[str, Any]]:
-        record = self._targets()[target]
-        pooled = record.get("cross_sectional", {})
-        enabled = pooled.get("route") == "ENABLED"
-        jobs = [self._pooled_job(target, record)] if enabled else []
-        for symbol, row in sorted(record.get("symbols", {}).items()):
-            if row["route"] == ROUTE_BLOCKED:
-                jobs += [_blocked_job(target, symbol, row)] if include_blocked else []
-            elif row["route"] in (ROUTE_BOTH, ROUTE_SYMBOL_SPECIFIC) or (
-                row["route"] == ROUTE_EXPERIMENTAL_ONLY and row.get("local_state") != DISALLOWED
-            ):
-                jobs.append(self._symbol_job(target, symbol, record, enabled=enabled))
-        return jobs
-
-    def _pooled_job(self, target: str, record: Mapping[str, Any]) -> dict[str, Any]:
-        pooled = record["cross_sectional"]
-        job = {
-            "job_id": f"cs_{target}",
-            "target": target,
-            "symbol": None,
-            "route": pooled.get("training_route", ROUTE_CROSS_SECTIONAL),
-            "training_type": "cross_sectional",
-            "reason": pooled.get("reason", "CS training enabled"),
-            "metadata": {"cs_state": pooled.get("state"), **_facts(record, pooled)},
-        }
-        return self._with_fits(job, record, pooled)
-
-    def _symbol_job(
-        self, target: str, symbol: str, record: Mapping[str, Any], *, enabled: bool
-    ) -> dict[str, Any]:
-        row = record["symbols"][symbol]
-        needs = row["route"] == ROUTE_BOTH
-        reasons = row.get("reason", [])
-        job = {
-            "job_id": f"sym_{target}_{symbol}",
-            "target": target,
-            "symbol": symbol,
-            "route": row["route"],
-            "training_type": "symbol_specific",
-            "reason": reasons if isinstance(reasons, str) else "; ".join(reasons),
-            "metadata": {
-                "cs_state": row.get("cs_state"),
-                "local_state": row.get("local_state"),
-                "needs_cs_ensemble": needs,
-                "blend_with": f"cs_{target}" if needs and enabled else None,
-                **_facts(record, row),
-            },
-        }
-        return self._with_fits(job, record, row)
-
-    def _with_fits(
-        self, job: dict[str, Any], record: Mapping[str, Any], row: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        families, unable = fitting_families(self.chosen.families, record.get("task"))
-        rows, features = row.get("sample_size"), row.get("features")
-        if unable:
-            job["metadata"]["families_left_out"] = unable
-        return {
-            **job,
-            "priority": PRIORITIES[job["route"]],
-            "model_families": [family.name for family in families],
-            "estimated_samples": rows,
-            "features": features,
-            "blocked_features": list(row.get("blocked_features") or []),
-            "fits": [_fit(family, rows, features) for family in families],
+            "total_blocked": blocked,
+            "total_blends": sum("blend" in job for job in jobs),
+            "estimated_seconds": _seconds_by_stage(jobs),
         }
 
 
-def _fit(family: Family, rows: int | None, features: Sequence[str] | None) -> dict[str, Any]:
-    return {
-        "family": family.name,
-        "stage": family.stage,
-        "depends_on": [],
-        "estimate": estimate_fit(family, rows=rows, features=len(features) if features else None),
-    }
-
-
-def _facts(record: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "task": record.get("task"),
-        "horizon_bars": record.get("horizon_bars"),
-        "sample_size": row.get("sample_size"),
-        "metric": row.get("metric"),
-        "score": row.get("score"),
-        "stability": row.get("stability"),
-        "leakage_status": row.get("leakage_status"),
-        "feature_set_id": row.get("feature_set_id"),
-    }
-
-
-def _blocked_job(target: str, symbol: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    reasons = row.get("reason", [])
-    return {
-        "job_id": f"blocked_{target}_{symbol}",
-        "target": target,
-        "symbol": symbol,
-        "route": ROUTE_BLOCKED,
-        "training_type": "blocked",
-        "reason": reasons if isinstance(reasons, str) else "; ".join(reasons),
-        "metadata": {"cs_state": row.get("cs_state"), "local_state": row.get("local_state")},
-        "priority": PRIORITIES[ROUTE_BLOCKED],
-        "model_families": [],
-        "estimated_samples": None,
-        "features": None,
-        "blocked_features": [],
-        "fits": [],
-    }
+def _seconds_by_stage(jobs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Estimated seconds of all fits of each stage, those of unknown cost left out."""
+    seconds = {"cpu": 0.0, "gpu": 0.0}
+    for job in jobs:
+        for fit in job["fits"]:
+            seconds[fit["stage"]] += fit["estimate"]["seconds"] or 0.0
+    return {stage: round(value, 1) for stage, value in seconds.items()}

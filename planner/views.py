@@ -17,11 +17,7 @@ def plan_views(document: Mapping[str, Any]) -> Views:
     for kind in ("cross_sectional", "symbol_specific"):
         views["by_type"][kind] = {"training_type": kind, "jobs": []}
     for stage in ("cpu", "gpu"):
-        of_stage = [
-            {**job, "fits": [fit for fit in job["fits"] if fit["stage"] == stage]}
-            for job in jobs
-            if any(fit["stage"] == stage for fit in job["fits"])
-        ]
+        of_stage = [found for job in jobs if (found := _of_stage(job, stage)) is not None]
         views["by_stage"][stage] = {"stage": stage, "jobs": of_stage}
     for job in jobs:
         _add(views["by_target"], "target", job["target"], job)
@@ -31,6 +27,14 @@ def plan_views(document: Mapping[str, Any]) -> Views:
             _add(views["by_symbol"], "symbol", job["symbol"], job)
     views["by_route"] = {_short(route): view for route, view in views["by_route"].items()}
     return views
+
+
+def _of_stage(job: Mapping[str, Any], stage: str) -> Mapping[str, Any] | None:
+    """The job with a stage's fits only; the job itself when it has no others, None when it has none."""
+    fits = [fit for fit in job["fits"] if fit["stage"] == stage]
+    if len(fits) == len(job["fits"]):
+        return job if fits else None
+    return {**job, "fits": fits} if fits else None
 
 
 def _add(group: dict[str, dict[str, Any]], key: str, value: str, job: Mapping[str, Any]) -> None:

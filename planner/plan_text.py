@@ -1,0 +1,127 @@
+"""Documents as text: JSON and YAML, fast enough for several hundred thousand jobs.
+
+A job's text is made once and put into every file that holds the job. Small documents are laid out for the eye;
+plans of more than ONE_LINE_FROM jobs have one job to a line, and what is longer than BLOCK_STYLE_BYTES is YAML
+in its JSON-compatible flow style, which every YAML reader takes.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import yaml
+
+ONE_LINE_FROM = 10_000
+BLOCK_STYLE_BYTES = 256 * 1024
+_BLOCK = 512  # jobs handed on at once
+
+_compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+# A number that YAML 1.1 takes for a word: an exponent and no point (1e-07). The second finds it beside strings.
+_MAYBE_WORD = re.compile(rb"(?:[:\[,] ?|\n *)-?\d+[eE][-+]?\d+[,\]}\n]")
+_STRING_OR_WORD = re.compile(rb'("(?:[^"\\]|\\.)*")|(?<![\d.eE+-])(-?\d+)([eE])([-+]?)(\d+)(?![\d.])')
+# What YAML does not take, or takes for the end of a line, though JSON does not mind it.
+_ODD = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_ODD_BYTES = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]|\xef\xbb\xbf|\xef\xbf[\xbe\xbf]")
+
+
+def json_bytes(document: object) -> bytes:
+    """Return a document as indented UTF-8 JSON with a final newline.
+
+    Raises:
+        ValueError: it holds NaN or infinity, which JSON does not have.
+    """
+    return _indented(document) + b"\n"
+
+
+def yaml_bytes(document: object) -> bytes:
+    """Return a document as YAML in the order of its keys: block style when it is small, else flow style.
+
+    Raises:
+        ValueError: it holds NaN or infinity.
+    """
+    return yaml_of(json_bytes(document), document)
+
+
+def yaml_of(text: bytes, document: object) -> bytes:
+    """Return as YAML a document whose JSON text is there already."""
+    if len(text) > BLOCK_STYLE_BYTES:
+        return _as_yaml(text)
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return yaml.dump(
+        document, Dumper=dumper, sort_keys=False, allow_unicode=True, width=120, encoding="utf-8"
+    )
+
+
+class PlanText:
+    """The text of one training plan and of its views, the jobs' texts made once."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        """Take a training plan; its jobs are known by identity and must stay as they are."""
+        self._document = document
+        self._long = len(document["jobs"]) > ONE_LINE_FROM
+        self._known = {id(job): self._made(job) for job in document["jobs"]}
+
+    def json(self, document: Mapping[str, Any] | None = None) -> Iterator[bytes]:
+        """Yield the plan, or a view of it, as JSON in pieces."""
+        comma = b"\n"
+        yield b"{"
+        for key, value in (self._document if document is None else document).items():
+            yield comma + b"  " + _compact(key).encode() + b": "
+            if key == "jobs" and value:
+                yield from self._jobs(value)
+            else:
+                yield _indented(value).replace(b"\n", b"\n  ")
+            comma = b",\n"
+        yield b"\n}\n"
+
+    def yaml(self) -> Iterator[bytes]:
+        """Yield the plan as YAML in pieces."""
+        if sum(map(len, self._known.values())) > BLOCK_STYLE_BYTES:
+            yield from map(_as_yaml, self.json())
+        else:
+            yield yaml_bytes(self._document)
+
+    def _jobs(self, jobs: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
+        comma = b"[\n    "
+        for start in range(0, len(jobs), _BLOCK):
+            yield comma + b",\n    ".join(self._text(job) for job in jobs[start : start + _BLOCK])
+            comma = b",\n    "
+        yield b"\n  ]"
+
+    def _text(self, job: Mapping[str, Any]) -> bytes:
+        known = self._known.get(id(job))
+        return self._made(job) if known is None else known
+
+    def _made(self, job: Mapping[str, Any]) -> bytes:
+        if self._long:
+            return _compact(job).encode()
+        return _indented(job).replace(b"\n", b"\n    ")
+
+
+def _indented(value: object) -> bytes:
+    return msgspec.json.format(_compact(value).encode(), indent=2)
+
+
+def _as_yaml(text: bytes) -> bytes:
+    """JSON text that YAML 1.1 reads to the same values; a piece must not begin or end within a number."""
+    if _ODD_BYTES.search(text):
+        text = _ODD.sub(lambda found: f"\\u{ord(found[0]):04x}", text.decode()).encode()
+    pieces, done = [], 0
+    for hit in _MAYBE_WORD.finditer(text):  # few lines have one: only those are looked at closely
+        if hit.end() - 1 > done:
+            start = max(done, text.rfind(b"\n", 0, hit.start() + 1))
+            end = text.find(b"\n", hit.end() - 1)
+            end = len(text) if end < 0 else end
+            pieces += [text[done:start], _STRING_OR_WORD.sub(_pointed, text[start:end])]
+            done = end
+    return b"".join((*pieces, text[done:])) if pieces else text
+
+
+def _pointed(found: re.Match[bytes]) -> bytes:
+    """A string as it is; a number with the point and the sign that YAML 1.1 asks for."""
+    if found[1] is not None:
+        return found[1]
+    return found[2] + b".0e" + (found[4] or b"+") + found[5]
