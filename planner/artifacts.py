@@ -18,7 +18,7 @@ from panel.names import safe_file_name
 from planner.collecting import uncollected
 from planner.errors import ArtifactUnwritable, PlanUnreadable
 from planner.markdown import routing_markdown, training_markdown
-from planner.plan_text import PlanText, json_bytes, yaml_of
+from planner.plan_text import LARGE_FROM, PlanText, as_yaml, pieces, yaml_bytes
 from planner.schema import table_columns
 from planner.views import plan_views
 
@@ -116,10 +116,12 @@ def read_table(results_dir: Path, name: str) -> list[dict[str, Any]]:
 def write_routing_plan(results_dir: Path, document: Mapping[str, Any]) -> Path:
     """Write METRICS/routing_plan/routing_plan.{yaml,md,json}, JSON last; return the directory."""
     folder = results_dir / ROUTING_DIR
-    text = json_bytes(document)
-    write_atomically(folder / "routing_plan.yaml", yaml_of(text, document), durable=False)
-    write_atomically(folder / "routing_plan.md", routing_markdown(document).encode(), durable=False)
-    write_atomically(folder / "routing_plan.json", text)
+    is_large = sum(len(record["symbols"]) for record in document["targets"].values()) > LARGE_FROM
+    text = as_yaml(pieces(document, "targets")) if is_large else yaml_bytes(document)
+    with uncollected():
+        write_atomically(folder / "routing_plan.yaml", text, durable=False)
+        write_atomically(folder / "routing_plan.md", routing_markdown(document).encode(), durable=False)
+        write_atomically(folder / "routing_plan.json", pieces(document, "targets"))
     return folder
 
 
@@ -174,9 +176,7 @@ def link_legacy_plan(results_dir: Path) -> str | None:
 
 def _parquet_bytes(columns: Mapping[str, str], records: Sequence[Mapping[str, Any]]) -> bytes:
     schema = pa.schema([(name, _ARROW_TYPES[kind]) for name, kind in columns.items()])
-    cells = [
-        pa.array([record.get(item.name) for record in records], type=item.type) for item in schema
-    ]
+    cells = [pa.array([record.get(item.name) for record in records], type=item.type) for item in schema]
     table = pa.Table.from_arrays(cells, schema=schema)
     sink = io.BytesIO()
     parquet.write_table(table, sink, compression="zstd")

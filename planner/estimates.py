@@ -15,7 +15,7 @@ PastCosts = Mapping[str, Mapping[str, float]]
 
 
 class Estimate(TypedDict):
-    """Rows, seconds on one core (or one device) and resident bytes of one fit; None where the size is unknown."""
+    """Rows, seconds on one core (or device) and resident bytes of one fit; None where its size is unknown."""
 
     rows: int | None
     seconds: float | None

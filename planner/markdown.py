@@ -25,16 +25,19 @@ _MEANING = {
 
 
 def routing_markdown(document: Mapping[str, Any]) -> str:
-    """Return the routing plan as Markdown: what is trained, each target with its symbols, what is not and why."""
+    """Return the routing plan as Markdown: what is trained, each target with its symbols, what is not."""
     targets, summary = document["targets"], document["summary"]
     trained = [target for target in targets if target not in document["blocked"]]
     trained.sort(key=lambda target: targets[target].get("rank") or 10**9)
+    said = (
+        f"{_count(len(trained), 'target')} of {len({*targets, *document['blocked']})} trained, "
+        f"{summary.get('cross_sectional_enabled', 0)} with a model of all symbols; "
+        f"{_count(summary.get('total_symbols', 0), 'symbol')}. {_origin(document['metadata'])}"
+    )
     lines = [
         "# Routing plan",
         "",
-        f"{_count(len(trained), 'target')} of {len({*targets, *document['blocked']})} trained, "
-        f"{summary.get('cross_sectional_enabled', 0)} with a model of all symbols; "
-        f"{_count(summary.get('total_symbols', 0), 'symbol')}. {_origin(document['metadata'])}",
+        said,
         "",
         *_table(("route", "(target, symbol) pairs", "what is trained"), _route_rows(summary["by_route"])),
         "",
@@ -47,14 +50,17 @@ def routing_markdown(document: Mapping[str, Any]) -> str:
 
 
 def training_markdown(document: Mapping[str, Any]) -> str:
-    """Return the training plan as Markdown: what it takes, the jobs of each type, what is not trained and why."""
+    """Return the training plan as Markdown: what it takes, the jobs of each type, what is not trained."""
     metadata, summary, jobs = document["metadata"], document["summary"], document["jobs"]
+    said = (
+        f"{_count(metadata['total_jobs'], 'job')}, {_count(metadata['total_fits'], 'fit')}"
+        f"{_blends(summary)}; families {', '.join(metadata['model_families']) or 'none'}. {_effort(document)}"
+        f"{_origin(metadata)}"
+    )
     lines = [
         "# Training plan",
         "",
-        f"{_count(metadata['total_jobs'], 'job')}, {_count(metadata['total_fits'], 'fit')}"
-        f"{_blends(summary)}; families {', '.join(metadata['model_families']) or 'none'}. {_effort(document)}"
-        f"{_origin(metadata)}",
+        said,
         "",
         *_table(("route", "jobs", "what is trained"), _route_rows(summary["by_route"])),
     ]
@@ -67,7 +73,18 @@ def training_markdown(document: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *_left_out(metadata), *_blocked(document["blocked"]), ""])
 
 
-_TARGET_HEAD = ("rank", "target", "task", "bars ahead", "all symbols", "score", "common", "both", "own", "else")
+_TARGET_HEAD = (
+    "rank",
+    "target",
+    "task",
+    "bars ahead",
+    "all symbols",
+    "score",
+    "common",
+    "both",
+    "own",
+    "else",
+)
 _SYMBOL_HEAD = ("symbol", "route", "own score", "state", "why")
 _JOB_HEAD = ("job", "route", "priority", "score", "rows", "features", "seconds", "why")
 
@@ -137,7 +154,7 @@ def _origin(metadata: Mapping[str, Any]) -> str:
     prints = metadata.get("fingerprints") or {}
     data = f" from the data {prints['panel']}" if "panel" in prints else ""
     settings = f" by the settings {metadata['config_hash']}" if metadata.get("config_hash") else ""
-    return f"Made {metadata['generated_at']}{data}{settings}."
+    return f"Made {metadata.get('generated_at', 'once')}{data}{settings}."
 
 
 def _effort(document: Mapping[str, Any]) -> str:
@@ -172,12 +189,20 @@ def _blocked(blocked: Mapping[str, Sequence[str]]) -> list[str]:
         return []
     rows = [(target, _first(reasons)) for target, reasons in islice(blocked.items(), LISTED)]
     more = _more(len(blocked), "targets", "routing_plan.json")
-    return ["", f"## Not trained: {_count(len(blocked), 'target')}", "", *_table(("target", "why"), rows), *more]
+    return [
+        "",
+        f"## Not trained: {_count(len(blocked), 'target')}",
+        "",
+        *_table(("target", "why"), rows),
+        *more,
+    ]
 
 
 def _first(reasons: Sequence[str]) -> str:
     """What is said of the target and of all its symbols together; what is said of each is only counted."""
-    shown = next((at for at, words in enumerate(reasons, 1) if words.startswith("all symbols: ")), len(reasons))
+    shown = next(
+        (at for at, words in enumerate(reasons, 1) if words.startswith("all symbols: ")), len(reasons)
+    )
     rest = len(reasons) - shown
     more = [f"{rest} more in routing_plan.json"] if rest > 0 else []
     return "; ".join([*reasons[:shown], *more])

@@ -1,25 +1,25 @@
 """Documents as text: JSON and YAML, fast enough for several hundred thousand jobs.
 
-A job's text is made once and put into every file that holds the job. Small documents are laid out for the eye;
-plans of more than ONE_LINE_FROM jobs have one job to a line, and what is longer than BLOCK_STYLE_BYTES is YAML
-in its JSON-compatible flow style, which every YAML reader takes.
+A job's text is made once and put into every file that holds the job. Small documents are laid out for the
+eye; plans of more than LARGE_FROM jobs have one job to a line, and what is longer than BLOCK_STYLE_BYTES is
+YAML in its JSON-compatible flow style, which every YAML reader takes.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import yaml
 
-ONE_LINE_FROM = 10_000
+LARGE_FROM = 10_000
 BLOCK_STYLE_BYTES = 256 * 1024
 _BLOCK = 512  # jobs handed on at once
 
 _compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
-# A number that YAML 1.1 takes for a word: an exponent and no point (1e-07). The second finds it beside strings.
+# A number that YAML 1.1 takes for a word: an exponent and no point (1e-07). The second knows strings.
 _MAYBE_WORD = re.compile(rb"(?:[:\[,] ?|\n *)-?\d+[eE][-+]?\d+[,\]}\n]")
 _STRING_OR_WORD = re.compile(rb'("(?:[^"\\]|\\.)*")|(?<![\d.eE+-])(-?\d+)([eE])([-+]?)(\d+)(?![\d.])')
 # What YAML does not take, or takes for the end of a line, though JSON does not mind it.
@@ -42,11 +42,7 @@ def yaml_bytes(document: object) -> bytes:
     Raises:
         ValueError: it holds NaN or infinity.
     """
-    return yaml_of(json_bytes(document), document)
-
-
-def yaml_of(text: bytes, document: object) -> bytes:
-    """Return as YAML a document whose JSON text is there already."""
+    text = json_bytes(document)
     if len(text) > BLOCK_STYLE_BYTES:
         return _as_yaml(text)
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -55,13 +51,39 @@ def yaml_of(text: bytes, document: object) -> bytes:
     )
 
 
+def pieces(document: Mapping[str, Any], large: str) -> Iterator[bytes]:
+    """Yield the bytes of `json_bytes`, the mapping under the key `large` entry by entry.
+
+    Raises:
+        ValueError: it holds NaN or infinity.
+    """
+    comma = b"{\n  "
+    for key, value in document.items():
+        yield comma + _compact(key).encode() + b": "
+        comma = b",\n  "
+        if key != large or not value:
+            yield _indented(value).replace(b"\n", b"\n  ")
+            continue
+        inner = b"{\n    "
+        for name, entry in value.items():
+            yield inner + _compact(name).encode() + b": " + _indented(entry).replace(b"\n", b"\n    ")
+            inner = b",\n    "
+        yield b"\n  }"
+    yield b"\n}\n"
+
+
+def as_yaml(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the pieces of a JSON text as YAML in flow style."""
+    return map(_as_yaml, parts)
+
+
 class PlanText:
     """The text of one training plan and of its views, the jobs' texts made once."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         """Take a training plan; its jobs are known by identity and must stay as they are."""
         self._document = document
-        self._long = len(document["jobs"]) > ONE_LINE_FROM
+        self._long = len(document["jobs"]) > LARGE_FROM
         self._known = {id(job): self._made(job) for job in document["jobs"]}
 
     def json(self, document: Mapping[str, Any] | None = None) -> Iterator[bytes]:
@@ -80,7 +102,7 @@ class PlanText:
     def yaml(self) -> Iterator[bytes]:
         """Yield the plan as YAML in pieces."""
         if sum(map(len, self._known.values())) > BLOCK_STYLE_BYTES:
-            yield from map(_as_yaml, self.json())
+            yield from as_yaml(self.json())
         else:
             yield yaml_bytes(self._document)
 
@@ -93,6 +115,8 @@ class PlanText:
 
     def _text(self, job: Mapping[str, Any]) -> bytes:
         known = self._known.get(id(job))
+        if known is None and self._long:  # part of a job whose numbers are known to be numbers
+            return msgspec.json.encode(job)
         return self._made(job) if known is None else known
 
     def _made(self, job: Mapping[str, Any]) -> bytes:

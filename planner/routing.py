@@ -1,8 +1,8 @@
 """From candidates to routes: one route per (target, symbol), each with its rule and its numbers.
 
-The routes are those of the older system; its gaps are closed: a lone experimental signal stays experimental and
-never becomes a full job, the share of experimental symbols is really capped, and a symbol gets a model of its
-own beside the common one only where its law differs from that of the others.
+The routes are those of the older system; its gaps are closed: a lone experimental signal stays experimental
+and never becomes a full job, the share of experimental symbols is really capped, and a symbol gets a model of
+its own beside the common one only where its law differs from that of the others.
 """
 
 import dataclasses
@@ -52,8 +52,8 @@ def combine(
 ) -> tuple[str, str]:
     """Return the route for a pair of states and the rule that chose it, in words.
 
-    `deviates` False: the symbol's law is the common one, so that two usable states need the common model only.
-    True, or None where nobody knows: `behavior` decides.
+    `deviates` False: the symbol's law is the common one, so two usable states need the common model
+    only. True, or None where nobody knows: `behavior` decides.
     """
     if cross_sectional in USABLE and local in USABLE:
         if deviates is False:
@@ -164,7 +164,7 @@ def _switch(signal: Signal, routes: Sequence[SymbolRoute]) -> tuple[str, str]:
 def _capped_experiments(
     routes: list[SymbolRoute], pooled: Signal, config: RoutingConfig
 ) -> list[SymbolRoute]:
-    """Keep the best-scored experiments of a target, at most the configured share of its symbols, at least one.
+    """Keep the best-scored experiments of a target: the configured share of its symbols, at least one.
 
     The others are routed as if they had no signal of their own.
     """
@@ -185,9 +185,7 @@ def _capped_experiments(
 def _without_lane(row: SymbolRoute, pooled: Signal, note: str) -> SymbolRoute:
     route, _ = combine(pooled.state, DISALLOWED, "ROUTE_BOTH")
     local = Signal(state=DISALLOWED, reason=f"{note}; {row.local.reason}")
-    return dataclasses.replace(
-        row, route=route, local=local, reasons=(f"{note} → {route}", *row.reasons[1:])
-    )
+    return dataclasses.replace(row, route=route, local=local, reasons=(f"{note} → {route}", *row.reasons[1:]))
 
 
 def _score(row: SymbolRoute) -> float:

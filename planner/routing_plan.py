@@ -11,7 +11,15 @@ from panel.errors import nearest
 from planner.collecting import uncollected
 from planner.config import RoutingConfig, config_document
 from planner.errors import PlanUnreadable
-from planner.routing import ROUTE_BLOCKED, ROUTES, SymbolRoute, TargetRoute, route_counts, route_target, trains
+from planner.routing import (
+    ROUTE_BLOCKED,
+    ROUTES,
+    SymbolRoute,
+    TargetRoute,
+    route_counts,
+    route_target,
+    trains,
+)
 from planner.signals import Signal
 from planner.tables import Candidate
 

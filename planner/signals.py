@@ -1,8 +1,8 @@
 """What one candidate row is worth: a state and the sentence that says why, with its numbers.
 
 The states are those of the older system, its gaps closed: the low end of the interval is held against the
-minimum, no minimum lies below zero skill, rows count by what is independent in them, the status of the features
-decides, and the skill of all symbols together must not be that of a few of them.
+minimum, no minimum lies below zero skill, rows count by what is independent in them, the status of the
+features decides, and the skill of all symbols together must not be that of a few of them.
 """
 
 import functools
@@ -118,7 +118,9 @@ def _refusal(candidate: Candidate, lines: Lines, config: RoutingConfig) -> str |
         return f"{candidate.sample_size} rows, {lines.rows} needed"
     effective = candidate.effective_sample_size
     if effective is not None and effective < config.min_effective_rows:
-        return f"{effective:.0f} effective rows of {candidate.sample_size}, {config.min_effective_rows} needed"
+        return (
+            f"{effective:.0f} effective rows of {candidate.sample_size}, {config.min_effective_rows} needed"
+        )
     status = candidate.leakage_status
     if status == BLOCKED and config.block_on_leakage:
         return f"blocked by a leak: {candidate.leakage_reason or 'no reason recorded'}"

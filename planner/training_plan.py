@@ -21,7 +21,8 @@ __all__ = ["PRIORITIES", "TrainingPlanGenerator"]
 SCHEMA_VERSION = 1
 
 _CARRIED = (
-    "config_hash", "code_version", "fingerprints", "settings", "request", "routing", "training", "data", "seed"
+    "config_hash", "code_version", "fingerprints", "settings", "request", "routing", "training", "data",
+    "seed",
 )  # fmt: skip
 _UNRANKED = 10**9
 
@@ -38,7 +39,7 @@ class TrainingPlanGenerator:
     ) -> None:
         """Take a routing plan document and family names in any spelling (None: LightGBM and XGBoost).
 
-        `past_costs` are the measured costs of earlier fits by family, for the estimates; without them built-in
+        `past_costs` are the measured costs of earlier fits by family, for the estimates, else built-in
         figures are taken. They are an input like the routing plan: the same ones give the same bytes.
 
         Raises:
@@ -84,7 +85,7 @@ class TrainingPlanGenerator:
         return targets
 
     def _jobs(self, *, include_blocked: bool) -> list[dict[str, Any]]:
-        """All jobs: by priority, then by the target's rank and name, the common job first, the best symbol next."""
+        """All jobs: by priority, the target's rank and name; the common job first, then the best symbol."""
         training = self.routing_plan.get("metadata", {}).get("training") or {}
         maker = JobMaker(
             families=self.chosen.families,

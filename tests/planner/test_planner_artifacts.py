@@ -17,7 +17,6 @@ from pyarrow import parquet
 from planner import artifacts
 from planner.artifacts import (
     ParquetFailed,
-    json_bytes,
     link_legacy_plan,
     read_table,
     write_atomically,
@@ -26,6 +25,7 @@ from planner.artifacts import (
 )
 from planner.config import RoutingConfig
 from planner.errors import ArtifactUnwritable, PlanUnreadable
+from planner.plan_text import json_bytes
 from planner.routing_plan import routing_plan
 from planner.schema import DOCUMENTS, TABLES, load_schema, table_columns
 from planner.tables import candidate_from, plain_row

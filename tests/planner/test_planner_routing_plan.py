@@ -107,7 +107,8 @@ def test_the_markdown_has_the_routes_and_the_reasons(tmp_path: Path) -> None:
     """A person can read why."""
     folder = write_routing_plan(tmp_path, _document(left_out={"z|<b>": ["left | out"]}))
     text = (folder / "routing_plan.md").read_text()
-    assert "| AAA | ROUTE_BOTH | STRONG | STRONG | Both CS and local strong" in text
+    assert "1 target of 3 trained, 1 with a model of all symbols; 2 symbols." in text
+    assert "| AAA | both | 0.1 | STRONG | local: rank_corr 0.1 (95 % 0.08 to 0.12)" in text
     assert "## Not trained" in text
     assert "z\\|&lt;b> | left \\| out" in text
     assert json.loads((folder / "routing_plan.json").read_text())
