@@ -11,15 +11,20 @@ from planner.tables import CROSS_SECTIONAL, candidate_from
 
 Row = Mapping[str, Any]
 AT_LEAST, AT_MOST, ONE_OF, IS = "at least", "at most", "one of", "is"
+MAIN, EXPERIMENTAL = "main", "experimental"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """What one number of a row is held against; `bound` None means that nobody knows the line."""
+    """What one number of a row is held against; `bound` None means that nobody knows the line.
+
+    `lane` is "main", or "experimental" for the lines that make an experiment of a row that fails a main one.
+    """
 
     metric: str
     rule: str
     bound: Any
+    lane: str = MAIN
 
     def passed(self, value: object) -> bool | None:
         """Return whether a value passes; None when the value or the line is not known."""
@@ -81,7 +86,9 @@ def lines_for(row: Row, settings: Row) -> tuple[Line, ...]:
         Line(metric="score_ci_low", rule=AT_LEAST, bound=lines.minimum),
         Line(metric="stability", rule=ONE_OF, bound=lines.stabilities),
         Line(metric="score", rule=AT_LEAST, bound=lines.strong),
-        Line(metric="p_value", rule=AT_MOST, bound=config.experimental_max_p_value),
+        Line(metric="score", rule=AT_LEAST, bound=lines.experimental, lane=EXPERIMENTAL),
+        Line(metric="p_value", rule=AT_MOST, bound=config.experimental_max_p_value, lane=EXPERIMENTAL),
+        Line(metric="stability", rule=ONE_OF, bound=config.experimental_stabilities, lane=EXPERIMENTAL),
     ]
     if pooled:
         return (*found, Line(metric="rest_p", rule=AT_MOST, bound=config.max_rest_p_value))
@@ -93,32 +100,41 @@ def lines_for(row: Row, settings: Row) -> tuple[Line, ...]:
 
 
 def moved_lines(before: Row, after: Row, settings_before: Row, settings_after: Row) -> tuple[Moved, ...]:
-    """Return the numbers of a row that passed a line on one side only, in the order of the rules.
+    """Return the numbers of a row that pass their line on one side only, in the order of the rules.
 
-    A verdict that follows from a number (`kept`, `deviates`) is told only where no number explains it.
+    What one side does not know has not moved; a line that one side does not know is taken from the other.
+    A verdict that follows from numbers (`kept`, `deviates`) is told only where no number explains it, and the
+    experimental lane only where no main line was crossed.
     """
-    old = {line.metric: line for line in lines_for({**after, **before}, settings_before)}
-    new = {line.metric: line for line in lines_for({**before, **after}, settings_after)}
-    found = []
-    for metric in dict.fromkeys([*old, *new]):
-        one, two = old.get(metric), new.get(metric)
-        passed_before = one.passed(before.get(metric)) if one else None
-        passed_after = two.passed(after.get(metric)) if two else None
-        if passed_before == passed_after:
+    old = {(line.lane, line.metric): line for line in lines_for({**after, **before}, settings_before)}
+    new = {(line.lane, line.metric): line for line in lines_for({**before, **after}, settings_after)}
+    found: dict[str, list[Moved]] = {"number": [], "verdict": [], EXPERIMENTAL: []}
+    for lane, metric in dict.fromkeys([*old, *new]):
+        one, two = old.get((lane, metric)), new.get((lane, metric))
+        one, two = _known(one, two), _known(two, one)
+        passed = one.passed(before.get(metric)), two.passed(after.get(metric))
+        if None in passed or passed[0] == passed[1]:
             continue
-        if None in (passed_before, passed_after) and before.get(metric) == after.get(metric):
-            continue
-        found.append(
+        kind = lane if lane == EXPERIMENTAL else "verdict" if metric in _VERDICTS else "number"
+        found[kind].append(
             Moved(
                 metric=metric,
-                before=before.get(metric),
-                after=after.get(metric),
+                before=before[metric],
+                after=after[metric],
                 line_before=_bound(one),
                 line_after=_bound(two),
             )
         )
-    numbers = [moved for moved in found if moved.metric not in ("kept", "deviates")]
-    return tuple(numbers or found)
+    return tuple(found["number"] or found["verdict"] or found[EXPERIMENTAL])
+
+
+_VERDICTS = frozenset({"kept", "deviates"})
+
+
+def _known(line: Line | None, other: Line | None) -> Line:
+    """A line, or that of the other side where an older plan does not say it."""
+    known = other if line is None or line.bound is None else line
+    return known or line or Line(metric="", rule=IS, bound=None)
 
 
 def moved_values(before: Row, after: Row, metrics: Sequence[str]) -> tuple[Moved, ...]:
@@ -132,9 +148,9 @@ def moved_values(before: Row, after: Row, metrics: Sequence[str]) -> tuple[Moved
     )
 
 
-def _bound(line: Line | None) -> object:
+def _bound(line: Line) -> object:
     """A line as it is told; of a verdict there is none."""
-    return None if line is None or line.rule == IS else line.bound
+    return None if line.rule == IS else line.bound
 
 
 def _routing(values: Row) -> RoutingConfig:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from daemon.cli.screen import emit, say, table
+from daemon.cli.screen import emit, say, table, wrapped
 from daemon.cli.words import route_words
 from daemon.cli.workspace import json_option
 from store import load_plan_directory
@@ -33,10 +33,11 @@ def show(directory: Path, *, as_json: bool) -> None:
         )
         for job in document["jobs"]
     ]
-    say(table(("job", "route", "priority", "features", "families"), rows, right=("priority", "features")))
+    headers = ("job", "route", "priority", "features", "families")
+    say(table(headers, rows, right=("priority", "features"), shrink="families"))
     say()
     for job in document["jobs"]:
-        say(f"{job['job_id']}: {job.get('reason', '')}")
+        say(wrapped(f"{job['job_id']}:", str(job.get("reason", "")), indent=4))
 
 
 def _features(job: Mapping[str, Any]) -> str:

@@ -125,15 +125,16 @@ def cut(text: str, width: int) -> str:
 
 
 def wrapped(label: str, text: str, *, indent: int = 10) -> str:
-    """A label and a text beside it, broken into lines of at most WIDTH columns."""
+    """A label and a text beside it in lines of at most WIDTH columns, all but the first indented."""
     lines = textwrap.wrap(
         speakable(text, sys.stdout).replace("\n", " "),
-        width=WIDTH - indent,
+        width=WIDTH,
+        initial_indent=f"{label:<{indent}}" if len(label) < indent else f"{label} ",
+        subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
-    first, *rest = lines or [""]
-    return "\n".join([f"{label:<{indent}}{first}".rstrip(), *(" " * indent + line for line in rest)])
+    return "\n".join(lines) or label
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int], flush: set[int]) -> str:
