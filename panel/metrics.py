@@ -102,6 +102,13 @@ def score(
     return _score_of(_measured(rows, task, view), horizon_bars)
 
 
+def rank_ic_score(series: npt.NDArray[np.floating], *, horizon_bars: int) -> Score:
+    """The score of a rank IC that is already known timestamp by timestamp, (timestamps,), in order of time."""
+    values = np.asarray(series, dtype=np.float64)
+    value = float(values.mean()) if len(values) else 0.0
+    return _from_series(value, values, len(values), horizon_bars, "rank_ic")
+
+
 def score_difference(
     prediction: npt.ArrayLike,
     other: npt.ArrayLike,

@@ -29,8 +29,14 @@ def make_candidates(
     unusable: Mapping[str, Sequence[str]],
     config: RoutingConfig,
     provenance: Provenance,
+    *,
+    deviation_q: Mapping[tuple[str, str | None], float],
+    own_law_rate: float,
 ) -> list[Candidate]:
-    """Return one candidate per (target, view, symbol) of the measured targets, by name."""
+    """Return one candidate per (target, view, symbol) of the measured targets, by name.
+
+    A symbol deviates when its `deviation_q` (ranking.deviation_q_values) is at most `own_law_rate`.
+    """
     rows = {(row.target, row.view, row.symbol): row for row in ranked}
     chosen: dict[tuple[str, str, str | None], list[str]] = {}
     for selection in selections:
@@ -46,7 +52,14 @@ def make_candidates(
             key = (cell.target, cell.view, cell.symbol)
             features = tuple(chosen.get(key, cell.features))
             status, reason = _leakage(cell, features, suspects)
-            made = _candidate(cell, rows[key], stability_of(cell, config, sizes.get(key)), provenance)
+            made = _candidate(
+                cell,
+                rows[key],
+                stability_of(cell, config, sizes.get(key)),
+                provenance,
+                deviation_q=deviation_q.get((cell.target, cell.symbol)),
+                own_law_rate=own_law_rate,
+            )
             found.append(
                 Candidate(
                     **made,
@@ -74,7 +87,15 @@ def _leakage(
     return SAFE, None
 
 
-def _candidate(cell: Skill, row: RankedRow, stability: Stability, provenance: Provenance) -> dict[str, Any]:
+def _candidate(
+    cell: Skill,
+    row: RankedRow,
+    stability: Stability,
+    provenance: Provenance,
+    *,
+    deviation_q: float | None,
+    own_law_rate: float,
+) -> dict[str, Any]:
     return {
         "target": cell.target,
         "view": cell.view,
@@ -92,6 +113,19 @@ def _candidate(cell: Skill, row: RankedRow, stability: Stability, provenance: Pr
         "kept_reason": row.reason,
         "last_fold_score": row.last_fold_score,
         "pooled_score": cell.pooled,
+        "found_by": cell.found_by,
+        "leading": cell.leading,
+        "lag_bars": cell.bars,
+        "sign": cell.sign,
+        "best_model": row.best_model,
+        "folds": len(cell.folds),
+        "coverage": cell.coverage,
+        "deviating_symbols": cell.deviating,
+        "rest_z": cell.rest_z,
+        "rest_p": cell.rest_p,
+        "deviates": None if deviation_q is None else deviation_q <= own_law_rate,
+        "deviation_z": cell.deviation_z,
+        "deviation_q": deviation_q,
         "stability": stability.label,
         "mean_overlap": stability.agreement.mean_overlap,
         "std_overlap": stability.agreement.std_overlap,

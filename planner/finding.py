@@ -78,9 +78,7 @@ def find_laws(
         pairs = [pair for place in places for pair in products[place]]
         pooled = _law(_masked(screened.pooled, usable, places), names, screened, pairs)
     alone = {
-        symbol: _law(
-            _masked(screened.alone, usable, places, symbol=number), names, screened, None
-        )
+        symbol: _law(_masked(screened.alone, usable, places, symbol=number), names, screened, None)
         for number, symbol in enumerate(screened.symbols)
         if screened.present[number, list(places)].sum()
     }
@@ -90,9 +88,7 @@ def find_laws(
         pooled=pooled,
         alone={symbol: law for symbol, law in alone.items() if law is not None},
         deviations=deviations,
-        deviating=tuple(
-            symbol for symbol, one in zip(deviations, q, strict=True) if one <= _OWN_RATE
-        ),
+        deviating=tuple(symbol for symbol, one in zip(deviations, q, strict=True) if one <= _OWN_RATE),
     )
 
 

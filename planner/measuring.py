@@ -11,45 +11,48 @@ from threadpoolctl import threadpool_limits
 from panel.aligned import Panel
 from planner.cache import Cache
 from planner.config import RankingConfig, config_document
-from planner.probes import Probed, Probes, RankedFeatures, probe_target
+from planner.keys import target_key
+from planner.probes import Probes, probe_targets, probes_from, stored_probes
 from planner.size_path import PathPoint
-from planner.skill import FoldView, Measured, Skill
+from planner.skill import FoldView, Measured, Recent, Skill
 from planner.walking import measure_targets
 
-PROBE_VERSION = 2  # to be raised when a probe measures something else
-SKILL_VERSION = 2  # to be raised when the measurement of skill changes
+PROBE_VERSION = 3  # to be raised when a probe measures something else
+SKILL_VERSION = 3  # to be raised when the measurement of skill changes
 
 PROBES, SKILL = "probes", "skill"
 
 _VECTORS = ("correlation", "ridge", "gain", "permutation", "information", "order")
-_JUDGING_ONLY = ("false_discovery_rate", "min_recent_share")
+_JUDGING_ONLY = ("false_discovery_rate", "min_recent_share", "recent_z")
 
 
 def probes_of(
     panel: Panel, features: Sequence[str], cache: Cache, *, until: int, tell: Callable[[str], None]
 ) -> list[Probes]:
     """Return the leak probes of every target of the panel, by name; `tell` hears each target."""
-    ranked: RankedFeatures | None = None
-    found = []
-    for column in sorted(panel.targets, key=lambda column: column.name):
-        parts = {
+    columns = sorted(panel.targets, key=lambda column: column.name)
+    parts = {
+        column.name: {
+            **target_key(panel, column, features),
+            "order": list(features),
             "version": PROBE_VERSION,
-            "panel": panel.key,
-            "target": column.name,
-            "features": sorted(features),
             "until": until,
         }
-        known = cache.find(PROBES, parts)
-        if known is None:
-            with _one_blas_thread():
-                ranked = ranked or RankedFeatures(panel, features, until=until)
-                measured = probe_target(panel, column, features, ranked, until=until)
-            cache.keep(PROBES, parts, asdict(measured))
-        else:
-            measured = _probes_from(known)
-        found.append(measured)
-        tell(column.name)
-    return found
+        for column in columns
+    }
+    found: dict[str, Probes] = {}
+    for column in columns:
+        known = cache.find_arrays(PROBES, parts[column.name])
+        if known is not None:
+            found[column.name] = probes_from(known)
+            tell(column.name)
+    missing = [column for column in columns if column.name not in found]
+    with _one_blas_thread():
+        for probes in probe_targets(panel, missing, features, until=until):
+            cache.keep_arrays(PROBES, parts[probes.target], stored_probes(probes))
+            found[probes.target] = probes
+            tell(probes.target)
+    return [found[name] for name in sorted(found)]
 
 
 def skills_of(
@@ -67,13 +70,12 @@ def skills_of(
     common = {
         "version": SKILL_VERSION,
         "lightgbm": version("lightgbm"),
-        "panel": panel.key,
         "settings": settings,
         "until": until,
         "seed": seed,
     }
     parts = {
-        target: {**common, "target": target, "features": sorted(features)}
+        target: {**common, **target_key(panel, panel.column(target), features)}
         for target, features in features_by_target.items()
     }
     found: dict[str, Measured] = {}
@@ -98,16 +100,6 @@ def _one_blas_thread() -> AbstractContextManager[object]:
     return limits
 
 
-def _probes_from(record: Mapping[str, Any]) -> Probes:
-    return Probes(
-        target=record["target"],
-        timestamps=record["timestamps"],
-        pooled={name: Probed(**row) for name, row in record["pooled"].items()},
-        alone={name: tuple(Probed(**row) for row in rows) for name, rows in record["alone"].items()},
-        timestamps_alone=record["timestamps_alone"],
-    )
-
-
 def _measured_from(record: Mapping[str, Any]) -> Measured:
     return Measured(target=record["target"], cells=tuple(_skill_from(cell) for cell in record["cells"]))
 
@@ -116,8 +108,9 @@ def _skill_from(record: Mapping[str, Any]) -> Skill:
     folds = tuple(_fold_from(fold) for fold in record["folds"])
     twins = tuple((one, two, alike) for one, two, alike in record["twins"])
     path = tuple(PathPoint(**point) for point in record["path"])
-    names = {name: tuple(record[name]) for name in ("features", "leading")}
-    return Skill(**{**record, **names, "folds": folds, "twins": twins, "path": path})
+    recent = tuple(Recent(**one) for one in record["recent"])
+    names = {name: tuple(record[name]) for name in ("features", "leading", "deviating")}
+    return Skill(**{**record, **names, "folds": folds, "twins": twins, "path": path, "recent": recent})
 
 
 def _fold_from(record: Mapping[str, Any]) -> FoldView:

@@ -28,7 +28,7 @@ from planner.leakage import judge_leaks, spread_blame, unusable_features, verdic
 from planner.measuring import PROBES, SKILL, probes_of, skills_of
 from planner.news import leak_news, ranking_news, routing_news, selection_news
 from planner.provenance import plan_provenance, provenance_of
-from planner.ranking import Ranking, drop_reasons, rank_targets
+from planner.ranking import Ranking, deviation_q_values, drop_reasons, rank_targets
 from planner.request import STEPS, PlanningResult, PlanRequest, Progress, Tell
 from planner.routing_plan import routing_plan
 from planner.selection import select_features
@@ -64,7 +64,15 @@ def make_plan(request: PlanRequest, *, tell: Tell = _say_nothing) -> PlanningRes
     selections = planning.select(chosen, leaks)
     provenance = provenance_of(request, panel)
     candidates = make_candidates(
-        chosen, ranking.rows, selections, leaks, unusable, request.config.routing, provenance
+        chosen,
+        ranking.rows,
+        selections,
+        leaks,
+        unusable,
+        request.config.routing,
+        provenance,
+        deviation_q=deviation_q_values(measured, request.config.ranking),
+        own_law_rate=request.config.ranking.false_discovery_rate,
     )
     routes = planning.route(panel, candidates, ranking)
     return planning.write(panel, ranking, leaks, selections, candidates, routes)

@@ -11,7 +11,16 @@ import numpy.typing as npt
 
 from planner.scores import TIME
 from planner.screens import Screened
-from planner.spectra import Spread, degrees_of, inverse, overlap_correction, padded, power_of, spectrum, z_scores
+from planner.spectra import (
+    Spread,
+    degrees_of,
+    inverse,
+    overlap_correction,
+    padded,
+    power_of,
+    spectrum,
+    z_scores,
+)
 
 Floats = npt.NDArray[np.float64]
 Float32s = npt.NDArray[np.float32]
@@ -84,7 +93,9 @@ def _studentised(screened: Screened, label: Float32s, sums: Floats, channel: int
     for own, other in zip(series, label, strict=True):
         transform += spectrum(own).conj() * spectrum(other)
     far = inverse(transform, length)[:, gap + 1 : length - gap]
-    spread = Spread(np.einsum("ps,ps->p", far, far, dtype=np.float64) / far.shape[-1], degrees_of(power_of(transform)))
+    spread = Spread(
+        np.einsum("ps,ps->p", far, far, dtype=np.float64) / far.shape[-1], degrees_of(power_of(transform))
+    )
     bars = (series[:, 0] != 0.0).sum(axis=-1)
     fix = overlap_correction(screened.present[:, [channel]], length, np.maximum(bars, 1))[0]
     total = np.einsum("spt,st->p", series, label, dtype=np.float64)

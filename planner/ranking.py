@@ -7,6 +7,7 @@ import numpy as np
 
 from panel.aligned import Column
 from panel.metrics import no_skill
+from planner.closing import best_model
 from planner.config import RankingConfig
 from planner.rounding import rounded
 from planner.shift_null import hierarchical_q_values
@@ -33,8 +34,8 @@ def rank_targets(
     """Judge every (target, view, symbol), rank the targets, choose the best `top` of those kept.
 
     A row is kept when its q-value (targets first, then the views of a target) is within the false discovery
-    rate, the low end of its interval lies above no skill, and its last fold still shows skill. A target is
-    kept with any of its rows and ranked by the best low end among them. `columns` gives each target's record,
+    rate, models confirm it (the low end of the out-of-sample interval lies above no skill), and the skill is
+    still there in the last fold and in every newest part of the time. A target is kept with any of its rows and ranked by the best low end among them. `columns` gives each target's record,
     with those left out by the panel. `as_given` chooses every measured target whatever its verdict.
     """
     by_name = {column.name: column for column in columns}
@@ -111,7 +112,16 @@ def _judged(cell: Skill, column: Column, q_value: float | None, config: RankingC
         z=cell.z,
         p_value=cell.p_value,
         q_value=q_value,
-        shifts=cell.shifts,
+        tests=cell.tests,
+        found_by=cell.found_by,
+        leading=cell.leading,
+        sign=cell.sign,
+        lag_bars=cell.bars,
+        best_model=best_model(cell),
+        linear_score=cell.linear,
+        boosted_score=cell.boosted,
+        folds=len(cell.folds),
+        recent_scores=tuple(recent.score for recent in cell.recent),
         last_fold_score=cell.folds[-1].score if cell.folds else None,
         fold_scores=tuple(fold.score for fold in cell.folds),
         persistence_score=cell.persistence,
@@ -129,23 +139,63 @@ def _verdict(cell: Skill, q_value: float | None, config: RankingConfig) -> tuple
     none = no_skill(metric)
     numbers = f"{metric} {cell.score:.4g} (95 % {cell.low:.4g} to {cell.high:.4g})"
     if q_value is None:
-        return (
-            False,
-            f"dropped: {numbers}, but only {cell.shifts} shifts to test it ({config.min_shifts} needed)",
-        )
-    test = f"{numbers}, z {cell.z:.2f}, q {q_value:.2g}"
+        return False, f"dropped: {numbers}, but no feature could be screened"
+    found = f"{law_in_words(cell)}, q {q_value:.2g}"
     line = config.false_discovery_rate
     if q_value > line:
-        return False, f"dropped: {test} above {line:g}: not told apart from luck by {cell.shifts} shifts"
-    if cell.low <= none:
-        return False, f"dropped: {test}: the interval reaches down to no skill ({none:g})"
-    last, overall = cell.folds[-1].score - none, cell.score - none
-    if last < config.min_recent_share * overall or last <= 0.0:
         return False, (
-            f"dropped: {test}: the skill is gone in the last fold ({cell.folds[-1].score:.4g}, "
-            f"at least {config.min_recent_share:.0%} of it must be left)"
+            f"dropped: {numbers}; {found} above {line:g}: the best of {cell.tests} screens is luck's size"
         )
-    return True, f"kept: {test} within {line:g}, last fold {cell.folds[-1].score:.4g}"
+    if cell.low <= none:
+        return False, f"dropped: {numbers}; {found}, but models reach no skill ({none:g}) out of sample"
+    dead = _dead_window(cell, none, config)
+    if dead is not None:
+        return False, f"dropped: {numbers}; {found}, but {dead}"
+    return True, f"kept: {numbers}; {found} within {line:g}, last fold {cell.folds[-1].score:.4g}"
+
+
+def law_in_words(cell: Skill) -> str:
+    """Say what the screens found: features, relation, age of the value, and how clear it is."""
+    if cell.found_by is None or cell.z is None:
+        return "nothing was screened"
+    names = " x ".join(cell.leading[:2]) if cell.found_by == "product" else ", ".join(cell.leading[:3])
+    how = {"rank": "", "folded": "size of ", "product": "product of ", "lag": "past of "}[cell.found_by]
+    age = f" ({cell.bars} bars)" if cell.bars is not None else ""
+    return f"{how}{names}{age}: z {cell.z:+.1f}"
+
+
+def _dead_window(cell: Skill, none: float, config: RankingConfig) -> str | None:
+    """Say in which newest part of the time the skill is gone, if it is: far below what was there before."""
+    overall = (cell.score or 0.0) - none
+    if cell.folds[-1].score <= none:
+        return f"the last fold has no skill left ({cell.folds[-1].score:.4g})"
+    for recent in cell.recent:
+        left = recent.score - none
+        # The window is part of the whole: their difference varies by less than the window alone.
+        error = recent.standard_error * (1.0 - recent.share) ** 0.5
+        if left < config.min_recent_share * overall and overall - left > config.recent_z * error:
+            return (
+                f"the skill is gone in the newest {recent.share:.0%} of the time: "
+                f"{recent.score:.4g} ± {recent.standard_error:.2g}"
+            )
+    return None
+
+
+def deviation_q_values(
+    measured: Sequence[Measured], config: RankingConfig
+) -> dict[tuple[str, str | None], float]:
+    """Return the q-value of "this symbol has a law of its own" for each (target, symbol) that was tested."""
+    families = [
+        [np.nan if cell.deviation_p is None else cell.deviation_p for cell in target.cells]
+        for target in measured
+    ]
+    found = {}
+    q_values = hierarchical_q_values(families, config.false_discovery_rate)
+    for target, of_target in zip(measured, q_values, strict=True):
+        for cell, q in zip(target.cells, of_target, strict=True):
+            if not np.isnan(q):
+                found[cell.target, cell.symbol] = rounded(q)
+    return found
 
 
 def _left_out(column: Column) -> RankedRow:
@@ -168,7 +218,16 @@ def _left_out(column: Column) -> RankedRow:
         z=None,
         p_value=None,
         q_value=None,
-        shifts=0,
+        tests=0,
+        found_by=None,
+        leading=(),
+        sign=None,
+        lag_bars=None,
+        best_model=None,
+        linear_score=None,
+        boosted_score=None,
+        folds=0,
+        recent_scores=(),
         last_fold_score=None,
         fold_scores=(),
         persistence_score=None,

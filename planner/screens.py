@@ -160,9 +160,7 @@ def _blank(lead: tuple[int, ...], shape: tuple[int, int], depth: int) -> Sums:
     return Sums(flat[0], flat[1], np.zeros((*lead, *shape, depth)), flat[2], flat[3])
 
 
-def _pooled(
-    labels: _Labels, kind: str, x: Float32s, over: Float32s, part: slice, to: Sums, own: Own
-) -> None:
+def _pooled(labels: _Labels, kind: str, x: Float32s, over: Float32s, part: slice, to: Sums, own: Own) -> None:
     """Fill the sums over all symbols of the channels of one kind; x, over (symbols, features, timestamps)."""
     places = labels.places[kind]
     y, fy = labels.scores[kind][:, places], labels.spectra[kind][:, places]
@@ -274,9 +272,7 @@ def _windowed(power: Float32s, plain: Spread, labels: _Labels) -> list[Spread]:
     flat = power.reshape(-1, power.shape[-1])
     let_through = (flat @ labels.responses.T.astype(np.float32)).reshape(*power.shape[:2], -1)
     share = let_through / np.maximum(let_through[..., :1], 1e-30)
-    return [
-        Spread(plain.variance * share[..., place], plain.degrees) for place in range(1, share.shape[-1])
-    ]
+    return [Spread(plain.variance * share[..., place], plain.degrees) for place in range(1, share.shape[-1])]
 
 
 def _widened(spread: Spread, fix: Floats) -> Spread:

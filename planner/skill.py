@@ -22,8 +22,21 @@ class FoldView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recent:
+    """Out-of-sample skill in the newest `share` of the scored time."""
+
+    share: float
+    score: float
+    standard_error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Skill:
-    """The measured skill of one (target, view, symbol); `reason` says why when nothing could be measured."""
+    """The measured skill of one (target, view, symbol); `reason` says why when nothing could be measured.
+
+    `z` and `p_value` are the screens' (planner.finding), `p_value` corrected for the `tests` looked at; score,
+    error and interval are those of the models out of sample.
+    """
 
     target: str
     view: str
@@ -39,15 +52,27 @@ class Skill:
     low: float | None = None
     high: float | None = None
     effective_rows: float = 0.0
+    linear: float | None = None  # score of ridge regression alone
+    boosted: float | None = None  # of boosting alone; None where the screens found nothing
     z: float | None = None
     p_value: float | None = None
-    shifts: int = 0
+    tests: int = 0
+    found_by: str | None = None  # rank, folded, product or lag
+    leading: tuple[str, ...] = ()  # features of the law that the screens found
+    sign: int | None = None
+    bars: int | None = None  # age of the leading value, or how many bars it sums
     persistence: float | None = None
     pooled: float | None = None
+    recent: tuple[Recent, ...] = ()
+    deviation_z: float | None = None  # symbol rows: the symbol's law less that of the rest
+    deviation_p: float | None = None
+    deviation: str | None = None  # in words: feature and both correlations
+    deviating: tuple[str, ...] = ()  # row of all symbols: those with a law of their own
+    rest_z: float | None = None  # the pooled law without them
+    rest_p: float | None = None
     folds: tuple[FoldView, ...] = ()
     twins: tuple[tuple[str, str, float], ...] = ()  # features alike in the last training fold
     path: tuple[PathPoint, ...] = ()  # skill of the first few features of the folds' orders, and of all
-    leading: tuple[str, ...] = ()  # features of the law that the screens found
     reason: str | None = None
 
 

@@ -72,7 +72,9 @@ def power_of(cross: Spectrum) -> Float32s:
     return np.asarray(cross.real**2 + cross.imag**2)
 
 
-def overlap_correction(present: npt.NDArray[np.integer], length: int, bars: npt.NDArray[np.integer]) -> Floats:
+def overlap_correction(
+    present: npt.NDArray[np.integer], length: int, bars: npt.NDArray[np.integer]
+) -> Floats:
     """How much larger the overlap is at no shift than on average over all shifts.
 
     `present` (symbols, channels): bars with a label; `bars` (symbols,): bars with features; `length`: of the

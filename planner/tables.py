@@ -35,10 +35,19 @@ class RankedRow:
     score_ci_low: float | None
     score_ci_high: float | None
     skill: float | None  # score above no skill; AUC doubled, so that all metrics share one scale
-    z: float | None  # studentised against the circular shifts
-    p_value: float | None
+    z: float | None  # of the strongest screen, studentised by the circular-shift null
+    p_value: float | None  # corrected for all `tests` of its screens
     q_value: float | None
-    shifts: int
+    tests: int
+    found_by: str | None  # the strongest screen: rank | folded | product | lag
+    leading: tuple[str, ...]  # the features it found, strongest first
+    sign: int | None  # of the first one's relation to the target
+    lag_bars: int | None  # age of the leading value, or the bars it sums
+    best_model: str | None  # linear | boosted
+    linear_score: float | None
+    boosted_score: float | None
+    folds: int
+    recent_scores: tuple[float, ...]  # of the newest 1/8, 1/4 and 3/8 of the scored time
     last_fold_score: float | None
     fold_scores: tuple[float, ...]
     persistence_score: float | None  # of the newest label already known
@@ -60,10 +69,17 @@ class LeakRow:
     copy_correlation: float | None
     increment: float | None
     increment_bars: int | None
+    part: float | None = None  # with what the first coming bars bring, of labels that are sums
+    part_bars: int | None = None
+    overlap: float | None = None  # with the target moved by fewer bars than its horizon
+    overlap_bars: int | None = None
     correlation: float | None
     past_correlation: float | None
+    out_of_sample: float | None = None  # with the coming window, by the sign that earlier times had
     ratio_spike: float | None
-    noise_line: float | None
+    slope_spike: float | None = None  # of the changes: copies shifted or scaled in some of the rows
+    noise_line: float | None  # what chance reaches in correlation
+    effective_rows: float | None = None  # independent rows against the whole window
     symbol: str | None  # the symbol where it was found, None for all together
 
 

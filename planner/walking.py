@@ -1,37 +1,30 @@
-"""The expensive half of ranking: out-of-sample predictions, and what each fold thinks of the features.
+"""The expensive half of ranking: screens, then out-of-sample predictions of what they kept.
 
-Predictions come from purged, embargoed walk-forward folds only, split by time, all before the final
-segment. What is measured here depends on data and settings, not on thresholds: judging is done in ranking.
-One fold's rows are read, standardised and binned once for all targets that can share them, then let go.
+Screens look at all targets, features and views at once. Predictions come from purged, embargoed walk-forward
+folds only, split by time, all before the final segment; what a fold needs is made once for all targets. The
+result depends on data and settings, not on thresholds: judging is done in ranking.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from panel.aligned import Column, Panel
-from panel.errors import TooShort
-from panel.folds import Fold, walk_forward
-from panel.metrics import Score, persistence, score
+from planner.closing import closed
 from planner.config import RankingConfig
-from planner.learners import FoldFit, FoldRows, fit_fold
-from planner.rounding import rounded
-from planner.shift_null import TimeAxis, shift_test, time_axis
-from planner.skill import FoldView, Measured, Skill
+from planner.confirming import Cell, learn
+from planner.finding import Law, Laws, channel_places, find_laws, with_rest
+from planner.grids import Edges, FoldGrid
+from planner.products import screen_products
+from planner.scores import TIME, Axis, axis_of, channels_of, label_grid
+from planner.screens import Screened, screen
+from planner.skill import Measured
 from planner.tables import CROSS_SECTIONAL, SYMBOL_SPECIFIC
 
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Twins = tuple[tuple[str, str, float], ...]
-
-FEWEST_TRAIN_ROWS = 100
-FEWEST_TEST_ROWS = 20
-FEWEST_FOLDS = 2
-TWIN_LINE = 0.9
+Float32s = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
 
 
 def measure_targets(
@@ -45,237 +38,135 @@ def measure_targets(
 ) -> Iterator[Measured]:
     """Yield the measured skill of each target, using only what is known before time code `until`.
 
-    Targets with the same horizon and the same usable features share folds and binned rows. `tell` is called
-    with each target as it is done.
+    `features_by_target` says which features may explain a target. `tell` is called with each target as it is
+    done.
     """
-    axis = time_axis(panel)
-    groups: dict[tuple[int, tuple[str, ...]], list[Column]] = {}
-    for target, features in sorted(features_by_target.items()):
-        column = panel.column(target)
-        groups.setdefault((column.horizon_bars or 1, tuple(features)), []).append(column)
-    for (horizon, features), columns in groups.items():
-        group = _Group(panel, features, horizon, until, config, seed, axis)
-        cells: dict[str, list[Skill]] = {column.name: [] for column in columns}
-        pooled: dict[str, Array] = {}
-        for view, symbol in _views(panel, config):
-            for column, (cell, prediction) in zip(
-                columns, group.measure(columns, view, symbol, pooled), strict=True
-            ):
-                cells[column.name].append(cell)
-                if view == CROSS_SECTIONAL and prediction is not None:
-                    pooled[column.name] = prediction
-        for column in columns:
-            tell(column.name)
-            yield Measured(target=column.name, cells=tuple(cells[column.name]))
-
-
-def _views(panel: Panel, config: RankingConfig) -> list[tuple[str, str | None]]:
-    pooled: list[tuple[str, str | None]] = [(CROSS_SECTIONAL, None)] if len(panel.symbols) > 1 else []
-    if len(panel.symbols) > config.max_symbols_alone:
-        return pooled
-    return pooled + [(SYMBOL_SPECIFIC, symbol) for symbol in sorted(panel.symbols)]
+    names = sorted({name for features in features_by_target.values() for name in features})
+    columns = [panel.column(target) for target in sorted(features_by_target)]
+    walk = _Walk(panel, columns, names, features_by_target, config, until, seed)
+    walk.screen()
+    walk.learn()
+    for column in columns:
+        tell(column.name)
+        yield walk.measured(column)
 
 
 @dataclass(slots=True)
-class _Cell:
-    """One (target, view, symbol) under way: its labels, and what the folds so far gave."""
-
-    column: Column
-    label: Floats  # (panel rows,), NaN where unknown before the final segment
-    blank: Skill
-    prediction: Array  # (panel rows,) or (panel rows, classes), NaN where not predicted
-    views: list[FoldView] = field(default_factory=list)
-    tested: list[Ints] = field(default_factory=list)
-    twins: Twins = ()
-
-    @property
-    def task(self) -> str:
-        """The kind of target."""
-        return self.column.task or "regression"
-
-
-@dataclass(slots=True)
-class _Group:
-    """Targets that share horizon and features."""
+class _Walk:
+    """One measurement under way."""
 
     panel: Panel
-    features: tuple[str, ...]
-    horizon: int
-    until: int
+    columns: Sequence[Column]
+    names: Sequence[str]
+    features_by_target: Mapping[str, Sequence[str]]
     config: RankingConfig
+    until: int
     seed: int
-    axis: TimeAxis
+    axis: Axis = field(init=False)
+    screened: Screened | None = field(init=False, default=None)
+    laws: dict[str, Laws] = field(init=False, default_factory=dict)
+    cells: dict[str, list[Cell]] = field(init=False, default_factory=dict)
 
-    def measure(
-        self, columns: Sequence[Column], view: str, symbol: str | None, pooled: Mapping[str, Array]
-    ) -> Iterator[tuple[Skill, Array | None]]:
-        """Yield each target's cell in one view, with its out-of-sample prediction over all panel rows."""
-        rows = _rows_before(self.panel, symbol, self.until)
-        refusal = "" if self.features else "no feature is left: all of them know the future"
-        folds: tuple[Fold, ...] = ()
-        try:
-            folds = self._folds(rows)
-        except TooShort:
-            refusal = f"too short for folds: {len(rows)} rows before the final segment"
-        cells = [self._opened(column, view, symbol, rows, refusal) for column in columns]
-        for fold in folds:
-            shared: dict[bytes, FoldRows] = {}
-            for cell in cells:
-                if not cell.blank.reason:
-                    self._learn(cell, fold, shared)
-        for cell in cells:
-            yield self._closed(cell, pooled.get(cell.column.name))
+    def screen(self) -> None:
+        """Screen all features against all targets and read off the laws."""
+        self.axis = axis_of(self.panel, self.until)
+        channels = channels_of(self.panel, self.columns)
+        places = channel_places(channels)
+        usable = self._usable()
+        if self.names and self.until > 2:
+            mask = np.stack([usable[one.target] for one in channels], axis=1)
+            screened = screen(self.axis, self.names, channels)
+            products = screen_products(screened, mask)
+            for target, of_target in places.items():
+                laws = find_laws(screened, products, of_target, usable[target])
+                self.laws[target] = with_rest(laws, screened, self.axis, of_target, usable[target])
+            self.screened = screened
+        raw = label_grid(self.axis, channels)
+        for column in self.columns:
+            self.cells[column.name] = [
+                self._cell(column, view, symbol, raw, places[column.name], usable[column.name])
+                for view, symbol in self._views()
+            ]
 
-    def _folds(self, rows: Ints) -> tuple[Fold, ...]:
-        return walk_forward(
-            self.panel,
-            horizon_bars=self.horizon,
-            rows=rows,
-            folds=self.config.folds,
-            embargo_bars=self.config.embargo_bars,
-            until=self.until,
-        )
-
-    def _opened(self, column: Column, view: str, symbol: str | None, rows: Ints, refusal: str) -> _Cell:
-        label, coverage = _label(self.panel, column, rows, self.until)
-        blank = Skill(
-            target=column.name,
-            view=view,
-            symbol=symbol,
-            features=self.features,
-            horizon_bars=self.horizon,
-            rows=int(np.isfinite(label[rows]).sum()),
-            coverage=rounded(coverage),
-            reason=refusal or _unusable(label[rows]),
-        )
-        classes = (len(column.classes),) if column.task == "multiclass" else ()
-        prediction = np.full((self.panel.rows, *classes), np.nan)
-        return _Cell(column=column, label=label, blank=blank, prediction=prediction)
-
-    def _learn(self, cell: _Cell, fold: Fold, shared: dict[bytes, FoldRows]) -> None:
-        """Fit one fold, keep its predictions and its view of the features; small folds are skipped."""
-        train = fold.train[np.isfinite(cell.label[fold.train])]
-        test = fold.test[np.isfinite(cell.label[fold.test])]
-        if len(train) < FEWEST_TRAIN_ROWS or len(test) < FEWEST_TEST_ROWS or np.ptp(cell.label[train]) == 0.0:
+    def learn(self) -> None:
+        """Fit every fold; a fold's features are standardised once for all."""
+        if self.screened is None:
             return
-        key = train.tobytes()
-        if key not in shared:
-            shared[key] = FoldRows(
-                train=self.panel.matrix(self.features, train),
-                test=self.panel.matrix(self.features, fold.test),
-            )
-        fit = fit_fold(
-            shared[key],
-            cell.label[train],
-            task=cell.task,
-            classes=len(cell.column.classes),
-            config=self.config,
-            seed=self.seed,
-        )
-        cell.prediction[fold.test] = fit.prediction
-        cell.tested.append(test)
-        cell.views.append(self._view(cell, fit, train, test))
-        cell.twins = _twins(shared[key].gram, self.features)
+        cells = [cell for group in self.cells.values() for cell in group if not cell.reason]
+        for edges in self._folds():
+            grid = FoldGrid(self.axis, self.screened, edges)
+            learn(grid, cells, self.config, seed=self.seed)
 
-    def _view(self, cell: _Cell, fit: FoldFit, train: Ints, test: Ints) -> FoldView:
-        return FoldView(
-            score=rounded(self._score(cell, cell.prediction, test).value),
-            train_rows=len(train),
-            train_timestamps=len(np.unique(self.panel.time_codes[train])),
-            correlation=tuple(rounded(value) for value in fit.correlation),
-            ridge=tuple(rounded(value) for value in fit.ridge),
-            gain=tuple(rounded(value) for value in fit.gain),
+    def measured(self, column: Column) -> Measured:
+        """Score the cells of one target."""
+        cells = self.cells[column.name]
+        pooled = next((cell for cell in cells if cell.view == CROSS_SECTIONAL), None)
+        laws = self.laws.get(column.name)
+        return Measured(
+            target=column.name,
+            cells=tuple(closed(self.panel, self.axis, cell, laws, pooled, self.config) for cell in cells),
         )
 
-    def _closed(self, cell: _Cell, pooled: Array | None) -> tuple[Skill, Array | None]:
-        if cell.blank.reason:
-            return cell.blank, None
-        if len(cell.views) < FEWEST_FOLDS:
-            short = f"only {len(cell.views)} folds have {FEWEST_TRAIN_ROWS} training rows"
-            return replace(cell.blank, reason=short), None
-        facts = self._facts(cell, np.concatenate(cell.tested), pooled)
-        return replace(cell.blank, folds=tuple(cell.views), twins=cell.twins, **facts), cell.prediction
-
-    def _facts(self, cell: _Cell, rows: Ints, pooled: Array | None) -> dict[str, Any]:
-        """Score, error, interval and test of all out-of-sample rows, and the two comparisons."""
-        own = self._score(cell, cell.prediction, rows)
-        test = shift_test(
-            cell.prediction[rows],
-            cell.label[rows],
-            self.panel.time_codes[rows],
-            self.panel.symbol_codes[rows],
-            self.axis,
-            metric=own.metric,
-            horizon_bars=self.horizon,
-            min_shifts=self.config.min_shifts,
-        )
-        naive = None
-        if cell.task != "multiclass":
-            known = persistence(self.panel, cell.column.name, self.horizon).astype(np.float64)
-            naive = rounded(self._score(cell, known, rows).value)
-        common = None
-        if cell.blank.view == SYMBOL_SPECIFIC and pooled is not None:
-            common = rounded(self._score(cell, pooled, rows).value)
+    def _usable(self) -> dict[str, Mask]:
         return {
-            "scored_rows": len(rows),
-            "metric": own.metric,
-            "score": rounded(own.value),
-            "standard_error": rounded(own.standard_error),
-            "low": rounded(own.low),
-            "high": rounded(own.high),
-            "effective_rows": rounded(own.n_effective),
-            "z": None if test.z is None else rounded(test.z),
-            "p_value": None if test.p_value is None else rounded(test.p_value),
-            "shifts": test.shifts,
-            "persistence": naive,
-            "pooled": common,
+            target: np.isin(np.array(self.names), list(features))
+            for target, features in self.features_by_target.items()
         }
 
-    def _score(self, cell: _Cell, prediction: Array, rows: Ints) -> Score:
-        return score(
-            prediction[rows],
-            cell.label[rows],
-            self.panel.time_codes[rows],
-            self.panel.symbol_codes[rows],
-            task=cell.task,
-            view=cell.blank.view,
-            horizon_bars=self.horizon,
+    def _views(self) -> list[tuple[str, str | None]]:
+        symbols = sorted(self.panel.symbols)
+        pooled: list[tuple[str, str | None]] = [(CROSS_SECTIONAL, None)] if len(symbols) > 1 else []
+        if len(symbols) > self.config.max_symbols_alone:
+            return pooled
+        return pooled + [(SYMBOL_SPECIFIC, symbol) for symbol in symbols]
+
+    def _folds(self) -> list[Edges]:
+        """Equal parts of the timestamps before the final segment; the first only trains."""
+        parts = np.array_split(np.arange(self.until), self.config.folds + 1)
+        return [Edges(int(part[0]), int(part[-1]) + 1) for part in parts[1:] if len(part)]
+
+    def _cell(
+        self,
+        column: Column,
+        view: str,
+        symbol: str | None,
+        raw: Float32s,
+        places: Sequence[int],
+        usable: Mask,
+    ) -> Cell:
+        symbols = tuple(range(len(self.panel.symbols)))
+        kind = TIME
+        laws, screened = self.laws.get(column.name), self.screened
+        law = None if laws is None else laws.pooled
+        inflation = np.ones(len(self.names))
+        if symbol is not None:
+            symbols = (self.panel.symbols.index(symbol),)
+            law = None if laws is None else laws.alone.get(symbol)
+            if screened is not None:
+                inflation = screened.alone.inflation[symbols[0]][:, list(places)].max(axis=1)
+        elif screened is not None:
+            kind = screened.channels[places[0]].pooled
+            inflation = screened.pooled.inflation[:, list(places)].max(axis=1)
+        return Cell.opened(
+            self.axis,
+            column,
+            view=view,
+            symbol=symbol,
+            symbols=symbols,
+            kind=kind,
+            raw=raw[list(symbols)][:, list(places)],
+            features=tuple(name for name, own in zip(self.names, usable, strict=True) if own),
+            usable=np.flatnonzero(usable),
+            law=law,
+            inflation=inflation,
+            confirmed=self._confirmed(laws, law, symbol),
         )
 
-
-def _rows_before(panel: Panel, symbol: str | None, until: int) -> Ints:
-    own = slice(0, panel.rows) if symbol is None else panel.rows_of(symbol)
-    rows = np.arange(own.start, own.stop, dtype=np.int64)
-    return rows[panel.time_codes[own] < until]
-
-
-def _label(panel: Panel, column: Column, rows: Ints, until: int) -> tuple[Floats, float]:
-    """The target's values, classes as places 0..K-1, and the share of `rows` that have one.
-
-    Labels whose window reaches `until` are missing: the final segment must not show through them.
-    """
-    values = panel.values(column.name).astype(np.float64)
-    values[panel.label_end_codes(column.horizon_bars or 1) >= until] = np.nan
-    share = float(np.isfinite(values[rows]).mean()) if len(rows) else 0.0
-    if not column.classes:
-        return values, share
-    places = np.searchsorted(np.asarray(column.classes), values).astype(np.float64)
-    return np.where(np.isfinite(values), places, np.nan), share
-
-
-def _unusable(label: Floats) -> str | None:
-    present = label[np.isfinite(label)]
-    if len(present) < FEWEST_TRAIN_ROWS:
-        return f"only {len(present)} labels before the final segment"
-    return "one single value before the final segment" if np.ptp(present) == 0.0 else None
-
-
-def _twins(gram: Floats, features: Sequence[str]) -> Twins:
-    """Pairs of features whose standardised training rows correlate by more than 0.9."""
-    scale = np.sqrt(np.diag(gram))
-    alike = np.divide(gram, np.outer(scale, scale), out=np.zeros_like(gram), where=np.outer(scale, scale) > 0)
-    first, second = np.nonzero(np.triu(np.abs(alike) > TWIN_LINE, k=1))
-    return tuple(
-        (features[int(one)], features[int(two)], rounded(alike[one, two]))
-        for one, two in zip(first, second, strict=True)
-    )
+    def _confirmed(self, laws: Laws | None, law: Law | None, symbol: str | None) -> bool:
+        """Whether the full set of models is worth fitting: the screens found something of this view's own."""
+        line = self.config.confirm_p_value
+        if laws is None or law is None or law.p > line:
+            return False
+        if symbol is None or laws.pooled is None or laws.pooled.p > line:
+            return True
+        return symbol in laws.deviations and laws.deviations[symbol].p <= line

@@ -1,0 +1,414 @@
+"""Models confirm what the screens found: one fold, every target and view, from shared features.
+
+A model of a fold sees training bars only: its columns are chosen, its scales measured and its coefficients
+fitted on labels that ended, embargo included, before the first bar it is judged on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+
+from panel.aligned import Column
+from panel.metrics import symbols_needed
+from panel.ranks import cross_scores, rank_rows
+from planner.config import RankingConfig
+from planner.finding import Law
+from planner.grids import FoldGrid, Term
+from planner.importances import bin_codes, mutual_information, permutation_importance
+from planner.judging import Judge
+from planner.learners import Boosted, binned, boost, ridge
+from planner.redundancy import correlations_of, fold_order
+from planner.rounding import rounded
+from planner.scores import CROSS, Axis
+from planner.size_path import path_sizes
+from planner.terms import extra_terms, features_of, ranked_terms
+
+Float32s = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
+
+FEWEST_TRAIN_ROWS = 100
+FEWEST_TEST_ROWS = 20
+
+_LEVELS = 10  # of the clearest features boosting also sees the level, not only the rank of the moment
+_TWIN_LINE = 0.98
+_INFORMATION_BINS = 16
+_INFORMATION_ROWS = 20_000
+_PERMUTATION_ROWS = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldFacts:
+    """What one fold gave, apart from its predictions; vectors are ordered as the cell's features."""
+
+    test_from: int
+    test_until: int
+    train_rows: int
+    train_timestamps: int
+    correlation: Floats
+    ridge: Floats
+    gain: Floats
+    permutation: Floats
+    information: Floats
+    order: tuple[int, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Cell:
+    """One (target, view, symbol) under way; arrays are (symbols of the view, outputs, timestamps)."""
+
+    column: Column
+    view: str
+    symbol: str | None
+    symbols: tuple[int, ...]
+    kind: str
+    raw: Float32s  # labels, NaN where unknown before the final segment; indicators for classes
+    ends: npt.NDArray[np.int64]  # (symbols, timestamps) time code where the label is complete
+    features: tuple[str, ...]
+    usable: Places
+    law: Law | None
+    inflation: Floats  # (features,) of the null's variance
+    confirmed: bool  # the screens found something: the full set of models is fitted
+    rows: int
+    coverage: float
+    reason: str | None
+    judge: Judge
+    linear: Float32s = field(init=False)
+    boosted: Float32s = field(init=False)
+    path: dict[int, Float32s] = field(init=False, default_factory=dict)
+    tested: Mask = field(init=False)
+    folds: list[FoldFacts] = field(init=False, default_factory=list)
+    alike: Floats = field(init=False)  # correlations of the features in the last training fold
+    _ranked: Float32s = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.linear = np.full(self.raw.shape, np.nan, dtype=np.float32)
+        self.boosted = np.full(self.raw.shape, np.nan, dtype=np.float32)
+        self.tested = np.zeros((len(self.raw), self.raw.shape[-1]), dtype=bool)
+        self.alike = np.zeros((0, 0))
+        self._ranked = self.raw
+        if self.kind == CROSS:
+            self._ranked = cross_scores(self.raw, symbols_needed(len(self.raw)))
+
+    @classmethod
+    def opened(
+        cls,
+        axis: Axis,
+        column: Column,
+        *,
+        view: str,
+        symbol: str | None,
+        symbols: tuple[int, ...],
+        kind: str,
+        raw: Float32s,
+        features: tuple[str, ...],
+        usable: Places,
+        law: Law | None,
+        inflation: Floats,
+        confirmed: bool,
+    ) -> "Cell":
+        """Begin a cell; the reason says why it cannot be measured."""
+        known = np.isfinite(raw).all(axis=1)
+        bars = sum(len(axis.rows[one]) for one in symbols)
+        ends = axis.on_grid(axis.panel.label_end_codes(column.horizon_bars or 1))[list(symbols)]
+        task = column.task or "regression"
+        return cls(
+            column=column,
+            view=view,
+            symbol=symbol,
+            symbols=symbols,
+            kind=kind,
+            raw=raw,
+            ends=np.where(np.isfinite(ends), ends, np.iinfo(np.int32).max).astype(np.int64),
+            features=features,
+            usable=usable,
+            law=law,
+            inflation=inflation,
+            confirmed=confirmed,
+            rows=int(known.sum()),
+            coverage=rounded(known.sum() / max(1, bars)),
+            reason=_refusal(raw, known, usable),
+            judge=Judge(kind, task, view, column.horizon_bars or 1, raw),
+        )
+
+    @property
+    def task(self) -> str:
+        """The kind of target."""
+        return self.column.task or "regression"
+
+    @property
+    def horizon_bars(self) -> int:
+        """Bars a label looks ahead."""
+        return self.column.horizon_bars or 1
+
+    @property
+    def prediction(self) -> Float32s:
+        """The prediction that is judged: the mean of both learners, or the one there is."""
+        return np.where(np.isfinite(self.boosted), (self.linear + self.boosted) / 2.0, self.linear)
+
+    def train_labels(self, test_from: int, embargo: int) -> tuple[Float32s, Float32s, Mask]:
+        """Labels to learn from, (symbols, outputs, test_from): around 0 with 0 elsewhere, plain, and where."""
+        known = np.isfinite(self.raw[..., :test_from]).all(axis=1)
+        known &= self.ends[:, :test_from] + embargo < test_from
+        plain = np.where(known[:, None, :], self._ranked[..., :test_from], np.float32(np.nan))
+        if self.kind != CROSS and self.task == "regression":
+            plain = np.stack([rank_rows(own) for own in plain])
+            return np.where(known[:, None, :], plain, np.float32(0.0)), plain, known
+        count = max(1, int(known.sum()))
+        mean = np.nansum(plain, axis=(0, 2), dtype=np.float64) / count
+        centred = plain - mean.astype(np.float32)[None, :, None]
+        return np.where(known[:, None, :], centred, np.float32(0.0)), plain, known
+
+
+def learn(grid: FoldGrid, cells: Sequence[Cell], config: RankingConfig, *, seed: int) -> None:
+    """Fit one fold of every cell; cells of the same symbols and kind of score share their sums."""
+    ordered = sorted(cells, key=lambda cell: (cell.kind, cell.symbols))
+    for (kind, symbols), group in groupby(ordered, key=lambda cell: (cell.kind, cell.symbols)):
+        ready = [one for one in (_Lesson.of(grid, cell, config) for cell in group) if one is not None]
+        if not ready:
+            continue
+        gram = grid.gram(kind, symbols)
+        moments = grid.moments(kind, symbols, [one.centred for one in ready])
+        for lesson, of_lesson in zip(ready, moments, strict=True):
+            lesson.fit(gram, of_lesson, seed)
+
+
+@dataclass(slots=True)
+class _Lesson:
+    """One cell in one fold."""
+
+    grid: FoldGrid
+    cell: Cell
+    config: RankingConfig
+    centred: Float32s
+    plain: Float32s
+    known: Mask  # (symbols, test_from)
+    test: Mask  # (symbols, timestamps)
+
+    @classmethod
+    def of(cls, grid: FoldGrid, cell: Cell, config: RankingConfig) -> "_Lesson | None":
+        """The lesson of a cell, or None where the fold is too small for it."""
+        edges = grid.edges
+        embargo = cell.horizon_bars if config.embargo_bars is None else config.embargo_bars
+        centred, plain, known = cell.train_labels(edges.test_from, embargo)
+        test = np.isfinite(cell.raw).all(axis=1)
+        test[:, : edges.test_from] = test[:, edges.test_until :] = False
+        labels = np.moveaxis(plain, 1, 0)[:, known]  # (outputs, rows)
+        if labels.shape[1] < FEWEST_TRAIN_ROWS or int(test.sum()) < FEWEST_TEST_ROWS:
+            return None
+        if not np.ptp(labels, axis=1).any():
+            return None
+        return cls(grid, cell, config, centred, plain, known, test)
+
+    def fit(self, gram: Floats, moments: Floats, seed: int) -> None:
+        """Choose columns, fit the learners, keep predictions and what the fold thinks of the features."""
+        cell, config, usable = self.cell, self.config, self.cell.usable
+        z = self._studentised(gram, moments)
+        strongest = np.abs(z).max(axis=1)
+        terms = ranked_terms(strongest, usable, config)
+        extras = extra_terms(self.grid, cell.kind, cell.symbols, self.centred, usable, cell.law)
+        places = np.array([term.first for term in terms], dtype=np.intp)
+        if cell.confirmed or extras:
+            terms += extras
+            columns = self.grid.columns(terms, cell.kind, cell.symbols)
+            self._predict_linear(columns)
+            gain, lost = self._boosted(columns, terms, seed) if cell.confirmed else (None, None)
+        else:
+            coefficients = ridge(gram[np.ix_(places, places)], moments[places], config.ridge_penalty)
+            self._keep_linear(self._rank_columns(places), coefficients)
+            gain = lost = None
+        cell.tested |= self.test
+        self._remember(gram, moments, z, gain, lost)
+
+    def _studentised(self, gram: Floats, moments: Floats) -> Floats:
+        """Z of each feature on the training rows, (features, outputs); luck's inflation is the screens'."""
+        size = np.einsum("skt,skt->k", self.centred, self.centred, dtype=np.float64)
+        scale = np.sqrt(np.maximum(np.outer(np.diag(gram), size), 1e-12))
+        rows = float(self.known.sum())
+        return np.asarray(moments / scale * np.sqrt(rows / np.maximum(self.cell.inflation, 1.0))[:, None])
+
+    def _rank_columns(self, places: Places) -> Float32s:
+        edges, cell = self.grid.edges, self.cell
+        span = slice(edges.test_from, edges.test_until)
+        return np.stack([self.grid.part(cell.kind, symbol, places, span) for symbol in cell.symbols])
+
+    def _predict_linear(self, columns: Float32s) -> None:
+        stop = self.grid.edges.test_from
+        train = columns[..., :stop] * self.known[:, None, :]
+        gram = np.einsum("sft,sgt->fg", train, train, optimize=True).astype(np.float64)
+        moments = np.einsum("sft,skt->fk", train, self.centred, optimize=True).astype(np.float64)
+        coefficients = ridge(gram, moments, self.config.ridge_penalty)
+        self._keep_linear(columns[..., stop:], coefficients)
+
+    def _keep_linear(self, test: Float32s, coefficients: Floats) -> None:
+        self._put(self.cell.linear, np.einsum("sft,fk->skt", test, coefficients.astype(np.float32)))
+
+    def _put(self, to: Float32s, predicted: npt.NDArray[np.floating]) -> None:
+        """Put predictions (symbols, outputs, test timestamps) where the cell has something to judge."""
+        edges = self.grid.edges
+        span = slice(edges.test_from, edges.test_until)
+        shift = np.zeros(predicted.shape[1])
+        if self.cell.task != "regression":
+            shift = np.array([np.mean(own[self.known]) for own in np.moveaxis(self.plain, 1, 0)])
+        if to is self.cell.boosted:
+            shift = np.zeros(predicted.shape[1])
+        found = predicted + shift[None, :, None]
+        to[..., span] = np.where(self.test[:, None, span], found, to[..., span])
+
+    def _boosted(self, columns: Float32s, terms: tuple[Term, ...], seed: int) -> tuple[Floats, Floats]:
+        """Boost the same columns; return gain and what shuffling costs, both by feature, (features,)."""
+        cell, stop = self.cell, self.grid.edges.test_from
+        seen = terms
+        if cell.kind == CROSS:
+            levels = tuple(Term("level", term.first) for term in terms[:_LEVELS] if term.kind == "rank")
+            seen = terms + levels
+            columns = np.concatenate([columns, self.grid.columns(levels, cell.kind, cell.symbols)], axis=1)
+        places, times = self._thinned()
+        rows = np.ascontiguousarray(columns[places, :, times])  # (rows, columns)
+        label = self._boosting_label(places, times)
+        model = boost(
+            binned(rows, self.config),
+            label,
+            task=cell.task,
+            outputs=cell.raw.shape[1],
+            config=self.config,
+            seed=seed,
+        )
+        symbols, when = np.nonzero(self.test)
+        test = np.ascontiguousarray(columns[symbols, :, when])
+        found = np.full((len(cell.raw), cell.raw.shape[1], cell.raw.shape[-1]), np.nan, dtype=np.float32)
+        found[symbols, :, when] = model.predict(test)
+        self._put(cell.boosted, found[..., stop : self.grid.edges.test_until])
+        return self._by_feature(seen, model.gain), self._permuted(model, test, symbols, when, seen, seed)
+
+    def _thinned(self) -> tuple[Places, Places]:
+        """Places of training rows, every so many timestamps where there are more than are needed."""
+        step = max(1, -(-int(self.known.sum()) // self.config.boosting_rows))
+        kept = self.known.copy()
+        kept[:, np.arange(kept.shape[1]) % step != 0] = False
+        return np.nonzero(kept)
+
+    def _boosting_label(self, places: Places, times: Places) -> Floats:
+        rows = self.plain[places, :, times].astype(np.float64)
+        return np.asarray(rows.argmax(axis=1) if self.cell.task == "multiclass" else rows[:, 0])
+
+    def _by_feature(self, terms: tuple[Term, ...], worth: Floats) -> Floats:
+        found = np.zeros(len(self.grid.screened.features))
+        for feature, value in features_of(terms, worth).items():
+            found[feature] = value
+        return found[self.cell.usable]
+
+    def _permuted(
+        self,
+        model: Boosted,
+        test: Float32s,
+        symbols: Places,
+        times: Places,
+        terms: tuple[Term, ...],
+        seed: int,
+    ) -> Floats:
+        """Skill lost on test rows when a column is shuffled in blocks of time, by feature."""
+        cell = self.cell
+
+        def score_of(predicted: Floats, rows: Places) -> float:
+            truth = cell.raw[symbols[rows], :, times[rows]]
+            found = predicted.reshape(len(rows), -1)
+            found, truth = found - found.mean(axis=0), truth - truth.mean(axis=0)
+            size = float(np.sqrt((found**2).sum() * (truth**2).sum()))
+            return float((found * truth).sum()) / size if size > 0 else 0.0
+
+        lost = permutation_importance(
+            model.predict,
+            test,
+            score_of,
+            seed=seed,
+            block_rows=2 * cell.horizon_bars,
+            columns=[int(place) for place in np.flatnonzero(model.gain)],
+            max_rows=_PERMUTATION_ROWS,
+        )
+        return self._by_feature(terms, lost)
+
+    def _remember(
+        self, gram: Floats, moments: Floats, z: Floats, gain: Floats | None, lost: Floats | None
+    ) -> None:
+        cell, usable = self.cell, self.cell.usable
+        own = gram[np.ix_(usable, usable)]
+        coefficients = ridge(own, moments[usable], self.config.ridge_penalty)
+        output = np.abs(z[usable]).argmax(axis=1)
+        nothing = np.zeros(0)
+        information, order = nothing, ()
+        if cell.confirmed:
+            cell.alike = correlations_of(own)
+            information = self._information()
+            methods = {
+                "correlation": z[usable, output],
+                "ridge": np.abs(coefficients).sum(axis=1),
+                "gain": nothing if gain is None else gain,
+                "permutation": _mean_before(cell.folds),
+                "information": information,
+            }
+            order = fold_order(methods, cell.alike, twin_line=_TWIN_LINE)
+            self._path(gram, moments, order)
+        cell.folds.append(
+            FoldFacts(
+                test_from=self.grid.edges.test_from,
+                test_until=self.grid.edges.test_until,
+                train_rows=int(self.known.sum()),
+                train_timestamps=int(self.known.any(axis=0).sum()),
+                correlation=z[usable, output],
+                ridge=np.abs(coefficients).sum(axis=1),
+                gain=nothing if gain is None else gain,
+                permutation=nothing if lost is None else lost,
+                information=information,
+                order=order,
+            )
+        )
+
+    def _information(self) -> Floats:
+        """Mutual information of each feature with the label on training rows thinned by the overlap."""
+        cell = self.cell
+        step = max(cell.horizon_bars, -(-int(self.known.sum()) // _INFORMATION_ROWS), 1)
+        kept = self.known.copy()
+        kept[:, np.arange(kept.shape[1]) % step != 0] = False
+        parts = [
+            self.grid.matrix(cell.kind, symbol)[cell.usable][:, : kept.shape[1]][:, own]
+            for symbol, own in zip(cell.symbols, kept, strict=True)
+        ]
+        labels = [own[:, mask] for own, mask in zip(self.plain, kept, strict=True)]
+        bins = _INFORMATION_BINS
+        features = bin_codes(np.concatenate(parts, axis=1), bins)
+        found = mutual_information(features, bin_codes(np.concatenate(labels, axis=1), bins), bins)
+        return np.asarray(found.max(axis=1))
+
+    def _path(self, gram: Floats, moments: Floats, order: tuple[int, ...]) -> None:
+        """Predict with the first few features of the fold's order, for each size of the path."""
+        cell, usable = self.cell, self.cell.usable
+        columns = self._rank_columns(usable)
+        for size in path_sizes(len(usable)):
+            chosen = np.array(order[:size] if size < len(usable) else range(len(usable)), dtype=np.intp)
+            places = usable[chosen]
+            coefficients = ridge(gram[np.ix_(places, places)], moments[places], self.config.ridge_penalty)
+            to = cell.path.setdefault(size, np.full(cell.raw.shape, np.nan, dtype=np.float32))
+            self._put(to, np.einsum("sft,fk->skt", columns[:, chosen], coefficients.astype(np.float32)))
+
+
+def _refusal(raw: Float32s, known: Mask, usable: Places) -> str | None:
+    if not len(usable):
+        return "no feature is left: all of them know the future"
+    rows = int(known.sum())
+    if rows < FEWEST_TRAIN_ROWS:
+        return f"only {rows} labels before the final segment"
+    labels = raw[:, 0][known]
+    if raw.shape[1] == 1 and labels.min() == labels.max():
+        return "one single value before the final segment"
+    return None
+
+
+def _mean_before(folds: Sequence[FoldFacts]) -> Floats:
+    """What shuffling cost in the earlier folds, whose test rows are this fold's past."""
+    known = [fold.permutation for fold in folds if len(fold.permutation)]
+    return np.asarray(np.mean(known, axis=0)) if known else np.zeros(0)
