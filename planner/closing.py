@@ -132,8 +132,10 @@ def _fold_view(cell: Cell, prediction: Float32s, number: int) -> FoldView:
         name: tuple(rounded(value) for value in getattr(fold, name))
         for name in ("correlation", "ridge", "gain", "permutation", "information")
     }
+    own = cell.judge.score(prediction, mask)
     return FoldView(
-        score=rounded(cell.judge.score(prediction, mask).value),
+        score=rounded(own.value),
+        standard_error=rounded(own.standard_error),
         train_rows=fold.train_rows,
         train_timestamps=fold.train_timestamps,
         order=fold.order,

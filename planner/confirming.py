@@ -34,6 +34,7 @@ Places = npt.NDArray[np.intp]
 FEWEST_TRAIN_ROWS = 100
 FEWEST_TEST_ROWS = 20
 
+_FEWEST_TRAIN_SHARE = 0.1  # of a cell's rows: a symbol listed late is not judged by a model of its first days
 _LEVELS = 10  # of the clearest features boosting also sees the level, not only the rank of the moment
 _TWIN_LINE = 0.98
 _INFORMATION_BINS = 16
@@ -198,7 +199,8 @@ class _Lesson:
         test = np.isfinite(cell.raw).all(axis=1)
         test[:, : edges.test_from] = test[:, edges.test_until :] = False
         labels = np.moveaxis(plain, 1, 0)[:, known]  # (outputs, rows)
-        if labels.shape[1] < FEWEST_TRAIN_ROWS or int(test.sum()) < FEWEST_TEST_ROWS:
+        needed = max(FEWEST_TRAIN_ROWS, int(_FEWEST_TRAIN_SHARE * cell.rows))
+        if labels.shape[1] < needed or int(test.sum()) < FEWEST_TEST_ROWS:
             return None
         if not np.ptp(labels, axis=1).any():
             return None

@@ -44,8 +44,18 @@ def rank_targets(
         [np.nan if cell.p_value is None else cell.p_value for cell in target.cells] for target in measured
     ]
     q_values = [q for family in hierarchical_q_values(families, config.false_discovery_rate) for q in family]
+    own_laws = {
+        key for key, q in deviation_q_values(measured, config).items() if q <= config.false_discovery_rate
+    }
+    deaths = _common_deaths(measured, config)
     rows = [
-        _judged(cell, by_name[cell.target], None if np.isnan(q) else rounded(q), config)
+        _judged(
+            cell,
+            by_name[cell.target],
+            None if np.isnan(q) else rounded(q),
+            config,
+            None if (cell.target, cell.symbol) in own_laws else deaths.get(cell.target),
+        )
         for cell, q in zip(cells, q_values, strict=True)
     ]
     order = _ranked_targets(rows)
@@ -90,8 +100,30 @@ def _ranked_targets(rows: Sequence[RankedRow]) -> dict[str, int]:
     return {target: place for place, target in enumerate(ordered, start=1)}
 
 
-def _judged(cell: Skill, column: Column, q_value: float | None, config: RankingConfig) -> RankedRow:
+def _common_deaths(measured: Sequence[Measured], config: RankingConfig) -> dict[str, str]:
+    """Say for each target whose common law was found and died where its skill is gone."""
+    found = {}
+    for target in measured:
+        for cell in target.cells:
+            known = cell.view == CROSS_SECTIONAL and cell.low is not None and cell.p_value is not None
+            none = no_skill(cell.metric or "")
+            if known and (cell.p_value or 0.0) <= config.false_discovery_rate and (cell.low or 0.0) > none:
+                death = _dead_window(cell, none, config)
+                if death is not None:
+                    found[target.target] = death
+    return found
+
+
+def _judged(
+    cell: Skill, column: Column, q_value: float | None, config: RankingConfig, common_death: str | None
+) -> RankedRow:
     kept, reason = _verdict(cell, q_value, config)
+    if kept and cell.symbol is not None and common_death is not None:
+        kept = False
+        reason = (
+            f"dropped: {cell.metric} {cell.score:.4g}; {law_in_words(cell)}, but no law of its own, and of "
+            f"the common one {common_death}"
+        )
     metric = cell.metric or ""
     return RankedRow(
         target=cell.target,

@@ -19,6 +19,7 @@ class FoldView:
     permutation: tuple[float, ...] = ()  # skill lost on the test rows; empty where not measured
     information: tuple[float, ...] = ()  # mutual information in nats, training rows
     order: tuple[int, ...] = ()  # places of features as the fold would take them, from its training rows
+    standard_error: float | None = None  # of the score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,9 @@ from planner.skill import Skill, no_skill_of
 from planner.tables import DIVERGED, DRIFTING, STABLE, UNKNOWN
 
 
+_SLACK = 2.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stability:
     """A label of the skill from fold to fold, and how alike the folds are in the features they chose."""
@@ -27,22 +30,34 @@ class Stability:
 def stability_of(cell: Skill, config: RoutingConfig, size: int | None = None) -> Stability:
     """Return how steady a cell is, `size` being what SelectionRow.fold_features says of it."""
     return Stability(
-        label=stability_label([fold.score - no_skill_of(cell) for fold in cell.folds], config),
+        label=stability_label(
+            [fold.score - no_skill_of(cell) for fold in cell.folds],
+            config,
+            [fold.standard_error or 0.0 for fold in cell.folds],
+        ),
         agreement=agreement_of_folds(cell, size),
         snapshots=len(cell.folds),
     )
 
 
-def stability_label(skills: Sequence[float], config: RoutingConfig) -> str:
+def stability_label(
+    skills: Sequence[float], config: RoutingConfig, errors: Sequence[float] | None = None
+) -> str:
     """Return the label of the folds' skills (0: none), in order of time; UNKNOWN with fewer than two.
 
-    STABLE: every fold has skill and the weakest at least `stable_min_share` of their mean. DRIFTING: at least
-    `drifting_min_share` of the folds have skill, and so has their mean. Else DIVERGED.
+    A fold falls short when its skill lies under `stable_min_share` of the mean by more than two of its
+    standard errors (`errors`; none: by anything), so that few rows alone do not make a target unsteady.
+    STABLE: no fold falls short. DRIFTING: at least `drifting_min_share` of the folds do not. Else, or without
+    skill on the whole, DIVERGED.
     """
     if len(skills) < 2:
         return UNKNOWN
     mean = sum(skills) / len(skills)
-    if mean > 0.0 and min(skills) >= config.stable_min_share * mean:
+    if mean <= 0.0:
+        return DIVERGED
+    slack = [_SLACK * error for error in errors] if errors is not None else [0.0] * len(skills)
+    needed = config.stable_min_share * mean
+    enough = sum(skill + extra >= needed for skill, extra in zip(skills, slack, strict=True))
+    if enough == len(skills):
         return STABLE
-    with_skill = sum(skill > 0.0 for skill in skills) / len(skills)
-    return DRIFTING if mean > 0.0 and with_skill >= config.drifting_min_share else DIVERGED
+    return DRIFTING if enough / len(skills) >= config.drifting_min_share else DIVERGED
