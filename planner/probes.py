@@ -1,146 +1,263 @@
 """Does a feature know the future? What each probe measures; the verdict is given in leakage.
 
-All correlations are of ranks taken within each symbol and pooled over symbols, so levels do not matter. Every
-feature is probed as it is and folded around its median (|rank - 1/2|), so that a feature that knows the size
-but not the sign of what comes is found as well.
+All correlations are of ranks taken within each symbol and pooled over symbols, so levels do not matter and a
+monotone copy is a copy. They are measured over all symbols together, over each quarter of the time, and for
+each symbol alone. What the calendar alone says (the mean of each time of day, or of each weekday on daily
+bars) is taken out of the target first: everybody knows the time, so a clock that matches a daily pattern is
+no leak.
 
-What the calendar alone says (the mean of each time of day, or of each weekday on daily bars) is taken out of
-the target first: everybody knows the time, so a clock that matches a daily pattern is no leak.
-Future increment: y_{t+k} - y_{t+k-1} for k = 1..h compares two windows that both begin after t; what is
-known at t, however persistent, can hardly tell which is larger. A feature that holds (a part of) the coming
-window can: the part that leaves the window at t+k is in it.
-Correlation: with the coming window, against the best correlation with windows that were over at t.
-Volatility features match the past at least as well as the future; a leak matches the future better.
-Ratio spike: the share of rows where |x / y| is one and the same number, beyond the same share for past
-labels: a partial copy.
+Copy: with the label itself. Overlap: with the label moved by less than its horizon. Steps: with each single
+coming bar of a label that is a sum (see windows), else with y_{t+k} - y_{t+k-1}, two windows that both begin
+after t: what is known at t, however persistent, can hardly tell which is larger. A feature that holds (a part
+of) the coming window can: the part that leaves the window at t+k is in it. Parts: with sums of the first
+coming bars, against sums of as many bars that are over. Correlation: with the coming window, its sign and its
+size, against the best correlation with windows that were over at t. Volatility features match the past at
+least as well as the future; a leak matches the future better. Out of sample: the same in each quarter of the
+time, with the sign that the quarters before it had. Spikes: copies in some of the rows (see spikes).
+
+A feature is compared as it is and folded around its median (|rank - 1/2|), so that one that knows the size
+but not the sign of what comes is found as well.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from panel.aligned import Column, Panel
-from planner.rounding import rounded
+from panel.ranks import rank_rows
+from planner.matches import (
+    Footing,
+    Matches,
+    Measures,
+    lag_products,
+    match,
+    merged,
+    near_labels,
+    out_of_sample,
+    read,
+)
+from planner.overlaps import overlaps_of
 from planner.shift_null import time_axis
+from planner.spikes import Logs, Sample, calendar_share, logs_of, sample_of, spikes_of
+from planner.windows import Layout, bar_changes, clipped, label_columns, layout_of, shifted
 
 Floats = npt.NDArray[np.float64]
 Float32s = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
+SPANS = 4
 _DAY_NS = 86_400 * 10**9
-_MOST_LAGS = 16
-_PAST_WINDOWS = 4
-_EXCESS_WEIGHT = 3.0  # the default lines for a correlation and for its excess are as 3 to 1
-_RATIO_BINS_PER_UNIT = 2_000.0
-_RATIO_ROWS = 20_000
-_FEWEST_DISTINCT = 50
-_FEWEST_OVERLAP = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Probed:
-    """What the probes measured for one (target, feature)."""
+class Place:
+    """Where something was measured: all rows, a span of time, or one symbol."""
 
-    copy_correlation: float  # |rank correlation| with the coming window, unfolded
-    increment: float  # largest |correlation| with a future increment
-    increment_bars: int
-    correlation: float  # largest |correlation| with the coming window, folded or not
-    past_correlation: float  # of the same form of the feature with windows already over, largest
-    ratio_spike: float
-    symbol: str | None  # None: all together
+    symbol: str | None
+    since: str | None  # of a span, ISO date or time
+    until: str | None
+    timestamps: int  # distinct timestamps with a label
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is all rows."""
+        return self.symbol is None and self.since is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probes:
-    """All measurements of one target: of all symbols together, and of each symbol alone."""
+    """All measurements of one target.
+
+    `measures` are (places, features) float64: rows, copy, step, step_rest, step_bars, part, part_past,
+    part_bars, part_rows, correlation, past_correlation, window_rows; of the first place alone, 0 elsewhere:
+    overlap, overlap_bars, ratio_spike, slope_spike, out_of_sample, calendar. A measure without enough rows is
+    0; part_rows and window_rows are the independent rows behind a part and behind a whole window.
+    """
 
     target: str
-    timestamps: int  # distinct timestamps behind the pooled numbers
-    pooled: Mapping[str, Probed]
-    alone: Mapping[str, tuple[Probed, ...]]
-    timestamps_alone: Mapping[str, int]
+    horizon_bars: int
+    additive: bool  # the label is a sum of single bars
+    columns: int  # that each feature was compared with
+    features: tuple[str, ...]
+    places: tuple[Place, ...]
+    measures: Mapping[str, Floats]
 
 
-def probe_target(
-    panel: Panel, column: Column, features: Sequence[str], ranked: "RankedFeatures", *, until: int
-) -> Probes:
-    """Measure every feature against one target on what is known before time code `until`.
+def probe_targets(
+    panel: Panel, columns: Sequence[Column], features: Sequence[str], *, until: int
+) -> Iterator[Probes]:
+    """Measure every feature against every target on what is known before time code `until`, in order.
 
-    Labels whose window reaches `until` are not used.
+    Labels whose window reaches `until` are not used. Features are ranked once, and each symbol is one matrix
+    product of all features and all columns of all targets.
     """
-    horizon = column.horizon_bars or 1
-    lags = _lags(horizon)
-    past = [horizon + step * max(1, horizon) for step in range(_PAST_WINDOWS)]
-    values = panel.values(column.name).astype(np.float64)
-    values[panel.label_end_codes(horizon) >= until] = np.nan
-    tables: dict[str, _Table] = {}
-    for symbol in panel.symbols:
-        own = ranked.rows[symbol]
-        label = values[own]
-        if np.isfinite(label).sum() >= _FEWEST_OVERLAP and np.nanmax(label) > np.nanmin(label):
-            tables[symbol] = _symbol_table(ranked, symbol, label, lags, past)
-    pooled = _pooled(list(tables.values()))
-    spikes = _ratio_spikes(panel, column, values, features, ranked, horizon)
-    codes = [
-        panel.time_codes[ranked.rows[symbol]][np.isfinite(values[ranked.rows[symbol]])] for symbol in tables
-    ]
-    together = {} if pooled is None else _read(pooled, features, lags, past, spikes, None)
-    alone = {
-        symbol: _read(table, features, lags, past, np.zeros(len(features)), symbol)
-        for symbol, table in tables.items()
-    }
-    return Probes(
-        target=column.name,
-        timestamps=len(np.unique(np.concatenate(codes))) if codes else 0,
-        pooled=together,
-        alone={name: tuple(alone[symbol][name] for symbol in sorted(alone)) for name in features},
-        timestamps_alone={symbol: len(found) for symbol, found in zip(tables, codes, strict=True)},
+    names = tuple(features)
+    if not names or not columns:
+        return
+    ground = _ground(panel, columns, until)
+    matched = _matched(ground, names)
+    sample = sample_of(ground.rows)
+    logs = [logs_of(panel.values(name), sample) for name in names]
+    calendars = _calendars(panel)
+    calendar = np.array([calendar_share(panel, panel.values(name), sample, calendars) for name in names])
+    for number, column in enumerate(columns):
+        layout, label = ground.layouts[number], ground.labels[number]
+        found = matched[number]
+        measures = merged(found.places)
+        of_all = {
+            **overlaps_of(panel, label, names, found.near, ground.rows, layout),
+            **_spikes(ground, column, label, logs, sample),
+            "out_of_sample": found.out_of_sample,
+            "calendar": calendar,
+        }
+        for name, values in of_all.items():
+            measures[name] = np.zeros(measures["copy"].shape)
+            measures[name][0] = values
+        yield Probes(
+            target=column.name,
+            horizon_bars=layout.horizon,
+            additive=layout.additive,
+            columns=layout.width,
+            features=names,
+            places=ground.places[number],
+            measures={name: np.round(values, 6) for name, values in sorted(measures.items())},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Matched:
+    """What the matches of one target say: its measures by place, and what is known of all rows together."""
+
+    places: Sequence[Measures]
+    near: Floats
+    out_of_sample: Floats
+
+
+def _matched(ground: "_Ground", names: Sequence[str]) -> list[_Matched]:
+    """Match every symbol, read it, and read all together and each span in the end."""
+    stops = np.cumsum([0, *(layout.width for layout in ground.layouts)])
+    own = [slice(int(start), int(stop)) for start, stop in pairwise(stops)]
+    lags = _lags(max(16, *(layout.horizon for layout in ground.layouts)))
+    together = Matches(
+        np.zeros((SPANS, 2 * len(names), int(stops[-1]))), np.zeros((SPANS, len(names), int(stops[-1])))
+    )
+    dependence, alone = np.zeros((len(names), len(lags))), []
+    for symbol, rows in enumerate(ground.rows):
+        raw = np.stack([ground.panel.values(name)[rows] for name in names])  # (features, rows) float32
+        scores = rank_rows(raw)
+        columns = _symbol_columns(ground, symbol)
+        cuts = np.searchsorted(ground.panel.time_codes[rows], ground.spans).tolist()
+        matches = match(scores, np.isfinite(raw), columns, cuts)
+        lagged = lag_products(scores, lags)
+        dependence += lagged * len(rows)
+        together = together + matches
+        for number, layout in enumerate(ground.layouts):
+            place = Footing(ground.places[number][1 + SPANS + symbol].timestamps, lagged, lags)
+            mine = matches.of(own[number])
+            alone.append(read(mine.correlations(), mine.rows(layout), layout, place))
+    dependence /= max(1, sum(len(rows) for rows in ground.rows))
+    made = []
+    for number, layout in enumerate(ground.layouts):
+        matches = together.of(own[number])
+        all_rows = matches.correlations()
+        shared = [
+            read(
+                matches.correlations(span),
+                matches.rows(layout, span),
+                layout,
+                Footing(place.timestamps, dependence, lags),
+            )
+            for span, place in zip((None, *range(SPANS)), ground.places[number], strict=False)
+        ]
+        made.append(
+            _Matched(
+                places=[*shared, *alone[number :: len(ground.layouts)]],
+                near=near_labels(all_rows, layout),
+                out_of_sample=out_of_sample(matches, layout),
+            )
+        )
+    return made
+
+
+def _symbol_columns(ground: "_Ground", symbol: int) -> Float32s:
+    """The columns of all targets at one symbol's rows, (columns, rows), NaN where unknown."""
+    rows = ground.rows[symbol]
+    raw = np.stack([label[rows] for label in ground.labels])
+    ranked = np.where(np.isfinite(raw), rank_rows(raw), np.float32(np.nan))
+    slots = ground.slots[ground.panel.time_codes[rows]]
+    return np.concatenate(
+        [
+            label_columns(own, bars[symbol], layout, slots)
+            for own, bars, layout in zip(ranked, ground.bars, ground.layouts, strict=True)
+        ]
     )
 
 
-class RankedFeatures:
-    """Features ranked within each symbol, once for all targets: plain and folded, missing values 0."""
-
-    def __init__(self, panel: Panel, features: Sequence[str], *, until: int) -> None:
-        """Rank the rows before `until`; constant columns become zeros."""
-        self.rows: dict[str, Ints] = {}
-        self.scores: dict[str, Float32s] = {}  # symbol -> (rows, 2 x features)
-        self.present: dict[str, Float32s] = {}
-        self.slots: dict[str, Ints] = {}  # symbol -> (rows,) time of day or weekday
-        slots = calendar_slots(panel)
-        for symbol in panel.symbols:
-            own = panel.rows_of(symbol)
-            rows = np.arange(own.start, own.stop, dtype=np.int64)[panel.time_codes[own] < until]
-            raw = panel.matrix(features, rows)
-            plain = np.stack([rank_scores(raw[:, place]) for place in range(len(features))], axis=1)
-            folded = np.stack([rank_scores(_fold(plain[:, place])) for place in range(len(features))], axis=1)
-            self.rows[symbol] = rows
-            self.slots[symbol] = slots[panel.time_codes[rows]]
-            self.scores[symbol] = np.nan_to_num(np.concatenate([plain, folded], axis=1)).astype(np.float32)
-            self.present[symbol] = np.tile(np.isfinite(raw), (1, 2)).astype(np.float32)
+def _lags(longest: int) -> tuple[int, ...]:
+    return tuple(2**power for power in range((longest - 1).bit_length() + 1))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Table:
-    """Sums of products (2 x features, label | news | lags | past windows) and the rows behind each."""
+def _spikes(
+    ground: "_Ground", column: Column, label: Float32s, logs: Sequence[Logs | None], sample: Sample
+) -> dict[str, Floats]:
+    """Copies in some of the rows, (features,) each; nothing for classes."""
+    found = np.zeros((2, len(logs)))
+    own = logs_of(label, sample) if column.task == "regression" else None
+    if own is not None:
+        over = np.full(len(label), np.nan, dtype=np.float32)
+        for rows in ground.rows:
+            over[rows] = shifted(label[rows], -(column.horizon_bars or 1))
+        known = logs_of(over, sample)
+        for place, feature in enumerate(logs):
+            if feature is not None:
+                found[:, place] = spikes_of(feature, own, known)
+    return {"ratio_spike": found[0], "slope_spike": found[1]}
 
-    values: Floats
-    counts: Floats
+
+def stored_probes(probes: Probes) -> dict[str, npt.NDArray[Any]]:
+    """Return all of it as named arrays without objects, for the cache."""
+    places = probes.places
+    return {
+        **{f"measure {name}": values for name, values in probes.measures.items()},
+        "target": np.array([probes.target]),
+        "numbers": np.array([probes.horizon_bars, probes.additive, probes.columns]),
+        "features": np.array(probes.features),
+        "timestamps": np.array([place.timestamps for place in places]),
+        **{
+            name: np.array([getattr(place, name) or "" for place in places])
+            for name in ("symbol", "since", "until")
+        },
+    }
 
 
-def rank_scores(values: npt.NDArray[np.floating]) -> Floats:
-    """Return average ranks brought to mean 0 and variance 1 over the finite entries; others stay NaN."""
-    scores = np.full(len(values), np.nan)
-    present = np.flatnonzero(np.isfinite(values))
-    if not len(present):
-        return scores
-    _, place, counts = np.unique(values[present], return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2.0)[place.reshape(-1)]
-    spread = ranks.std()
-    scores[present] = (ranks - ranks.mean()) / spread if spread > 0 else 0.0
-    return scores
+def probes_from(arrays: Mapping[str, npt.NDArray[Any]]) -> Probes:
+    """Return the probes that `stored_probes` made the arrays of.
+
+    Raises:
+        KeyError: an array is missing.
+    """
+    words = zip(*(arrays[name].tolist() for name in ("symbol", "since", "until")), strict=True)
+    horizon, additive, columns = arrays["numbers"].tolist()
+    return Probes(
+        target=str(arrays["target"][0]),
+        horizon_bars=horizon,
+        additive=bool(additive),
+        columns=columns,
+        features=tuple(arrays["features"].tolist()),
+        places=tuple(
+            Place(symbol=symbol or None, since=since or None, until=until or None, timestamps=stamps)
+            for (symbol, since, until), stamps in zip(words, arrays["timestamps"].tolist(), strict=True)
+        ),
+        measures={
+            name.removeprefix("measure "): values
+            for name, values in arrays.items()
+            if name.startswith("measure ")
+        },
+    )
 
 
 def calendar_slots(panel: Panel) -> Ints:
@@ -151,130 +268,73 @@ def calendar_slots(panel: Panel) -> Ints:
     return np.asarray((panel.timestamps // _DAY_NS) % 7)
 
 
-def _without_calendar(label: Floats, slots: Ints) -> Floats:
-    """Take the mean of its slot out of each label (not ranked again: ties would show the slot)."""
-    known = np.isfinite(label)
-    counts = np.bincount(slots[known], minlength=int(slots.max(initial=0)) + 1)
-    sums = np.bincount(slots[known], weights=label[known], minlength=len(counts))
-    return np.asarray(label - (sums / np.maximum(counts, 1))[slots])
+def _calendars(panel: Panel) -> tuple[Ints, ...]:
+    """Every calendar that a feature may be a function of: (timestamps,) slots each."""
+    days = panel.timestamps // _DAY_NS
+    dates = panel.timestamps.astype("datetime64[ns]").astype("datetime64[M]")
+    day_of_month = days - dates.astype("datetime64[D]").astype(np.int64)
+    clock = panel.timestamps % _DAY_NS // max(1, min(panel.interval_ns, _DAY_NS))
+    return calendar_slots(panel), days % 7, dates.astype(np.int64) % 12, day_of_month, clock
 
 
-def _standardised(values: Floats) -> Floats:
-    """Bring the finite values to mean 0 and variance 1; a constant becomes zeros."""
-    present = values[np.isfinite(values)]
-    spread = float(present.std()) if len(present) else 0.0
-    return (values - present.mean()) / spread if spread > 1e-9 else values * 0.0
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What all probes of a panel stand on: rows and spans of symbols, labels, their single bars, columns."""
+
+    panel: Panel
+    rows: tuple[Ints, ...]  # per symbol, before `until`
+    spans: Ints  # (SPANS + 1,) time codes
+    slots: Ints  # (timestamps,)
+    labels: tuple[Float32s, ...]  # per target, (rows of the panel,), NaN where unknown
+    bars: tuple[tuple[Floats | None, ...], ...]  # per target and symbol
+    layouts: tuple[Layout, ...]
+    places: tuple[tuple[Place, ...], ...]
 
 
-def _fold(scores: Floats) -> Floats:
-    return np.abs(scores)
-
-
-def _lags(horizon: int) -> list[int]:
-    """Steps k of the increments: every one up to 16, then 16 spread by ratio from 1 to the horizon."""
-    if horizon <= _MOST_LAGS:
-        return list(range(1, horizon + 1))
-    return sorted({round(step) for step in np.geomspace(1, horizon, _MOST_LAGS)})
-
-
-def _shifted(values: Floats, by: int) -> Floats:
-    """The value `by` rows later (earlier when negative), NaN beyond the ends."""
-    moved = np.full(len(values), np.nan)
-    if abs(by) >= len(values):
-        return moved
-    if by >= 0:
-        moved[: len(values) - by] = values[by:]
-    else:
-        moved[-by:] = values[:by]
-    return moved
-
-
-def _symbol_table(
-    ranked: RankedFeatures, symbol: str, label: Floats, lags: Sequence[int], past: Sequence[int]
-) -> _Table:
-    own = rank_scores(label)
-    news = _without_calendar(own, ranked.slots[symbol])
-    columns = [own, news]
-    columns += [_shifted(news, lag) - _shifted(news, lag - 1) for lag in lags]
-    columns += [_shifted(news, -back) for back in past]
-    scored = np.stack([_standardised(column) for column in columns], axis=1)
-    known = np.isfinite(scored).astype(np.float32)
-    products = ranked.scores[symbol].T @ np.nan_to_num(scored).astype(np.float32)
-    counts = ranked.present[symbol].T @ known
-    return _Table(values=products.astype(np.float64), counts=counts.astype(np.float64))
-
-
-def _pooled(tables: Sequence[_Table]) -> _Table | None:
-    if not tables:
-        return None
-    return _Table(
-        values=np.sum([table.values for table in tables], axis=0),
-        counts=np.sum([table.counts for table in tables], axis=0),
+def _ground(panel: Panel, columns: Sequence[Column], until: int) -> _Ground:
+    rows = []
+    for symbol in panel.symbols:
+        own = panel.rows_of(symbol)
+        before = int(np.searchsorted(panel.time_codes[own], until))
+        rows.append(np.arange(own.start, own.start + before, dtype=np.int64))
+    spans = np.linspace(0, until, SPANS + 1).round().astype(np.int64)
+    labels, bars, layouts, places = [], [], [], []
+    for column in columns:
+        horizon = column.horizon_bars or 1
+        known = panel.label_end_codes(horizon) < until
+        label = np.where(known, panel.values(column.name), np.float32(np.nan))
+        changes = [bar_changes(label[own].astype(np.float64), horizon) for own in rows]
+        summed = sum(len(change) for change in changes if change is not None)
+        layout = layout_of(horizon, additive=2 * summed > sum(len(own) for own in rows))
+        labels.append(label)
+        bars.append(tuple(None if change is None else clipped(change) for change in changes))
+        layouts.append(layout)
+        places.append(_places(panel, label, rows, spans))
+    return _Ground(
+        panel,
+        tuple(rows),
+        spans,
+        calendar_slots(panel),
+        tuple(labels),
+        tuple(bars),
+        tuple(layouts),
+        tuple(places),
     )
 
 
-def _read(
-    table: _Table,
-    features: Sequence[str],
-    lags: Sequence[int],
-    past: Sequence[int],
-    spikes: Floats,
-    symbol: str | None,
-) -> dict[str, Probed]:
-    enough = table.counts >= _FEWEST_OVERLAP
-    found = np.clip(
-        np.divide(table.values, table.counts, out=np.zeros_like(table.values), where=enough), -1, 1
-    )
-    size = np.abs(found)
-    count = len(features)
-    stop = 2 + len(lags)
-    probed = {}
-    for place, name in enumerate(features):
-        forms = [place, place + count]
-        increments = size[forms, 2:stop].max(axis=0)
-        # The suspicious form is the one that has both: a large match, and one larger than with the past.
-        ahead, behind = size[forms, 1], size[forms, stop : stop + len(past)].max(axis=1)
-        worst = int(np.minimum(ahead, _EXCESS_WEIGHT * (ahead - behind)).argmax())
-        probed[name] = Probed(
-            copy_correlation=rounded(size[place, 0]),
-            increment=rounded(increments.max()),
-            increment_bars=lags[int(increments.argmax())],
-            correlation=rounded(ahead[worst]),
-            past_correlation=rounded(behind[worst]),
-            ratio_spike=rounded(spikes[place]),
-            symbol=symbol,
+def _places(panel: Panel, label: Float32s, rows: Sequence[Ints], spans: Ints) -> tuple[Place, ...]:
+    codes = [panel.time_codes[own][np.isfinite(label[own])] for own in rows]
+    together = np.unique(np.concatenate(codes)) if codes else np.empty(0, dtype=np.int64)
+    counts = np.diff(np.searchsorted(together, spans))
+    stamps = np.datetime_as_string(panel.timestamps.astype("datetime64[ns]"), unit="D")
+    found = [Place(symbol=None, since=None, until=None, timestamps=len(together))]
+    for start, stop, count in zip(spans[:-1], spans[1:], counts, strict=True):
+        last = max(int(start), int(stop) - 1)
+        found.append(
+            Place(symbol=None, since=str(stamps[start]), until=str(stamps[last]), timestamps=int(count))
         )
-    return probed
-
-
-def _ratio_spikes(
-    panel: Panel,
-    column: Column,
-    values: Floats,
-    features: Sequence[str],
-    ranked: RankedFeatures,
-    horizon: int,
-) -> Floats:
-    """Share of the commonest |x / y| with the coming label, less that with the last known; (features,)."""
-    rows = np.concatenate([ranked.rows[symbol] for symbol in panel.symbols])
-    label = values[rows]
-    known = np.concatenate([_shifted(values[ranked.rows[symbol]], -horizon) for symbol in panel.symbols])
-    every = max(1, len(rows) // _RATIO_ROWS)
-    rows, label, known = rows[::every], label[::every], known[::every]
-    spikes = np.zeros(len(features))
-    if column.task != "regression" or len(np.unique(label[np.isfinite(label)])) < _FEWEST_DISTINCT:
-        return spikes
-    for place, name in enumerate(features):
-        feature = panel.values(name)[rows].astype(np.float64)
-        if len(np.unique(feature[np.isfinite(feature)])) >= _FEWEST_DISTINCT:
-            spikes[place] = max(0.0, _spike(feature, label) - _spike(feature, known))
-    return spikes
-
-
-def _spike(feature: Floats, label: Floats) -> float:
-    usable = np.isfinite(feature) & np.isfinite(label) & (feature != 0.0) & (label != 0.0)
-    if usable.sum() < _FEWEST_OVERLAP:
-        return 0.0
-    ratio = np.log(np.abs(feature[usable] / label[usable])) * _RATIO_BINS_PER_UNIT
-    _, counts = np.unique(np.round(ratio).astype(np.int64), return_counts=True)
-    return float(counts.max()) / float(usable.sum())
+    found += [
+        Place(symbol=symbol, since=None, until=None, timestamps=len(own))
+        for symbol, own in zip(panel.symbols, codes, strict=True)
+    ]
+    return tuple(found)

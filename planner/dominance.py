@@ -1,0 +1,75 @@
+"""One feature that carries a model alone: too good a part of it to go unlooked at.
+
+Most leaks that no probe knows by its form end here: the score is high, and nearly all of it is one feature's.
+Nothing is proven by that, so the verdict is SUSPECT: the feature stays in use, and the target's routes say
+so.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from planner.config import LeakageConfig
+from planner.probes import Probes
+from planner.tables import SAFE, SUSPECT, LeakRow
+
+DOMINANCE = "dominance"
+
+_CALENDAR_SHARE = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the ranking measured of a target: its skill, and what each feature's share in it is."""
+
+    target: str
+    skill: float | None  # out of sample, above no skill; AUC doubled
+    importances: Mapping[str, float]  # not below 0
+
+
+def suspect_dominance(
+    rows: Iterable[LeakRow],
+    standings: Iterable[Standing],
+    config: LeakageConfig,
+    *,
+    exempt: Collection[str] = (),
+) -> list[LeakRow]:
+    """Make SUSPECT what was SAFE and dominates a target of implausible skill; other rows stay as they are.
+
+    A feature dominates with at least `dominance_share` of the importance and `dominance_times` that of the
+    second. `exempt` names features of which that is no news: the calendar's (calendar_features).
+    """
+    found = {standing.target: _dominant(standing, config) for standing in standings}
+    spared = {*exempt, *config.trusted}
+    judged = []
+    for row in rows:
+        name, words = found.get(row.target, ("", ""))
+        dominates = row.verdict == SAFE and row.feature == name and name not in spared
+        judged.append(replace(row, verdict=SUSPECT, probe=DOMINANCE, evidence=words) if dominates else row)
+    return judged
+
+
+def calendar_features(probes: Sequence[Probes]) -> frozenset[str]:
+    """Return the features that are functions of the calendar: nine tenths of their variance are its."""
+    return frozenset(
+        name
+        for probe in probes
+        for name, share in zip(probe.features, probe.measures["calendar"][0], strict=True)
+        if share >= _CALENDAR_SHARE
+    )
+
+
+def _dominant(standing: Standing, config: LeakageConfig) -> tuple[str, str]:
+    """The feature that dominates and the evidence; empty when none does."""
+    total = sum(standing.importances.values())
+    if standing.skill is None or standing.skill < config.dominance_score or total <= 0.0:
+        return "", ""
+    order = sorted(standing.importances, key=lambda name: (-standing.importances[name], name))
+    first = standing.importances[order[0]]
+    second = standing.importances[order[1]] if len(order) > 1 else 0.0
+    if first < config.dominance_share * total or first < config.dominance_times * second:
+        return "", ""
+    beside = f"{first / second:.1f} times the second ({order[1]})" if second > 0.0 else "no other has any"
+    return order[0], (
+        f"carries {100 * first / total:.0f} % of the importance, {beside}, "
+        f"of a skill of {standing.skill:.3f} out of sample"
+    )
