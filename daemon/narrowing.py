@@ -38,6 +38,7 @@ def narrow(
         jobs.append(_with_families(job, kept) if dropped else job)
     if not left_out:
         return dict(document), ()
+    jobs = _with_whole_blends(jobs)
     if not any(job.get("model_families") for job in jobs):
         raise PlanRejected(
             source="the training plan",
@@ -53,6 +54,26 @@ def _with_families(job: Mapping[str, Any], kept: Sequence[str]) -> dict[str, Any
     names = {resolve(name).name for name in kept}
     fits = [fit for fit in job.get("fits", []) if resolve(fit["family"]).name in names]
     return {**job, "model_families": list(kept), **({"fits": fits} if "fits" in job else {})}
+
+
+def _with_whole_blends(jobs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The jobs, their blends made of the parts that are left; a blend that has lost a side is no blend."""
+    trained = {
+        f"{job['job_id']}/{resolve(name).name}" for job in jobs for name in job.get("model_families") or []
+    }
+    return [_with_whole_blend(job, trained) if job.get("blend") else job for job in jobs]
+
+
+def _with_whole_blend(job: Mapping[str, Any], trained: Collection[str]) -> Mapping[str, Any]:
+    blend = job["blend"]
+    if not isinstance(blend, Mapping) or not isinstance(blend.get("parts"), list):
+        return job  # to be refused where plans are checked
+    left = {
+        key: [part for part in blend.get(key) or () if part in trained] for key in ("parts", "depends_on")
+    }
+    if len({part.rpartition("/")[0] for part in left["parts"]}) > 1:
+        return {**job, "blend": {**blend, **left}}
+    return {key: value for key, value in job.items() if key != "blend"}
 
 
 def about_data(document: Mapping[str, Any], settings: Settings) -> dict[str, Any]:

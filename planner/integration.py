@@ -15,7 +15,9 @@ from planner.routing_plan import load_routing_plan, routing_plan
 from planner.tables import Candidate, candidate_from
 from planner.training_plan import TrainingPlanGenerator
 
-_CARRIED = ("config_hash", "code_version", "fingerprints", "training", "data", "seed")
+_CARRIED = (
+    "config_hash", "code_version", "fingerprints", "settings", "request", "training", "data", "seed",
+)  # fmt: skip
 
 
 def generate_training_plan_from_routing(

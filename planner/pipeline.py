@@ -220,7 +220,9 @@ class _Planning:
     ) -> PlanningResult:
         """Write the results tree, the master plan last but for the link, and sum up."""
         results_dir = self.request.results_dir
-        generator = TrainingPlanGenerator(routing_plan=routes, model_families=self.request.families)
+        generator = TrainingPlanGenerator(
+            routing_plan=routes, model_families=self.request.families, past_costs=self.request.past_costs
+        )
         training = generator.generate_training_plan(generated_at=routes["metadata"]["generated_at"])
         tables = {
             "target_ranking": [plain_row(row) for row in ranking.rows],

@@ -17,6 +17,8 @@ class PlanRequest:
     ranked and the best of them kept. Not given: all targets of the data are ranked. `features` given and
     `auto_features` false: used as given. Both: chosen among these. `auto_features` false and none given:
     every feature that knows nothing of the future. `cache_dir` defaults to `results_dir / "cache"`.
+    `past_costs` is what earlier fits have cost by family (fits, seconds_at_least, seconds_per_megacell), for
+    the estimates of the plan: an input like the data, without which built-in figures are taken.
     """
 
     data_dir: Path
@@ -32,6 +34,7 @@ class PlanRequest:
     seed: int = 42
     config: PlannerConfig = field(default_factory=PlannerConfig)
     cache_dir: Path | None = None
+    past_costs: Mapping[str, Mapping[str, float]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

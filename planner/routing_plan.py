@@ -60,7 +60,7 @@ def routing_plan(
             "metrics_snapshot": CANDIDATES_FILE,
             "view": "CROSS_SECTIONAL",
             **provenance,
-            "routing": config_document(config),
+            "settings": {**provenance.get("settings", {}), "routing": config_document(config)},
         },
         "targets": documents,
         "blocked": dict(sorted(blocked.items())),

@@ -21,8 +21,7 @@ __all__ = ["PRIORITIES", "TrainingPlanGenerator"]
 SCHEMA_VERSION = 1
 
 _CARRIED = (
-    "config_hash", "code_version", "fingerprints", "settings", "request", "routing", "training", "data",
-    "seed",
+    "config_hash", "code_version", "fingerprints", "settings", "request", "training", "data", "seed",
 )  # fmt: skip
 _UNRANKED = 10**9
 
@@ -86,11 +85,12 @@ class TrainingPlanGenerator:
 
     def _jobs(self, *, include_blocked: bool) -> list[dict[str, Any]]:
         """All jobs: by priority, the target's rank and name; the common job first, then the best symbol."""
-        training = self.routing_plan.get("metadata", {}).get("training") or {}
+        settings = self.routing_plan.get("metadata", {}).get("settings") or {}
+        weights = (settings.get("training") or {}).get("blend_weights")
         maker = JobMaker(
             families=self.chosen.families,
             past=self.past_costs,
-            blend_weights=training.get("blend_weights", TrainingConfig().blend_weights),
+            blend_weights=weights or TrainingConfig().blend_weights,
         )
         keyed = []
         for target, record in self._targets().items():

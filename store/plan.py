@@ -10,6 +10,13 @@ STAGES = ("cpu", "gpu")
 STAGE_BARRIERS = ("plan", "job")
 TRAINING_TYPES = ("cross_sectional", "symbol_specific", "blocked")
 ROUTE_BLOCKED = "ROUTE_BLOCKED"
+ROUTES = (
+    "ROUTE_CROSS_SECTIONAL",
+    "ROUTE_SYMBOL_SPECIFIC",
+    "ROUTE_BOTH",
+    "ROUTE_EXPERIMENTAL_ONLY",
+    ROUTE_BLOCKED,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,14 +27,14 @@ from store.plan_input import (
     require_jobs,
     route_of,
 )
-from store.plan_needs import needs_of, resolved
+from store.plan_needs import check_blend, needs_of, resolved
 
 MASTER = "master_training_plan.json"
 MIRROR = "training_plan.json"
 _INSIDE = ("", "globals/training_plan", "METRICS/training_plan", "training_plan")
 
 # Metadata and settings that change nothing about the models: they are no part of a plan's identity.
-VOLATILE_METADATA = frozenset(("generated_at", "request"))
+VOLATILE_METADATA = frozenset(("generated_at", "request", "estimates"))
 # Where the rows lie says nothing about what they are: the fingerprint of the panel does, once it is known.
 PLACE_METADATA = frozenset(("data",))
 VOLATILE_TRAINING = frozenset(
@@ -119,7 +119,7 @@ def load_plan_directory(path: Path) -> tuple[dict[str, Any], bytes]:
     The master file is the truth: when it is there and broken, its mirror is not taken in its place.
     Raises PlanRejected when there is none, when it is no regular file inside the directory, or is broken.
     """
-    file = path if path.is_file() else _plan_file(path)
+    file = path if path.is_file() else plan_file(path)
     data = _bytes_of(file, path)
     return parse_plan_text(data, source=str(file)), data
 
@@ -206,8 +206,28 @@ def _identity(document: Mapping[str, Any], panel_key: object, settings: Mapping[
     left_out = VOLATILE_METADATA if panel_key is None else VOLATILE_METADATA | PLACE_METADATA
     metadata = {key: value for key, value in document["metadata"].items() if key not in left_out}
     training = {key: value for key, value in settings.items() if key not in VOLATILE_TRAINING}
-    content = {"document": {**document, "metadata": metadata}, "panel_key": panel_key, "training": training}
+    jobs = [_without_estimates(job) for job in document["jobs"]]
+    decisive = {**document, "metadata": metadata, "jobs": jobs}
+    content = {"document": decisive, "panel_key": panel_key, "training": training}
     return sha256_hex(canonical_json(content))
+
+
+def _without_estimates(job: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The job without what its fits may cost: that is measured anew each time, and changes no model.
+
+    An estimate that does not say its source is of a planner that never measured: it stays, and so does the
+    identity of the plans it wrote.
+    """
+    fits = job.get("fits")
+    if not isinstance(fits, list) or not any(_is_measured(fit) for fit in fits):
+        return job
+    kept = [{key: fit[key] for key in fit if key != "estimate"} if _is_measured(fit) else fit for fit in fits]
+    return {**job, "fits": kept}
+
+
+def _is_measured(fit: object) -> bool:
+    estimate = fit.get("estimate") if isinstance(fit, Mapping) else None
+    return isinstance(estimate, Mapping) and "source" in estimate
 
 
 def _jobs(
@@ -237,6 +257,15 @@ def _jobs(
                 fits=fits,
                 record=record,
             )
+        )
+    for place, record in enumerate(records):
+        check_blend(
+            record.get("blend"),
+            str(record["job_id"]),
+            known,
+            family_of=family_of,
+            place=f"jobs[{place}].blend",
+            source=source,
         )
     return tuple(made)
 
@@ -277,7 +306,7 @@ def _fits(
     return tuple(made)
 
 
-def _plan_file(path: Path) -> Path:
+def plan_file(path: Path) -> Path:
     """Return the master plan of a directory, else its mirror; raises PlanRejected when there is neither."""
     for name in (MASTER, MIRROR):
         for inside in _INSIDE:

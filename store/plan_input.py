@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import re
@@ -11,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from store.errors import PlanRejected
-from store.plan import ROUTE_BLOCKED
+from store.plan import ROUTE_BLOCKED, ROUTES
 
 BYTES_MAX = 64 * 1024 * 1024
 DEPTH_MAX = 50
@@ -153,6 +154,10 @@ def _require_job(job: JobIn, place: int, source: str) -> None:
     for field, name in names.items():
         if name is not None:
             _require_name(name, f"jobs[{place}].{field}", field, source, symbol=job.symbol or "")
+    if job.route is not None and job.route not in ROUTES:
+        near = difflib.get_close_matches(job.route.upper(), ROUTES, n=1, cutoff=0.4)
+        fix = f"Did you mean {near[0]}?" if near else f"Use one of {', '.join(ROUTES)}"
+        raise rejected(source, f"jobs[{place}].route", f"{_shown(job.route)} is no route", fix)
     for number, family in enumerate(job.model_families or ()):
         _require_name(family, f"jobs[{place}].model_families[{number}]", "family", source)
     if job.training_type == "symbol_specific" and job.symbol is None and not is_blocked(job):

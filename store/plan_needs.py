@@ -4,6 +4,10 @@
 
 A name in `depends_on` is a family of the same job, or ``job_id/Family`` of an earlier one. `needs` may hold
 cores, gpus and memory_bytes; memory that is not told is what the planner estimated.
+
+A job's `blend` names the fits it is made of, of any jobs of the plan: it comes after all of them.
+
+    {"model": "blend_y_AAPL", "parts": ["cs_y/XGBoost", "sym_y_AAPL/XGBoost"], "weights": "equal"}
 """
 
 from __future__ import annotations
@@ -63,15 +67,63 @@ def resolved(
     source: str,
 ) -> str:
     """Return the id of the fit that a name in `depends_on` means; raises PlanRejected for none before it."""
-    job, _, family = name.rpartition("/")
-    try:
-        fit_id = known.get((job or job_id, family_of(family).name))
-    except LookupError as error:
-        raise rejected(source, place, str(error.args[0]), "Correct the family") from error
+    fit_id = _known_as(name, job_id, known, family_of=family_of, place=place, source=source)
     if fit_id is None:
         sentence = f"it depends on {name}, and no fit before it is that"
         raise rejected(source, place, sentence, "Name a family that stands before it, or JOB/Family")
     return fit_id
+
+
+def check_blend(
+    blend: object,
+    job_id: str,
+    known: Mapping[tuple[str, str], str],
+    *,
+    family_of: Callable[[str], FamilyEntry],
+    place: str,
+    source: str,
+) -> None:
+    """Check what a job says of its blend against all fits of the plan; None is no blend.
+
+    Raises:
+        PlanRejected: it names no model or no parts, or a fit that the plan does not have.
+    """
+    if blend is None:
+        return
+    if (
+        not isinstance(blend, Mapping)
+        or not isinstance(blend.get("model"), str)
+        or not blend["model"].strip()
+    ):
+        raise rejected(source, place, "it names no model", "Write an object with model and parts")
+    parts, depends_on = blend.get("parts"), blend.get("depends_on", [])
+    if not isinstance(parts, list) or not parts:
+        raise rejected(source, f"{place}.parts", "it is no list of fits", "Name its parts as JOB/Family")
+    if not isinstance(depends_on, list):
+        raise rejected(source, f"{place}.depends_on", "it is no list of fits", "Write a list of JOB/Family")
+    for field, names in (("parts", parts), ("depends_on", depends_on)):
+        for number, name in enumerate(names):
+            where = f"{place}.{field}[{number}]"
+            if not isinstance(name, str):
+                raise rejected(source, where, f"{name!r} is no name of a fit", "Write JOB/Family")
+            if _known_as(name, job_id, known, family_of=family_of, place=where, source=source) is None:
+                raise rejected(source, where, f"no fit of the plan is {name}", "Name a fit as JOB/Family")
+
+
+def _known_as(
+    name: str,
+    job_id: str,
+    known: Mapping[tuple[str, str], str],
+    *,
+    family_of: Callable[[str], FamilyEntry],
+    place: str,
+    source: str,
+) -> str | None:
+    job, _, family = name.rpartition("/")
+    try:
+        return known.get((job or job_id, family_of(family).name))
+    except LookupError as error:
+        raise rejected(source, place, str(error.args[0]), "Correct the family") from error
 
 
 def _needs(entry: FamilyEntry, one: Mapping[str, Any], where: str, source: str) -> Needs:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from store import waiting
+from store import costs, waiting
 from store.attempts import attempts_of
 from store.database import Database, Row, Tx, connect, is_sqlite, sqlite_path
 from store.errors import NotFound, SchemaBehind
@@ -36,6 +36,7 @@ from store.records import (
 from store.revision import HEAD, require_schema
 from store.state import FIT_STATES, FitState, HostState, JobState, PlanState
 
+_DECISION_COLUMNS = ("seq", "planning_id", "kind", "target", "view", "symbol")
 _NOT_TOLD = frozenset(
     ("plan_order", "version", "checkpoint_attempt", "checkpoint_fence", "checkpoint_at", "dependents")
 )
@@ -195,6 +196,11 @@ class Reader:
         """Return every try at a fit, from its events."""
         return attempts_of(self.events(fit=fit_id, limit=1_000_000))
 
+    def past_costs(self) -> dict[str, dict[str, float]]:
+        """Return what fits have cost by family: how many, seconds at least and per million cells."""
+        with self._database.snapshot() as tx:
+            return costs.past_costs(tx)
+
     def leased_workers(self) -> frozenset[str]:
         """Return the workers that hold a lease."""
         return frozenset(str(row[0]) for row in self._query("SELECT DISTINCT worker FROM lease"))
@@ -250,12 +256,7 @@ class Reader:
         )
         return tuple(
             DecisionRow(
-                seq=row[0],
-                planning_id=row[1],
-                kind=row[2],
-                target=row[3],
-                view=row[4],
-                symbol=row[5],
+                **dict(zip(_DECISION_COLUMNS, row[:6], strict=True)),
                 at=moment_of(row[6]),
                 data=json.loads(row[7]),
             )

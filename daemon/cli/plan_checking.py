@@ -12,6 +12,7 @@ from daemon.cli.configuration import settings_for
 from daemon.cli.screen import emit, say
 from daemon.cli.workspace import config_option, json_option
 from store import load_plan_directory
+from store.plan_mirror import mirror_warning
 
 
 @click.command(epilog="Example: trainwright plan validate results/globals/training_plan")
@@ -21,12 +22,16 @@ from store import load_plan_directory
 def validate(directory: Path, *, config: Path | None, as_json: bool) -> None:
     """Check a plan directory as the daemon would, but for the data."""
     document, _ = load_plan_directory(directory)
+    warning = mirror_warning(directory)
     completed = rehearse(settings_for(config), document, source=str(directory))
     stages = Counter(fit.stage for fit in completed.fits)
     missing = [fit for fit in completed.fits if fit.unavailable]
     if as_json:
-        emit({"valid": True, "jobs": len(completed.jobs), "fits": dict(stages), "unavailable": len(missing)})
+        counts = {"jobs": len(completed.jobs), "fits": dict(stages), "unavailable": len(missing)}
+        emit({"valid": True, **counts, "warnings": [warning] if warning else []})
         return
     say(f"valid: {len(completed.jobs)} jobs, {stages['cpu']} CPU fits, {stages['gpu']} GPU fits")
+    if warning:
+        say(f"warning: {warning}")
     for fit in missing:
         say(f"left out  {fit.job_id}/{fit.family}: {fit.unavailable}")

@@ -22,6 +22,7 @@ from panel.names import safe_file_name
 from store.errors import StoreError
 from store.ids import new_event_id
 from store.plan_document import load_plan_directory
+from store.plan_mirror import mirror_warning
 
 LOOK_SECONDS = 0.1
 NOT_HANDED_OVER = ("*.db", "*.db-*", "cache", "work", "*.lock", "*.log")
@@ -86,6 +87,8 @@ def submit(
     """Put a plan directory into the drop folder as a whole and print the daemon's receipt."""
     settings = settings_for(config, results_dir=results_dir, inbox_dir=inbox_dir)
     document, _ = load_plan_directory(directory)
+    if warning := mirror_warning(directory):
+        tell(f"warning: {warning}")
     if dry_run:
         _show_dry_run(len(document["jobs"]), settings.inbox_dir, as_json=as_json)
         return

@@ -21,6 +21,7 @@ from daemon.narrowing import about_data, narrow, plan_of_everything
 from daemon.settings import Settings
 from executors.families import CROSS_SECTIONAL, FAMILIES
 from store import find_plan, load_plan_directory, open_store
+from store.plan_mirror import mirror_warning
 
 LEFT_OUT_SHOWN = 6
 MODEL_TYPES = ("sequential", "cross-sectional", "both")
@@ -102,6 +103,8 @@ def _found_plan(settings: Settings, given: Path | None) -> tuple[dict[str, Any],
     directory = given or find_plan(output_dir=settings.output_dir, results_dir=settings.results_dir)
     tell(f"training plan: {directory}")
     document, _ = load_plan_directory(directory)
+    if warning := mirror_warning(directory):
+        tell(f"warning: {warning}")
     return document, str(directory)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from store import PlanStore
 def plan(store: PlanStore, request: PlanRequest, *, quiet: bool = False) -> PlanningResult:
     """Plan, record every decision in the log, and show the decisions."""
     narrator = PlanningNarrator()
+    request = dataclasses.replace(request, past_costs=store.reading.past_costs())
     result = make_plan(request, tell=narrator)
     narrator.finish()
     store.record(result.planning_id, narrator.events)

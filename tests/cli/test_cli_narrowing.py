@@ -53,6 +53,28 @@ def test_symbols_leave_out_jobs_of_other_symbols_only() -> None:
     assert parse_plan_text(canonical_json(found), source="test")["jobs"]
 
 
+def blended(*parts: str) -> dict[str, Any]:
+    """A symbol job with its blend."""
+    blend = {"model": "blend_y_AAPL", "parts": list(parts), "weights": "equal", "depends_on": list(parts)}
+    return {**sym_job("y", "AAPL"), "blend": blend}
+
+
+def test_a_blend_is_made_of_the_parts_that_are_left() -> None:
+    """Families that are not asked for are not waited for."""
+    parts = [f"{job}/{family}" for job in ("cs_y", "sym_y_AAPL") for family in ("LightGBM", "LSTM")]
+    found, _ = narrow(document(cs_job("y"), blended(*parts)), families={"LightGBM"}, symbols=())
+    left = ["cs_y/LightGBM", "sym_y_AAPL/LightGBM"]
+    assert found["jobs"][1]["blend"]["parts"] == found["jobs"][1]["blend"]["depends_on"] == left
+
+
+def test_a_blend_that_lost_a_side_is_no_blend() -> None:
+    """One model alone is not blended, and the plan is still accepted."""
+    given = document(cs_job("y", families=("LSTM",)), blended("cs_y/LSTM", "sym_y_AAPL/LightGBM"))
+    found, _ = narrow(given, families={"LightGBM"}, symbols=())
+    assert "blend" not in found["jobs"][1]
+    assert parse_plan_text(canonical_json(found), source="test")["jobs"]
+
+
 def test_nothing_left_is_refused() -> None:
     """An empty training would look like a success."""
     with pytest.raises(PlanRejected, match="nothing is left"):
