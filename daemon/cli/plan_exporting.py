@@ -30,7 +30,7 @@ def export(*, place: Path, form: str, what: str, output: Path | None) -> None:
         raise NotInResults("there is no training plan here", where=str(place), fix="trainwright plan make")
     data = "".join(exported(plan, form=form, what=what)).encode()
     if output is None:
-        click.get_binary_stream("stdout").write(data)
+        click.echo(data, nl=False)
         return
     write_atomically(output, data)
     tell(f"{len(plan['jobs'])} jobs written to {output}")

@@ -30,7 +30,7 @@ PLAIN = {
 }
 ERROR_LINES_MAX = 6
 WIDTH = 100  # columns of a screen that everything fits
-SHRUNK_MIN = 16
+SHRUNK_MIN = 8
 
 
 def speakable(text: str, stream: TextIO) -> str:

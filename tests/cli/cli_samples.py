@@ -140,15 +140,15 @@ def many_fits(url: str, jobs: int) -> Plan:
     return plan
 
 
-def write_data(directory: Path, *, rows: int = 420) -> Path:
-    """Two symbols with a target that follows a feature, one of two classes, and one of noise."""
+def write_data(directory: Path, *, rows: int = 420, strength: float = 0.7) -> Path:
+    """Two symbols with a target that follows a feature with `strength`, and one of two classes from it."""
     directory.mkdir(parents=True)
     for place, symbol in enumerate(("AAA", "BBB")):
         random = np.random.default_rng([place, 7])
         values = random.standard_normal((rows, 4))
         frame = pd.DataFrame(values, columns=[f"f{number}" for number in range(4)])
         frame.insert(0, "date", pd.date_range("2020-01-01", periods=rows, freq="D"))
-        frame["fwd_ret_1d"] = 0.7 * frame["f0"] + random.standard_normal(rows)
+        frame["fwd_ret_1d"] = strength * frame["f0"] + random.standard_normal(rows)
         frame["y_up_1d"] = (frame["fwd_ret_1d"] > 0).astype(float)
         frame.to_csv(directory / f"{symbol}.csv", index=False)
     return directory

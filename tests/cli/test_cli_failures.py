@@ -9,13 +9,14 @@ import pytest
 from cli_samples import Call
 
 from daemon.cli import failures
+from daemon.cli.configuring import NoSetting
 from daemon.cli.models import NoModel
 from daemon.cli.submitting import NoReceipt
 from daemon.cli.workspace import NoLogHere
 from daemon.errors import AlreadyServing, DaemonError, Fault, SettingsInvalid
 from executors.errors import BadInput, BundleDamaged, UnknownFamily
 from panel.errors import DataNotFound, NoTargets, UnknownColumn, UnknownSymbol
-from planner.errors import ConfigInvalid, RequestInvalid
+from planner.errors import ConfigInvalid, NotInResults, PlanUnreadable, RequestInvalid
 from store.errors import DatabaseUnavailable, DatabaseUnsafe, LogDamaged, NotFound, PlanRejected, SchemaBehind
 
 REJECTED = PlanRejected(source="results", place="jobs[3].target", sentence="it is empty", fix="Name it")
@@ -39,6 +40,9 @@ CASES = [
     (BadInput("label", "one class", "take another"), 3, ["label: one class", "take another"]),
     (BundleDamaged(Path("m"), "a file is missing"), 3, ["a file is missing"]),
     (ConfigInvalid("unknown key", where="x.toml", fix="spell it"), 2, ["unknown key", "x.toml", "spell it"]),
+    (NotInResults("no target 'y'", where="results", fix="did you mean y_1?"), 4, ["results", "y_1?"]),
+    (PlanUnreadable("it is cut", where="results/x.json", fix="plan again"), 3, ["it is cut", "x.json"]),
+    (NoSetting("routin", "routing"), 4, ["'routin'", "routing"]),
     (RequestInvalid("no such target", where="--targets", fix="y_1"), 3, ["no such target", "--targets"]),
     (NoLogHere("sqlite:///x"), 4, ["trainwright demo"]),
     (NoModel("cs_x/LSTM", "it has none"), 4, ["trainwright models ls"]),

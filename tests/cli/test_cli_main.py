@@ -51,7 +51,11 @@ def test_every_command_explains_itself_with_an_example(command: str) -> None:
 
     found = cli.get_command(click.Context(cli), command)
     assert found is not None
-    leaves = list(found.commands.values()) if isinstance(found, click.Group) else [found]
+    context = click.Context(found)
+    leaves = [found]
+    if isinstance(found, click.Group):
+        leaves = [leaf for name in found.list_commands(context) if (leaf := found.get_command(context, name))]
+    assert leaves
     for leaf in leaves:
         assert leaf.epilog is not None, leaf.name
         assert leaf.epilog.startswith("Example: trainwright ")
@@ -65,6 +69,19 @@ def test_reading_commands_load_nothing_heavy(command: str) -> None:
         f"importlib.import_module(COMMANDS[{command!r}][0].partition(':')[0])\n"
         "import store.reading, store.reasons\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "module", ["plans", "plan_explaining", "plan_comparing", "plan_exporting", "configuring"]
+)
+def test_commands_that_read_plans_and_settings_load_no_library_that_trains(module: str) -> None:
+    """Nor pandas, nor the ORM; a table of a plan needs pyarrow and no more."""
+    heavy = [name for name in HEAVY if name != "pyarrow"]
+    script = (
+        f"import sys; import daemon.cli.{module}\nprint([name for name in {heavy!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cli_samples import Call, write_data
 
-from daemon.cli import planning, work
+from daemon.cli import rehearsing, work
 from planner import PlanningResult, PlanRequest
 from planner.request import Progress
 from store.events import PlanningStarted
@@ -57,7 +57,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[PlanRequest]:
         (request.results_dir / "written").mkdir(parents=True)
         return result_of(request)
 
-    monkeypatch.setattr(planning, "make_plan", make_plan)
+    monkeypatch.setattr(rehearsing, "make_plan", make_plan)
     monkeypatch.setattr(work, "make_plan", make_plan)
     return seen
 
