@@ -61,7 +61,7 @@ class LeakageConfig:
     suspect_part: float = 0.36
     blocked_increment: float = 0.15  # with y_{t+k} - y_{t+k-1} of labels that are no sums of bars
     suspect_increment: float = 0.11
-    blocked_correlation: float = 0.18  # with the coming window, and beyond the past by the next line
+    blocked_correlation: float = 0.17  # with the coming window, and beyond the past by the next line
     blocked_excess: float = 0.16  # |corr with the coming window| over |corr with windows already over|
     suspect_score: float = 0.14  # the same out of sample
     suspect_excess: float = 0.13

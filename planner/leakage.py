@@ -24,7 +24,7 @@ COPY, OVERLAP, NEXT_BAR, PART, CENTRED = "copy", "overlap", "next_bar", "part_wi
 INCREMENT, CORRELATION, TOO_GOOD = "future_increment", "correlation", "too_good"
 RATIO, SLOPE = "ratio_spike", "slope_spike"
 
-_PLACE_SLACK = 1.5
+_PLACE_SLACK = 1.6
 _ADDS_UP = 0.275  # of a line, times the root of the bars: what a feature that lasts may know of their sum
 _CENTRED_SHARE = 0.5  # of the match with the coming part, that the part over has as well
 _WEAK = (CORRELATION, TOO_GOOD)  # a strength that cannot be; the others are a proof

@@ -8,7 +8,6 @@ end.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +23,7 @@ Measures = dict[str, Floats]
 _FEWEST_OVERLAP = 30
 _LAGS_ROWS = 4_096  # of each symbol, for the dependence in time of the features
 _EXCESS_WEIGHT = 1.3  # of the forms of a match, that with the largest min(match, 1.3 x excess) is told
-_LEAST_SPREAD = 1e-3
+_LEAST_SPREAD = 0.05  # of a symbol's whole: what varies less in a span says nothing there
 _SURE = 5.0  # standard errors: of the parts, the one furthest beyond its own noise is told
 
 
@@ -71,30 +70,29 @@ def match(
     known = np.isfinite(columns)
     filled = np.where(known, columns, np.float32(0.0))
     mask, whole = known.astype(np.float32), present.all(axis=1)
-    holed = present[~whole].astype(np.float32)
     products = np.zeros((len(cuts) - 1, len(both), len(columns)))
     counts = np.zeros((len(cuts) - 1, len(scores), len(columns)))
     for span, (start, stop) in enumerate(pairwise(cuts)):
-        own, there = slice(start, stop), mask[:, start:stop]
-        counts[span, whole] = there.sum(axis=1)
-        counts[span, ~whole] = holed[:, own] @ there.T
-        rows = np.tile(present[:, own].sum(axis=1), 2)
-        mean, spread = _moments(both[:, own], rows)
-        column_mean, column_spread = _moments(filled[:, own], there.sum(axis=1))
+        own = slice(start, stop)
+        there = present[:, own]
+        counts[span, whole] = mask[:, own].sum(axis=1)
+        counts[span, ~whole] = there[~whole].astype(np.float32) @ mask[:, own].T
+        spread = _centred(both[:, own], np.concatenate([there, there]))
+        column_spread = _centred(filled[:, own], known[:, own])
         varied = (spread > _LEAST_SPREAD)[:, None] & (column_spread > _LEAST_SPREAD)
-        rows_of_pairs = np.tile(counts[span], (2, 1))
-        centred = both[:, own] @ filled[:, own].T - rows_of_pairs * np.outer(mean, column_mean)
-        np.divide(centred, np.outer(spread, column_spread), out=products[span], where=varied)
+        sums = both[:, own] @ filled[:, own].T
+        np.divide(sums, np.outer(spread, column_spread), out=products[span], where=varied)
         counts[span] *= varied[: len(scores)]
     return Matches(products, counts)
 
 
-def _moments(values: Float32s, rows: npt.NDArray[Any]) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of each line over `rows` values, the missing ones 0."""
-    counted = np.maximum(rows, 1).astype(np.float64)
-    mean = values.sum(axis=1, dtype=np.float64) / counted
-    square = np.einsum("fr,fr->f", values, values).astype(np.float64) / counted
-    return mean, np.sqrt(np.maximum(square - mean**2, 0.0))
+def _centred(values: Float32s, present: npt.NDArray[np.bool_]) -> Floats:
+    """Take the mean out of each line, in place, missing values staying 0; return the standard deviations."""
+    rows = np.maximum(present.sum(axis=1), 1)
+    mean = values.sum(axis=1, dtype=np.float64) / rows
+    values -= mean[:, None].astype(np.float32)
+    values[~present] = 0.0
+    return np.asarray(np.sqrt(np.einsum("fr,fr->f", values, values).astype(np.float64) / rows))
 
 
 def lag_products(scores: Float32s, lags: Sequence[int]) -> Floats:
