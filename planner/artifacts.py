@@ -16,6 +16,7 @@ from pyarrow import parquet
 
 from panel.names import safe_file_name
 from planner.collecting import uncollected
+from planner.columns import ARROW_TYPES, arrow_column
 from planner.errors import ArtifactUnwritable, PlanUnreadable
 from planner.markdown import routing_markdown, training_markdown
 from planner.plan_text import LARGE_FROM, PlanText, as_yaml, pieces, yaml_bytes
@@ -26,14 +27,6 @@ PLAN_DIR = Path("globals/training_plan")
 LEGACY_PLAN_DIR = Path("METRICS/training_plan")
 ROUTING_DIR = Path("METRICS/routing_plan")
 
-_ARROW_TYPES = {
-    "string": pa.string(),
-    "integer": pa.int64(),
-    "number": pa.float64(),
-    "boolean": pa.bool_(),
-    "list of string": pa.list_(pa.string()),
-    "list of number": pa.list_(pa.float64()),
-}
 _VIEW_DIRS = ("by_target", "by_symbol", "by_type", "by_route", "by_stage")
 
 
@@ -175,8 +168,8 @@ def link_legacy_plan(results_dir: Path) -> str | None:
 
 
 def _parquet_bytes(columns: Mapping[str, str], records: Sequence[Mapping[str, Any]]) -> bytes:
-    schema = pa.schema([(name, _ARROW_TYPES[kind]) for name, kind in columns.items()])
-    cells = [pa.array([record.get(item.name) for record in records], type=item.type) for item in schema]
+    schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in columns.items()])
+    cells = [arrow_column([record.get(name) for record in records], kind) for name, kind in columns.items()]
     table = pa.Table.from_arrays(cells, schema=schema)
     sink = io.BytesIO()
     parquet.write_table(table, sink, compression="zstd")

@@ -236,4 +236,4 @@ def test_every_schema_is_a_schema(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["title"] == name
     if name in TABLES:
-        assert set(table_columns(name).values()) <= set(artifacts._ARROW_TYPES)
+        assert set(table_columns(name).values()) <= set(artifacts.ARROW_TYPES)
