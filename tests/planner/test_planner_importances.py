@@ -130,6 +130,17 @@ def test_information_of_normal_variables_is_the_known_one() -> None:
     assert np.abs(found[1]).max() < 0.003
 
 
+def test_as_many_bins_as_a_byte_holds() -> None:
+    """Three targets of 255 bins are counted one by one: their joint table would not fit."""
+    rng = np.random.default_rng(6)
+    features, labels = (
+        rng.integers(0, 256, (2, 500), dtype=np.uint8),
+        rng.integers(0, 256, (3, 500), dtype=np.uint8),
+    )
+    expected = [[_reference_information(one, two) for two in labels] for one in features]
+    np.testing.assert_allclose(mutual_information(features, labels, 255), expected, atol=1e-12)
+
+
 def test_codes_beyond_the_bins_are_refused() -> None:
     """They would be counted as another pair."""
     with pytest.raises(ValueError, match="4 bins"):
@@ -182,6 +193,13 @@ def test_few_predictions_serve_all_features() -> None:
 
     permutation_importance(counted, features, _correlation(label), seed=1, block_rows=5)
     assert calls == [400, 1_600]
+
+
+def test_repeats_are_averaged() -> None:
+    """More shuffles give the same importance with less luck, not a larger one."""
+    features, label = _panel()
+    once, often = (_importance(features, label, repeats=repeats)[0] for repeats in (1, 8))
+    assert often == pytest.approx(once, rel=0.2)
 
 
 def test_only_the_columns_in_question_are_shuffled() -> None:

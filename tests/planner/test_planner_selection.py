@@ -198,10 +198,25 @@ def test_folds_that_agree_say_so_in_every_row() -> None:
     assert {(row.jaccard, row.tau) for row in _rows(_cell([0, 1, 2, 3, 4])).values()} == {(None, None)}
 
 
+def test_skill_of_an_auc_counts_from_one_half() -> None:
+    """An AUC of .51 on the path is as good as nothing: the fewest are chosen, and the reason says why."""
+    path = (_point(2, 0.501, 0.008), _point(5, 0.509))
+    rows = _rows(_cell(range(5), range(5), metric="auc", path=path))
+    assert {row.fold_features for row in rows.values()} == {2}
+    assert "scores clearly above 0.5 by itself" in rows["alpha"].reason
+
+
 def test_a_fold_without_an_order_takes_its_features_by_importance() -> None:
     """Views that carry vectors alone can still be chosen from."""
     chosen = chosen_by_folds(cell(folds=(fold_view((0.1, 0.9, 0.5)),)), 2)
     assert chosen.tolist() == [[False, True, True]]
+
+
+def test_where_all_features_are_needed_each_fold_chose_all() -> None:
+    """Also those that its order leaves out as twins."""
+    measured = cell(folds=(fold_view((0.1, 0.9, 0.5), order=(1, 2)),))
+    assert chosen_by_folds(measured, 3).tolist() == [[True, True, True]]
+    assert chosen_by_folds(measured, 2).tolist() == [[False, True, True]]
 
 
 def test_groups_of_twins_are_closed() -> None:

@@ -102,8 +102,9 @@ def test_the_reason_has_the_numbers() -> None:
 def test_the_bounds_of_the_user_hold_and_say_what_they_cost() -> None:
     """Never under the least, never over the most."""
     points = ((2, 0.070), (3, 0.04), (5, 0.071), (30, 0.080), (120, 0.066))
-    least = choose_size(_path(*points), SelectionConfig(min_features=3, max_features=50))
-    assert least.size == 30
+    near = ((2, 0.070), (3, 0.04), (5, 0.071), (30, 0.072), (120, 0.066))
+    assert choose_size(_path(*near), SelectionConfig(min_features=2, max_features=50)).size == 2
+    assert choose_size(_path(*near), SelectionConfig(min_features=3, max_features=50)).size == 5
     capped = choose_size(_path(*points), SelectionConfig(min_features=2, max_features=10))
     assert (capped.size, capped.reason) == (
         5,

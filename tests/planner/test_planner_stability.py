@@ -104,6 +104,13 @@ def test_tau_and_overlap_are_the_textbook_ones() -> None:
     assert kendall_tau(np.ones(3), np.arange(3.0)) == 0.0
 
 
+def test_the_importance_of_what_was_not_chosen_counts_as_nothing() -> None:
+    """A fold that left a feature out ranks it last, whatever it thought of it."""
+    chosen = np.array([[True, True, False], [False, True, True]])
+    found = agreement_of(chosen, np.array([[1.0, 2.0, 9.0], [9.0, 2.0, 1.0]]))
+    assert found.mean_tau == pytest.approx(kendalltau([1.0, 2.0, 0.0], [0.0, 2.0, 1.0]).statistic, abs=1e-6)
+
+
 def test_agreement_is_over_all_pairs_of_folds() -> None:
     """Three folds make three pairs, not two neighbours."""
     chosen = np.array([[True, True, False], [True, True, False], [False, True, True]])
