@@ -34,7 +34,7 @@ class RankingConfig:
     embargo_bars: int | None = None  # None: the target's own horizon
     false_discovery_rate: float = 0.05  # Benjamini and Hochberg 1995
     confirm_p_value: float = 0.05  # of the screens, at or below which the full set of models is fitted
-    min_recent_share: float = 0.25  # of the whole skill, that must be left in every newest window
+    min_recent_share: float = 0.4  # of the whole skill, that must be left in every newest window
     recent_z: float = 2.2  # standard errors by which a newest window must fall short to count as dead
     ridge_penalty: float = 0.02  # times rows
     boosting_rounds: int = 40

@@ -50,7 +50,7 @@ def spread_blame(rows: Iterable[LeakRow]) -> list[LeakRow]:
     What a bar will bring is no property of a target: a feature that knows it cannot be had in time, for no
     target. The probe of such a row is `elsewhere`; the feature is left out for that target too
     (unusable_features). A mere strength that cannot be (`correlation`) is no such proof: it spreads only to
-    targets where the feature's own strength is half as improbable.
+    targets where the feature's own strength is half as improbable, or out of reach of chance.
     """
     judged = list(rows)
     proof: dict[str, LeakRow] = {}
@@ -301,4 +301,4 @@ def _touches(proof: LeakRow, row: LeakRow) -> bool:
     if proof.probe not in _WEAK:
         return True
     mine, theirs = ((one.correlation or 0.0) - (one.past_correlation or 0.0) for one in (row, proof))
-    return mine > 0.5 * theirs
+    return mine > 0.5 * theirs or mine > (row.noise_line or 1.0)

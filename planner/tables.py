@@ -47,7 +47,7 @@ class RankedRow:
     linear_score: float | None
     boosted_score: float | None
     folds: int
-    recent_scores: tuple[float, ...]  # of the newest 1/8, 1/4 and 3/8 of the scored time
+    recent_scores: tuple[float, ...]  # of the newest 1/8, 3/16, 1/4 and 3/8 of the scored time
     last_fold_score: float | None
     fold_scores: tuple[float, ...]
     persistence_score: float | None  # of the newest label already known
@@ -167,11 +167,16 @@ class Candidate:
 
 Row = RankedRow | LeakRow | SelectionRow | Candidate
 
+_COLUMNS: Mapping[type, tuple[str, ...]] = {  # once: a plan has tens of thousands of rows
+    kind: tuple(item.name for item in dataclasses.fields(kind))
+    for kind in (RankedRow, LeakRow, SelectionRow, Candidate)
+}
+
 
 def plain_row(row: Row) -> dict[str, Any]:
     """Return a row as a dict of JSON values (tuples become lists)."""
-    values = {item.name: getattr(row, item.name) for item in dataclasses.fields(row)}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    values = ((name, getattr(row, name)) for name in _COLUMNS[type(row)])
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
 
 
 def candidate_from(record: Mapping[str, Any]) -> Candidate:
