@@ -125,7 +125,10 @@ def moved_lines(before: Row, after: Row, settings_before: Row, settings_after: R
                 line_after=_bound(two),
             )
         )
-    return tuple(found["number"] or found["verdict"] or found[EXPERIMENTAL])
+    numbers = found["number"]
+    if any(move.metric == "score_ci_low" for move in numbers):  # then strong or not no longer matters
+        numbers = [move for move in numbers if move.metric != "score"]
+    return tuple(numbers or found["verdict"] or found[EXPERIMENTAL])
 
 
 _VERDICTS = frozenset({"kept", "deviates"})

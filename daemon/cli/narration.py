@@ -72,6 +72,8 @@ def show_planning(result: PlanningResult) -> None:
     _show_routes(result.routing_plan, result.blocked)
     for warning in result.warnings:
         tell(f"warning: {warning}")
+    if result.from_cache:
+        tell(f"from the cache: {', '.join(result.from_cache)}")
 
 
 def ranking_table(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -101,8 +103,18 @@ def _ranking_line(group: Sequence[Mapping[str, Any]]) -> tuple[object, ...]:
     score = score_words(pooled["score"], pooled["standard_error"])
     q_value = number(pooled["q_value"])
     count = f"{kept_alone}/{len(alone)}" if alone else "-"
-    _, _, reason = pooled["reason"].partition(": ")  # the verdict stands in a column of its own
-    return (pooled["target"], pooled["metric_name"], score, q_value, verdict, count, reason)
+    return (pooled["target"], pooled["metric_name"], score, q_value, verdict, count, _gist(pooled))
+
+
+def _gist(row: Mapping[str, Any]) -> str:
+    """What a reason says beside the verdict and the numbers, which stand in columns of their own."""
+    _, _, said = row["reason"].partition(": ")
+    said = said.partition("; ")[2] or said
+    if row["kept"]:
+        return str(said)
+    for before in (", but ", ": "):
+        said = said.rpartition(before)[2]
+    return str(said)
 
 
 def _show_leaks(rows: Iterable[Mapping[str, Any]]) -> None:

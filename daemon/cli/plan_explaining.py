@@ -55,7 +55,8 @@ def _say_head(document: Row) -> None:
     place = (
         f"rank {rank} of {document['targets']} targets" if rank else f"not ranked among {document['targets']}"
     )
-    trained = f"{len(document['jobs'])} jobs" if document["jobs"] else "no job"
+    jobs = len(document["jobs"])
+    trained = f"{jobs} job{'' if jobs == 1 else 's'}" if jobs else "no job"
     symbol = f", with {document['symbol']}" if document["symbol"] else ""
     say(f"target    {document['target']}{symbol}: {place}, {trained}")
 
@@ -139,12 +140,13 @@ def _folds(row: Row) -> str:
     recent = row.get("recent_scores") or ()
     words += f"; newest windows {' '.join(f'{score:+.3f}' for score in recent)}" if recent else ""
     leading = row.get("leading") or ()
-    words += f"; led by {', '.join(leading[:3])}" if leading else ""
+    told = all(name in str(row.get("reason")) for name in leading[:3])
+    words += "" if told else f"; led by {', '.join(leading[:3])}"
     deviating = row.get("deviating_symbols") or ()
     words += f"; a law of their own: {names_words(deviating)}" if deviating else ""
     if row.get("deviation_q") is not None:
         differs = "differs" if row.get("deviates") else "does not differ"
-        words += f"; its law {differs} from that of the others (q {number(row['deviation_q'])})"
+        words += f"; its law {differs} from that of the others (q {row['deviation_q']:.2g})"
     return words
 
 

@@ -37,7 +37,7 @@ def make(ctx: click.Context, /, *, dry_run: bool, as_json: bool, **options: obje
     before = earlier_plan(found.settings.results_dir)
     request = request_from(found, options, before, ctx=ctx)
     if dry_run:
-        rehearse_planning(request, before, as_json=as_json)
+        rehearse_planning(request, before, log_url=found.settings.database_url, as_json=as_json)
         return
     with open_store(found.settings.database_url) as store:
         result = work.plan(store, request, quiet=as_json)

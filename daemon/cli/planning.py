@@ -31,7 +31,8 @@ def run(
     settings = found.settings
     request = request_from(found, options, None, ctx=ctx)
     if dry_run:
-        rehearse_planning(request, earlier_plan(settings.results_dir), as_json=as_json)
+        before = earlier_plan(settings.results_dir)
+        rehearse_planning(request, before, log_url=settings.database_url, as_json=as_json)
         return
     with open_store(settings.database_url) as store:
         result = work.plan(store, request, quiet=as_json)

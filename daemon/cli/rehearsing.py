@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from daemon.cli.differences import say_comparison
@@ -14,18 +15,21 @@ from daemon.cli.screen import emit, say, tell, wrapped
 from planner import PlanRequest, make_plan
 from planner.comparing import compare
 from planner.results import Results
+from store.reading import open_reader
 
 
-def rehearse_planning(request: PlanRequest, before: Results | None, *, as_json: bool) -> None:
+def rehearse_planning(request: PlanRequest, before: Results | None, *, log_url: str, as_json: bool) -> None:
     """Plan into a scratch directory and tell each job with its reason; nothing stays but measurements.
 
     A cache that is there is read and filled: what was measured need not be measured again when it counts.
+    What earlier fits have cost is read from the log at `log_url`, where there is one.
     """
     scratch = Path(tempfile.mkdtemp(prefix="trainwright-dry-"))
     try:
         narrator = PlanningNarrator()
         cache = request.results_dir / "cache"
         kept = cache if cache.is_dir() else scratch / "cache"
+        request = dataclasses.replace(request, past_costs=_past_costs(log_url))
         result = make_plan(dataclasses.replace(request, results_dir=scratch, cache_dir=kept), tell=narrator)
         narrator.finish()
         comparison = None if before is None else compare(before, planned(result, "this plan"))
@@ -46,3 +50,11 @@ def rehearse_planning(request: PlanRequest, before: Results | None, *, as_json: 
             tell(f"what was measured is kept in {cache}")
     finally:
         shutil.rmtree(scratch)
+
+
+def _past_costs(log_url: str) -> Mapping[str, Mapping[str, float]] | None:
+    """What earlier fits have cost; nothing without a log, and none is made by asking."""
+    if log_url.startswith("sqlite:///") and not Path(log_url.removeprefix("sqlite:///")).exists():
+        return None
+    with open_reader(log_url) as reader:
+        return reader.past_costs()

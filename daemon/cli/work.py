@@ -29,8 +29,6 @@ def plan(store: PlanStore, request: PlanRequest, *, quiet: bool = False) -> Plan
     store.record(result.planning_id, narrator.events)
     if not quiet:
         show_planning(result)
-    if result.from_cache:
-        tell(f"from the cache: {', '.join(result.from_cache)}")
     return result
 
 

@@ -106,7 +106,7 @@ def test_new_numbers_of_a_law_are_told_where_they_were_measured(call: Call, fold
         "- boosted lag lag 3",
         "led by vol_20, ret_5",
         "a law of their own: MSFT",
-        "its law differs from that of the others (q 0.0120)",
+        "its law differs from that of the others (q 0.012)",
     ):
         assert told in words, told
 
