@@ -238,6 +238,8 @@ class _Planning:
         plan_dir = write_training_plan(results_dir / PLAN_DIR, training)
         self.warnings += filter(None, [link_legacy_plan(results_dir)])
         self.warnings += unavailable_families(generator.chosen)
+        if self.cache.misses:
+            self.cache.trim()
         self._done(WRITING, f"{training['metadata']['total_jobs']} jobs")
         self.tell(PlanningFinished(plan=None, jobs=len(training["jobs"]), path=str(plan_dir)))
         return PlanningResult(

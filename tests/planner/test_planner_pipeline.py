@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,15 @@ class _Planned:
     words: list[Any]
 
 
+def forgotten(cache_dir: Path) -> Path:
+    """A measurement in the planner's cache that nobody has used for years."""
+    entry = cache_dir / "planning" / "skill" / "old.json"
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    entry.write_bytes(b"{}")
+    os.utime(entry, (0, 0))
+    return entry
+
+
 @pytest.fixture(scope="module")
 def planned(tmp_path_factory: pytest.TempPathFactory) -> _Planned:
     """Four symbols, one driven target, two of luck, and a feature that knows the future of one."""
@@ -55,6 +65,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> _Planned:
         table["peek"] = table["y_luck_5d"] + 0.5 * noise
     data_dir = write(data, place / "data")
     words: list[Any] = []
+    forgotten(place / "results" / "cache")
     result = make_plan(
         request(data_dir, place / "results", families=("light_gbm", "lstm")), tell=words.append
     )
@@ -164,6 +175,18 @@ def test_a_second_call_reads_the_cache_and_writes_the_same_bytes(planned: _Plann
     assert set(result.from_cache) == {"probing for leaks", "ranking targets"}
     assert planned.result.from_cache == ()
     assert tree(tmp_path / "again") == tree(planned.results_dir)
+
+
+def test_what_nobody_uses_any_more_leaves_the_cache_when_something_new_is_measured(
+    planned: _Planned, tmp_path: Path
+) -> None:
+    """One that measured forgets old measurements but no panel; one that measured nothing removes nothing."""
+    cache = planned.results_dir / "cache"
+    assert not (cache / "planning" / "skill" / "old.json").exists()
+    assert planned.result.panel_path.exists()
+    kept = forgotten(cache)
+    make_plan(request(planned.data_dir, tmp_path / "again", cache_dir=cache))
+    assert kept.exists()
 
 
 def test_force_refresh_measures_anew_to_the_same_bytes(planned: _Planned, tmp_path: Path) -> None:
