@@ -237,3 +237,40 @@ def test_every_schema_is_a_schema(name: str) -> None:
     assert schema["title"] == name
     if name in TABLES:
         assert set(table_columns(name).values()) <= set(artifacts.ARROW_TYPES)
+
+
+def test_the_job_of_every_schema_is_the_same() -> None:
+    """A view's job is the plan's job: the schemas cannot drift apart."""
+    views = ("by_target", "by_symbol", "by_type", "by_route", "by_stage")
+    jobs = [load_schema(name)["$defs"]["job"] for name in ("training_plan", *views)]
+    assert all(job == jobs[0] for job in jobs)
+
+
+def test_a_table_of_many_rows_has_its_columns_in_order(tmp_path: Path) -> None:
+    """Rows that lack a column hold nothing there, whatever the order of their keys."""
+    rows = [{"feature": "a", "target": "y"}, {"target": "z"}]
+    write_table(tmp_path, "leakage", rows)
+    read = read_table(tmp_path, "leakage")
+    assert [(row["target"], row["feature"]) for row in read] == [("y", "a"), ("z", None)]
+    assert list(read[0]) == list(table_columns("leakage"))
+
+
+def test_the_training_plan_reads_well_by_eye(tmp_path: Path) -> None:
+    """A summary first: jobs, fits, blends, what it takes; then the jobs with their numbers."""
+    write_training_plan(tmp_path, _plan("y"))
+    text = (tmp_path / "training_plan.md").read_text()
+    assert "2 jobs, 4 fits, 1 blend once its parts are trained; families LightGBM, LSTM. About " in text
+    assert "| cs_y | common | 2 | 0.1 | 10000 | 2 |" in text
+    assert "| sym_y_AAA | both | 3 | 0.1 | 10000 | 2 |" in text
+
+
+def test_a_long_plan_lists_the_first_and_says_where_the_rest_is(tmp_path: Path) -> None:
+    """Nobody reads two hundred thousand lines; the counts are of all."""
+    document = _plan("y")
+    (common,) = (job for job in document["jobs"] if job["symbol"] is None)
+    jobs = [{**common, "job_id": f"cs_y{number}"} for number in range(250)]
+    summary = {**document["summary"], "by_type": {"cross_sectional": 250}}
+    write_training_plan(tmp_path, {**document, "jobs": jobs, "summary": summary})
+    text = (tmp_path / "training_plan.md").read_text()
+    assert "… and 50 more jobs: see `by_type/cross_sectional.json`." in text
+    assert text.count("| cs_y") == 200

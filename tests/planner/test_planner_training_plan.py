@@ -258,3 +258,77 @@ def test_it_is_written_where_it_is_asked_for(tmp_path: Path) -> None:
     )
     document = generator.generate_training_plan(output_dir=tmp_path / "plan", include_blocked=False)
     assert json.loads((tmp_path / "plan" / "master_training_plan.json").read_text()) == document
+
+
+def test_a_blend_of_both_models_comes_after_all_their_fits() -> None:
+    """It has a model id of its own, names every part as job_id/Family, and says how they are weighed."""
+    jobs = _jobs(_plan(candidate(), local_candidate("AAA"), families=["LSTM", "LightGBM"]))
+    parts = ["cs_y/LightGBM", "cs_y/LSTM", "sym_y_AAA/LightGBM", "sym_y_AAA/LSTM"]
+    assert jobs["sym_y_AAA"]["blend"] == {
+        "model": "blend_y_AAA",
+        "parts": parts,
+        "weights": "inverse_validation_loss",
+        "depends_on": parts,
+    }
+    assert "blend" not in jobs["cs_y"]
+
+
+def test_nothing_is_blended_where_a_part_is_missing() -> None:
+    """Without a common job, without families, or on another route there is no blend."""
+    routes = _routes(candidate(), local_candidate("AAA"))
+    routes["targets"]["y"]["cross_sectional"]["route"] = "DISABLED"
+    alone = TrainingPlanGenerator(routes, ["LightGBM"]).generate_training_plan(generated_at=AT)
+    plans = [
+        alone,
+        _plan(candidate(), local_candidate("AAA"), families=[]),
+        _plan(candidate(**WEAK), local_candidate("AAA")),
+    ]
+    assert all("blend" not in job for plan in plans for job in plan["jobs"])
+    assert [plan["summary"]["total_blends"] for plan in plans] == [0, 0, 0]
+
+
+def test_the_weights_of_blends_are_a_setting() -> None:
+    """[training] blend_weights travels with the routing plan's settings."""
+    settings = {"settings": {"training": {"blend_weights": "equal"}}}
+    routes = _routes(candidate(), local_candidate("AAA"), provenance={**PROVENANCE, **settings})
+    jobs = _jobs(TrainingPlanGenerator(routes).generate_training_plan(generated_at=AT))
+    assert jobs["sym_y_AAA"]["blend"]["weights"] == "equal"
+
+
+def test_estimates_come_from_past_fits_and_the_plan_says_so() -> None:
+    """The same past costs give the same bytes; the summary adds up the seconds of each stage."""
+    past = {"LightGBM": {"fits": 3, "seconds_at_least": 2.0, "seconds_per_megacell": 100.0}}
+    plans = [
+        TrainingPlanGenerator(
+            _routes(candidate()), ["LightGBM", "LSTM"], past_costs=past
+        ).generate_training_plan(generated_at=AT)
+        for _ in range(2)
+    ]
+    assert json.dumps(plans[0]) == json.dumps(plans[1])
+    fits = {fit["family"]: fit["estimate"] for fit in plans[0]["jobs"][0]["fits"]}
+    assert fits["LightGBM"] == {
+        "rows": 10_000,
+        "seconds": 4.0,
+        "memory_bytes": fits["LightGBM"]["memory_bytes"],
+        "source": "3 past fits",
+    }
+    assert fits["LSTM"]["source"] == "built-in"
+    assert plans[0]["metadata"]["estimates"] == {"source": "past fits", "families": past}
+    assert plans[0]["summary"]["estimated_seconds"] == {"cpu": 4.0, "gpu": fits["LSTM"]["seconds"]}
+
+
+def test_an_unknown_route_of_a_routing_plan_is_refused_with_the_nearest_name() -> None:
+    """A hand-edited routing plan is held to the same names."""
+    routes = _routes(candidate())
+    routes["targets"]["y"]["symbols"]["AAA"]["route"] = "ROUTE_BOHT"
+    with pytest.raises(PlanUnreadable) as caught:
+        TrainingPlanGenerator(routes)
+    assert "targets.y.symbols.AAA.route" in caught.value.where
+    assert "ROUTE_BOTH" in caught.value.fix
+
+
+def test_of_one_target_the_best_symbols_come_first() -> None:
+    """Scores break ties of priority and rank, names the rest."""
+    rows = [candidate(), local_candidate("AAA", score=0.1), local_candidate("BBB", score=0.2)]
+    ids = [job["job_id"] for job in _plan(*rows)["jobs"]]
+    assert ids == ["sym_y_BBB", "sym_y_AAA", "cs_y"]
