@@ -45,6 +45,7 @@ class RankingConfig:
     boosting_rows: int = 40_000  # training rows of one boosting, evenly spaced in time
     max_screened_features: int = 20  # a model sees at most so many, screened inside the training fold
     max_symbols_alone: int = 100  # with more symbols the symbol-specific view is left out
+    jobs: int | None = None  # groups of targets measured beside each other; default: cores, within memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,6 +264,7 @@ _RANGES: Mapping[tuple[str, str], tuple[float, float]] = {
     ("ranking", "confirm_p_value"): (0.0, 1.0),
     ("ranking", "recent_z"): (0.0, 100.0),
     ("ranking", "boosting_rows"): (100, 10**9),
+    ("ranking", "jobs"): (1, 10**4),
     ("ranking", "ridge_penalty"): (1e-9, 1e6),
     ("ranking", "boosting_rounds"): (1, 10**4),
     ("ranking", "boosting_leaves"): (2, 1024),

@@ -15,7 +15,7 @@ from planner.keys import target_key
 from planner.probes import Probes, probe_targets, probes_from, stored_probes
 from planner.size_path import PathPoint
 from planner.skill import FoldView, Measured, Recent, Skill
-from planner.walking import measure_targets
+from planner.walking import Advance, measure_targets
 
 PROBE_VERSION = 3  # to be raised when a probe measures something else
 SKILL_VERSION = 3  # to be raised when the measurement of skill changes
@@ -63,9 +63,9 @@ def skills_of(
     *,
     until: int,
     seed: int,
-    tell: Callable[[str], None],
+    advance: Advance,
 ) -> list[Measured]:
-    """Return the measured skill of each target, by name; `tell` hears each target."""
+    """Return the measured skill of each target, by name; `advance` hears words and the share of work done."""
     settings = {name: value for name, value in config_document(config).items() if name not in _JUDGING_ONLY}
     common = {
         "version": SKILL_VERSION,
@@ -83,12 +83,19 @@ def skills_of(
         known = cache.find(SKILL, parts[target])
         if known is not None:
             found[target] = _measured_from(known)
-            tell(target)
     missing = {
         target: sorted(features) for target, features in features_by_target.items() if target not in found
     }
     with _one_blas_thread():
-        for measured in measure_targets(panel, missing, config, until=until, seed=seed, tell=tell):
+        for measured in measure_targets(
+            panel,
+            missing,
+            config,
+            until=until,
+            seed=seed,
+            advance=advance,
+            names=sorted({name for own in features_by_target.values() for name in own}),
+        ):
             cache.keep(SKILL, parts[measured.target], asdict(measured))
             found[measured.target] = measured
     return [found[target] for target in sorted(found)]

@@ -28,7 +28,7 @@ from planner.leakage import judge_leaks, spread_blame, unusable_features, verdic
 from planner.measuring import PROBES, SKILL, probes_of, skills_of
 from planner.news import leak_news, ranking_news, routing_news, selection_news
 from planner.provenance import plan_provenance, provenance_of
-from planner.ranking import Ranking, deviation_q_values, drop_reasons, rank_targets
+from planner.ranking import Ranking, drop_reasons, rank_targets
 from planner.request import STEPS, PlanningResult, PlanRequest, Progress, Tell
 from planner.routing_plan import routing_plan
 from planner.selection import select_features
@@ -38,6 +38,8 @@ from planner.training_plan import TrainingPlanGenerator
 from store.planning_events import PlanningFinished, PlanningStarted
 
 READING, PROBING, RANKING, SELECTING, ROUTING, WRITING = STEPS
+
+_PARTS = 1_000  # a step's work, where it is told in shares
 
 
 def _say_nothing(word: object) -> None:
@@ -65,13 +67,12 @@ def make_plan(request: PlanRequest, *, tell: Tell = _say_nothing) -> PlanningRes
     provenance = provenance_of(request, panel)
     candidates = make_candidates(
         chosen,
-        ranking.rows,
+        ranking,
         selections,
         leaks,
         unusable,
         request.config.routing,
         provenance,
-        deviation_q=deviation_q_values(measured, request.config.ranking),
         own_law_rate=request.config.ranking.false_discovery_rate,
     )
     routes = planning.route(panel, candidates, ranking)
@@ -159,7 +160,7 @@ class _Planning:
             self.cache,
             until=_until(panel, request),
             seed=request.seed,
-            tell=self._teller(RANKING, len(wanted)),
+            advance=self._advancing(RANKING),
         )
         ranking = rank_targets(
             measured,
@@ -274,6 +275,14 @@ class _Planning:
             self.tell(Progress(step=step, done=done, total=total, words=words))
 
         return count
+
+    def _advancing(self, step: str) -> Callable[[str, float], None]:
+        """Return a function that reports the share of a step's work that is done."""
+
+        def report(words: str, share: float) -> None:
+            self.tell(Progress(step=step, done=round(_PARTS * share), total=_PARTS, words=words))
+
+        return report
 
     def _done(self, step: str, words: str) -> None:
         now = time.monotonic()

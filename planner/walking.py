@@ -7,16 +7,18 @@ result depends on data and settings, not on thresholds: judging is done in ranki
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from panel.aligned import Column, Panel
+from panel.aligned import Column, Panel, open_panel
 from planner.closing import closed
 from planner.config import RankingConfig
 from planner.confirming import Cell, learn
 from planner.finding import Law, Laws, channel_places, find_laws, with_rest
 from planner.grids import Edges, FoldGrid
+from planner.parallel import spread, usable_cores
 from planner.products import screen_products
 from planner.scores import TIME, Axis, axis_of, channels_of, label_grid
 from planner.screens import Screened, screen
@@ -25,6 +27,20 @@ from planner.tables import CROSS_SECTIONAL, SYMBOL_SPECIFIC
 
 Float32s = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+Advance = Callable[[str, float], None]  # words, share of the work done
+
+_SCREENING_SHARE = 0.25  # of the time a measurement takes, as measured
+_BYTES_PER_VALUE = 8  # two kinds of scores at half precision, one fold's features at single
+_MOST_BYTES = 2**30
+_FEWEST_IN_GROUP = 4
+
+
+def _say_nothing(words: str, share: float) -> None:
+    del words, share
+
+
+def _say_nothing_of(target: str) -> None:
+    del target
 
 
 def measure_targets(
@@ -34,21 +50,75 @@ def measure_targets(
     *,
     until: int,
     seed: int,
-    tell: Callable[[str], None],
+    tell: Callable[[str], None] = _say_nothing_of,
+    advance: Advance = _say_nothing,
+    names: Sequence[str] | None = None,
 ) -> Iterator[Measured]:
     """Yield the measured skill of each target, using only what is known before time code `until`.
 
-    `features_by_target` says which features may explain a target. `tell` is called with each target as it is
-    done.
+    `features_by_target` says which features may explain a target; `names` are all features that are screened,
+    theirs by default. Targets are measured in as many groups beside each other as `config.jobs` says and
+    memory allows; the numbers do not depend on it. `tell` is called with each target as it is done, `advance`
+    with words and the share of all work done.
     """
-    names = sorted({name for features in features_by_target.values() for name in features})
-    columns = [panel.column(target) for target in sorted(features_by_target)]
-    walk = _Walk(panel, columns, names, features_by_target, config, until, seed)
+    if not features_by_target:
+        return
+    screened = sorted(names or {name for own in features_by_target.values() for name in own})
+    groups = _grouped(sorted(features_by_target), _group_count(panel, screened, until, config))
+    tasks = [
+        Group(
+            path=panel.path,
+            features={target: tuple(features_by_target[target]) for target in group},
+            names=tuple(screened),
+            config=config,
+            until=until,
+            seed=seed,
+        )
+        for group in groups
+    ]
+    if len(tasks) == 1:
+        done: Iterator[list[Measured]] = iter([measure_group(tasks[0], advance)])
+    else:
+        done = spread(measure_group, tasks, jobs=len(tasks))
+    for number, found in enumerate(done, start=1):
+        for measured in found:
+            tell(measured.target)
+            yield measured
+        advance(f"{number} of {len(tasks)} groups", number / len(tasks))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Targets that are measured together, wherever that happens: small, and all that is needed."""
+
+    path: Path
+    features: Mapping[str, tuple[str, ...]]
+    names: tuple[str, ...]
+    config: RankingConfig
+    until: int
+    seed: int
+
+
+def measure_group(group: Group, advance: Advance = _say_nothing) -> list[Measured]:
+    """Measure a group of targets on the panel at its path."""
+    panel = open_panel(group.path)
+    columns = [panel.column(target) for target in sorted(group.features)]
+    walk = _Walk(panel, columns, group.names, group.features, group.config, group.until, group.seed, advance)
     walk.screen()
     walk.learn()
-    for column in columns:
-        tell(column.name)
-        yield walk.measured(column)
+    return [walk.measured(column) for column in columns]
+
+
+def _grouped(targets: Sequence[str], count: int) -> list[Sequence[str]]:
+    return [targets[place::count] for place in range(count)]
+
+
+def _group_count(panel: Panel, names: Sequence[str], until: int, config: RankingConfig) -> int:
+    """As many groups as asked for; by default one for each core, of four targets at least, within memory."""
+    if config.jobs is not None:
+        return max(1, config.jobs)
+    size = len(panel.symbols) * len(names) * until * _BYTES_PER_VALUE
+    return max(1, min(usable_cores(), len(panel.targets) // _FEWEST_IN_GROUP, _MOST_BYTES // max(1, size)))
 
 
 @dataclass(slots=True)
@@ -62,6 +132,7 @@ class _Walk:
     config: RankingConfig
     until: int
     seed: int
+    advance: Advance
     axis: Axis = field(init=False)
     screened: Screened | None = field(init=False, default=None)
     laws: dict[str, Laws] = field(init=False, default_factory=dict)
@@ -81,6 +152,7 @@ class _Walk:
                 laws = find_laws(screened, products, of_target, usable[target])
                 self.laws[target] = with_rest(laws, screened, self.axis, of_target, usable[target])
             self.screened = screened
+        self.advance(f"{len(self.columns)} targets screened", _SCREENING_SHARE)
         raw = label_grid(self.axis, channels)
         for column in self.columns:
             self.cells[column.name] = [
@@ -93,9 +165,14 @@ class _Walk:
         if self.screened is None:
             return
         cells = [cell for group in self.cells.values() for cell in group if not cell.reason]
-        for edges in self._folds():
+        folds = self._folds()
+        for number, edges in enumerate(folds, start=1):
             grid = FoldGrid(self.axis, self.screened, edges)
             learn(grid, cells, self.config, seed=self.seed)
+            # A fold's cost grows with the time it trains on.
+            share = number * (number + 1) / (len(folds) * (len(folds) + 1))
+            words = f"fold {number} of {len(folds)}"
+            self.advance(words, _SCREENING_SHARE + (1.0 - _SCREENING_SHARE) * share * 0.95)
 
     def measured(self, column: Column) -> Measured:
         """Score the cells of one target."""
