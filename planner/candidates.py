@@ -6,6 +6,7 @@ from typing import Any
 
 from planner.cache import fingerprint
 from planner.config import RoutingConfig
+from planner.ranking import Ranking
 from planner.skill import Measured, Skill
 from planner.stability import Stability, stability_of
 from planner.tables import BLOCKED, SAFE, SUSPECT, Candidate, LeakRow, RankedRow, SelectionRow
@@ -23,21 +24,20 @@ class Provenance:
 
 def make_candidates(
     measured: Sequence[Measured],
-    ranked: Sequence[RankedRow],
+    ranking: Ranking,
     selections: Sequence[SelectionRow],
     leaks: Sequence[LeakRow],
     unusable: Mapping[str, Sequence[str]],
     config: RoutingConfig,
     provenance: Provenance,
     *,
-    deviation_q: Mapping[tuple[str, str | None], float],
     own_law_rate: float,
 ) -> list[Candidate]:
     """Return one candidate per (target, view, symbol) of the measured targets, by name.
 
-    A symbol deviates when its `deviation_q` (ranking.deviation_q_values) is at most `own_law_rate`.
+    A symbol deviates when its q-value in `ranking.deviation_q` is at most `own_law_rate`.
     """
-    rows = {(row.target, row.view, row.symbol): row for row in ranked}
+    rows = {(row.target, row.view, row.symbol): row for row in ranking.rows}
     chosen: dict[tuple[str, str, str | None], list[str]] = {}
     for selection in selections:
         if selection.selected:
@@ -57,7 +57,7 @@ def make_candidates(
                 rows[key],
                 stability_of(cell, config, sizes.get(key)),
                 provenance,
-                deviation_q=deviation_q.get((cell.target, cell.symbol)),
+                deviation_q=ranking.deviation_q.get((cell.target, cell.symbol)),
                 own_law_rate=own_law_rate,
             )
             found.append(

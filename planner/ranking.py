@@ -1,6 +1,6 @@
 """Judging the measured skill: which targets can be predicted at all, in which view, and which come first."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,10 +17,14 @@ from planner.tables import CROSS_SECTIONAL, RankedRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
-    """All judged rows (best target first, then by name) and the targets chosen, best first."""
+    """All judged rows (best target first, then by name) and the targets chosen, best first.
+
+    `deviation_q`: (target, symbol) -> q-value of "this symbol has a law of its own", where that was tested.
+    """
 
     rows: tuple[RankedRow, ...]
     selected: tuple[str, ...]
+    deviation_q: Mapping[tuple[str, str | None], float]
 
 
 def rank_targets(
@@ -35,8 +39,10 @@ def rank_targets(
 
     A row is kept when its q-value (targets first, then the views of a target) is within the false discovery
     rate, models confirm it (the low end of the out-of-sample interval lies above no skill), and the skill is
-    still there in the last fold and in every newest part of the time. A target is kept with any of its rows and ranked by the best low end among them. `columns` gives each target's record,
-    with those left out by the panel. `as_given` chooses every measured target whatever its verdict.
+    still there in the last fold and in every newest part of the time. A symbol's row without a law of its
+    own is dropped as well when the common law died. A target is kept with any of its rows and ranked by the
+    best low end among them. `columns` gives each target's record, with those left out by the panel.
+    `as_given` chooses every measured target whatever its verdict.
     """
     by_name = {column.name: column for column in columns}
     cells = [cell for target in measured for cell in target.cells]
@@ -44,9 +50,8 @@ def rank_targets(
         [np.nan if cell.p_value is None else cell.p_value for cell in target.cells] for target in measured
     ]
     q_values = [q for family in hierarchical_q_values(families, config.false_discovery_rate) for q in family]
-    own_laws = {
-        key for key, q in deviation_q_values(measured, config).items() if q <= config.false_discovery_rate
-    }
+    deviation_q = _deviation_q_values(measured, config)
+    own_laws = {key for key, q in deviation_q.items() if q <= config.false_discovery_rate}
     deaths = _common_deaths(measured, config)
     rows = [
         _judged(
@@ -68,7 +73,7 @@ def rank_targets(
     rows = [replace(row, rank=order.get(row.target), selected=row.target in chosen) for row in rows]
     rows += [_left_out(column) for column in columns if column.role != "target"]
     rows.sort(key=lambda row: (row.rank or len(rows) + 1, row.target, row.view, row.symbol or ""))
-    return Ranking(rows=tuple(rows), selected=tuple(selected))
+    return Ranking(rows=tuple(rows), selected=tuple(selected), deviation_q=deviation_q)
 
 
 def drop_reasons(rows: Iterable[RankedRow]) -> dict[str, list[str]]:
@@ -213,7 +218,7 @@ def _dead_window(cell: Skill, none: float, config: RankingConfig) -> str | None:
     return None
 
 
-def deviation_q_values(
+def _deviation_q_values(
     measured: Sequence[Measured], config: RankingConfig
 ) -> dict[tuple[str, str | None], float]:
     """Return the q-value of "this symbol has a law of its own" for each (target, symbol) that was tested."""
