@@ -103,7 +103,7 @@ def score(
 
 
 def rank_ic_score(series: npt.NDArray[np.floating], *, horizon_bars: int) -> Score:
-    """The score of a rank IC that is already known timestamp by timestamp, (timestamps,), in order of time."""
+    """The score of a rank IC known timestamp by timestamp already; `series` (timestamps,), oldest first."""
     values = np.asarray(series, dtype=np.float64)
     value = float(values.mean()) if len(values) else 0.0
     return _from_series(value, values, len(values), horizon_bars, "rank_ic")

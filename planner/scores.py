@@ -1,9 +1,10 @@
 """Features and labels as scores on one time axis: ranked once, shared by every screen.
 
-Two kinds of scores. *Cross* scores are ranks across symbols at each timestamp: products of two of them sum to
-the mean rank IC. *Time* scores are ranks within a symbol over time: products sum to its rank correlation. Both
-are brought to mean 0 and variance 1, then stripped of what never changes: each symbol's own mean and, on bars
-shorter than a day, mean and spread of each time of day (everybody knows the clock). A missing value is 0.
+Two kinds of scores. *Cross* scores are ranks across symbols at each timestamp: the mean product of two of
+them is the mean rank IC. *Time* scores are ranks within a symbol over time: their mean product is its rank
+correlation. Both are brought to mean 0 and variance 1, then stripped of what never changes: each symbol's own
+mean and, on bars shorter than a day, mean and spread of each time of day (everybody knows the clock). A
+missing value is 0.
 """
 
 from collections.abc import Iterator, Sequence

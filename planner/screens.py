@@ -163,7 +163,7 @@ def _blank(lead: tuple[int, ...], shape: tuple[int, int], depth: int) -> Sums:
 def _pooled(labels: _Labels, kind: str, x: Float32s, over: Float32s, part: slice, to: Sums, own: Own) -> None:
     """Fill the sums over all symbols of the channels of one kind; x, over (symbols, features, timestamps)."""
     places = labels.places[kind]
-    y, fy = labels.scores[kind][:, places], labels.spectra[kind][:, places]
+    fy = labels.spectra[kind][:, places]
     gaps, fix = labels.gaps[places], labels.correction(slice(None), places)
     fx = spectrum(x)
     curves = np.stack([_curve(one, other, labels.length) for one, other in zip(fx, fy, strict=True)])
@@ -174,11 +174,9 @@ def _pooled(labels: _Labels, kind: str, x: Float32s, over: Float32s, part: slice
     _fill(to, (part, places), whole, spreads, fix, labels.present[:, places].sum(axis=0))
     bent = folded(over)
     ff = spectrum(bent)
-    bending = np.sum(
-        [_curve(one, other, labels.length) for one, other in zip(ff, fy, strict=True)],
-        axis=0,
-        dtype=np.float32,
-    )
+    bending = np.zeros_like(whole)
+    for one, other in zip(ff, fy, strict=True):
+        bending += _curve(one, other, labels.length)
     size = Spread(_outside(bending, bending, gaps), degrees_of(power_of(spectrum_of(bending))))
     to.fold[part, places] = z_scores(bending[..., 0].astype(np.float64), _widened(size, fix))
     if len(x) > 1:

@@ -35,8 +35,8 @@ class Recent:
 class Skill:
     """The measured skill of one (target, view, symbol); `reason` says why when nothing could be measured.
 
-    `z` and `p_value` are the screens' (planner.finding), `p_value` corrected for the `tests` looked at; score,
-    error and interval are those of the models out of sample.
+    `z` and `p_value` are the screens' (planner.finding), `p_value` corrected for the `tests` looked at;
+    score, error and interval are those of the models out of sample.
     """
 
     target: str

@@ -3,10 +3,10 @@
 Shifting the labels in time against the features, all symbols together, breaks what links them and keeps
 what makes luck likely: the memory of both, overlapping windows, the tie between symbols. The sum of products
 at shift s is the cross-correlation C(s), all shifts by one Fourier transform. The null's variance is the mean
-of C(s)^2 over the shifts that lie beyond ten horizons: nearer ones show what features say of past labels. It is
-an estimate from as many frequencies as carry power; Satterthwaite's (1946) degrees of freedom say how many,
-and the statistic is judged by Student's t instead of the normal. Symbols that lack bars overlap less when
-shifted; the variance is scaled to the overlap at no shift.
+of C(s)^2 over the shifts that lie beyond ten horizons: nearer ones show what features say of past labels. It
+is an estimate from as many frequencies as carry power; Satterthwaite's (1946) degrees of freedom say how
+many, and the statistic is judged by Student's t instead of the normal. Symbols that lack bars overlap less
+when shifted; the variance is scaled to the overlap at no shift.
 """
 
 import functools
@@ -27,7 +27,7 @@ _FEWEST_DEGREES = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Variance of a sum of products over all shifts, and the degrees of freedom of that estimate."""
+    """Variance of a sum of products over the shifts, and the degrees of freedom of that estimate."""
 
     variance: Floats
     degrees: Floats
@@ -72,7 +72,7 @@ def degrees_of(power: npt.NDArray[np.floating]) -> Floats:
     total = power[..., 1:].sum(axis=-1, dtype=np.float64)
     squares = np.einsum("...f,...f->...", power[..., 1:], power[..., 1:], dtype=np.float64)
     degrees = np.divide(4.0 * total**2, squares, out=np.zeros_like(total), where=squares > 0)
-    return np.maximum(degrees, _FEWEST_DEGREES)
+    return np.asarray(np.maximum(degrees, _FEWEST_DEGREES))
 
 
 def power_of(cross: Spectrum) -> Float32s:
@@ -90,7 +90,8 @@ def overlap_correction(
     """
     average = (present * bars[:, None]).sum(axis=0) / length
     whole = present.sum(axis=0).astype(np.float64)
-    return np.maximum(np.divide(whole, average, out=np.ones_like(whole), where=average > 0), 1.0)
+    ratio = np.divide(whole, average, out=np.ones_like(whole), where=average > 0)
+    return np.asarray(np.maximum(ratio, 1.0))
 
 
 def z_scores(sums: Floats, spread: Spread) -> Floats:
