@@ -9,7 +9,16 @@ from planner.config import RoutingConfig
 from planner.ranking import Ranking
 from planner.skill import Measured, Skill
 from planner.stability import Stability, stability_of
-from planner.tables import BLOCKED, SAFE, SUSPECT, Candidate, LeakRow, RankedRow, SelectionRow
+from planner.tables import (
+    BLOCKED,
+    CROSS_SECTIONAL,
+    SAFE,
+    SUSPECT,
+    Candidate,
+    LeakRow,
+    RankedRow,
+    SelectionRow,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +59,8 @@ def make_candidates(
     for target in measured:
         for cell in target.cells:
             key = (cell.target, cell.view, cell.symbol)
-            features = tuple(chosen.get(key, cell.features))
+            common = chosen.get((cell.target, CROSS_SECTIONAL, None), cell.features)
+            features = tuple(chosen.get(key, common))
             status, reason = _leakage(cell, features, suspects)
             made = _candidate(
                 cell,

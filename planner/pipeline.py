@@ -33,7 +33,7 @@ from planner.request import STEPS, PlanningResult, PlanRequest, Progress, Tell
 from planner.routing_plan import routing_plan
 from planner.selection import select_features
 from planner.skill import Measured
-from planner.tables import BLOCKED, Candidate, LeakRow, SelectionRow, plain_row
+from planner.tables import BLOCKED, CROSS_SECTIONAL, Candidate, LeakRow, SelectionRow, plain_row
 from planner.training_plan import TrainingPlanGenerator
 from store.planning_events import PlanningFinished, PlanningStarted
 
@@ -174,7 +174,10 @@ class _Planning:
         return measured, ranking
 
     def select(self, measured: Sequence[Measured], leaks: Sequence[LeakRow]) -> list[SelectionRow]:
-        """Choose the features of each selected target, for all symbols and for each."""
+        """Choose the features of each selected target, for all symbols and each symbol with a law of its own.
+
+        The other symbols have the features of all.
+        """
         verdicts = verdicts_of(leaks)
         reason = None if self.request.auto_features else "no selection was asked for"
         if _features_as_given(self.request):
@@ -183,6 +186,7 @@ class _Planning:
             row
             for target in measured
             for cell in target.cells
+            if cell.view == CROSS_SECTIONAL or cell.path or len(target.cells) == 1
             for row in select_features(
                 cell,
                 self.request.config.selection,
