@@ -3,8 +3,8 @@
 A line is crossed when a measure is above its setting and above what chance gives: the correlation that not
 one of all comparisons of the panel would reach by luck but with probability `false_alarm` (Bonferroni;
 Fisher's z), given the independent rows behind it. So few rows, long overlapping windows and slow features
-accuse nobody. In a quarter of the time, or in a single symbol, settings count half as much again: laws of one
-symbol and laws that died are stronger than the law of all.
+accuse nobody. In a quarter of the time, or in a single symbol, settings count 1.6 times: laws of one symbol
+and laws that died are stronger than the law of all.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

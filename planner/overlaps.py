@@ -61,4 +61,5 @@ def _by_shift(panel: Panel, label: Float32s, names: Sequence[str], rows: Sequenc
             products[:, shift] += scores[:, shift:] @ ranked[:stop]
             counts[:, shift] += known[:, shift:] @ there[:stop]
     enough = counts >= _FEWEST_OVERLAP
-    return np.abs(np.divide(products, counts, out=np.zeros(products.shape), where=enough))
+    found = np.abs(np.divide(products, counts, out=np.zeros(products.shape), where=enough))
+    return np.minimum(found, 1.0)
