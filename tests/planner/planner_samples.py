@@ -12,9 +12,10 @@ import pandas as pd
 
 from panel.aligned import Column, Panel
 from panel.prepare import prepare_panel
+from planner.closing import RECENT_SHARES
 from planner.config import PlannerConfig, planner_config
 from planner.request import PlanningResult, PlanRequest
-from planner.skill import FoldView, Skill
+from planner.skill import FoldView, Recent, Skill
 from planner.tables import CROSS_SECTIONAL, SYMBOL_SPECIFIC, Candidate
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
@@ -139,8 +140,16 @@ def fold_view(
     return FoldView(**{**values, **changes})
 
 
+def recent(*scores: float, error: float = 0.01) -> tuple[Recent, ...]:
+    """Skill in the newest 1/8, 3/16, 1/4 and 3/8 of the scored time, or in as many of them as are given."""
+    return tuple(
+        Recent(share=share, score=score, standard_error=error)
+        for share, score in zip(RECENT_SHARES, scores, strict=False)
+    )
+
+
 def cell(**changes: Any) -> Skill:
-    """A measured cross-sectional cell with clear skill in all of three folds."""
+    """A measured cross-sectional cell with clear skill in all of three folds and all newest windows."""
     values: dict[str, Any] = {
         "target": "y",
         "view": CROSS_SECTIONAL,
@@ -157,7 +166,13 @@ def cell(**changes: Any) -> Skill:
         "effective_rows": 500.0,
         "z": 8.0,
         "p_value": 1e-10,
-        "shifts": 500,
+        "tests": 500,
+        "found_by": "rank",
+        "leading": ("alpha", "beta"),
+        "sign": 1,
+        "linear": 0.09,
+        "boosted": 0.08,
+        "recent": recent(0.1, 0.1, 0.1, 0.1),
         "folds": tuple(fold_view((0.3, 0.2, 0.0)) for _ in range(3)),
     }
     return Skill(**{**values, **changes})
