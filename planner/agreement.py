@@ -55,8 +55,7 @@ def kendall_tau(one: Floats, two: Floats) -> float:
     """Return Kendall's (1945) tau-b of two lists: 1 when shorter than two, 0 when one is constant."""
     if len(one) < 2:
         return 1.0
-    upper = np.triu_indices(len(one), k=1)
-    first = np.sign(one[:, None] - one[None, :])[upper]
-    second = np.sign(two[:, None] - two[None, :])[upper]
+    first = np.sign(one[:, None] - one[None, :])  # every pair twice, which the quotient does not notice
+    second = np.sign(two[:, None] - two[None, :])
     scale = np.sqrt((first**2).sum() * (second**2).sum())
     return float((first * second).sum() / scale) if scale > 0 else 0.0

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from planner.agreement import Agreement, agreement_of
 from planner.config import SelectionConfig
 from planner.importances import combined_importance, share_of
-from planner.rounding import rounded
+from planner.rounding import rounded_all
 from planner.size_path import choose_size
 from planner.skill import FoldView, Skill, no_skill_of
 from planner.tables import SAFE, SelectionRow
@@ -35,15 +35,43 @@ def select_features(
     if not cell.folds:
         return []
     size = choose_size(cell.path, config, no_skill=no_skill_of(cell))
-    folds = _folds_of(cell, config, size.size)
+    votes = votes_of(cell, size.size)
+    together = _together(cell, config, votes)
     if as_given is not None:
-        judged = dict.fromkeys(folds.order, (True, as_given))
+        judged = dict.fromkeys(together.order, (True, as_given))
     else:
         judged = {
             place: (taken, f"{why}; {size.reason}" if taken else why)
-            for place, (taken, why) in _judge(folds, cell, config, size.size).items()
+            for place, (taken, why) in _judge(together, cell, config, size.size).items()
         }
-    return _rows(cell, folds, judged, size.size, verdicts)
+    agreement = agreement_of_folds(cell, votes)
+    columns = _Columns.of(cell.folds, len(judged))
+    taken = [place for place in together.order if judged[place][0]]
+    left = [place for place in together.order if not judged[place][0]]
+    return [
+        SelectionRow(
+            target=cell.target,
+            view=cell.view,
+            symbol=cell.symbol,
+            feature=cell.features[place],
+            selected=judged[place][0],
+            position=number if number <= len(taken) else None,
+            reason=judged[place][1],
+            frequency=together.frequency[place],
+            importance=together.importance[place],
+            correlation_z=columns.correlation[place],
+            ridge_importance=columns.ridge[place],
+            boosting_importance=columns.gain[place],
+            permutation_importance=columns.permutation[place],
+            information=columns.information[place],
+            folds=len(cell.folds),
+            fold_features=size.size,
+            jaccard=agreement.mean_overlap,
+            tau=agreement.mean_tau,
+            leakage_verdict=verdicts.get(cell.features[place], SAFE),
+        )
+        for number, place in enumerate(taken + left, start=1)
+    ]
 
 
 def importance_of(fold: FoldView) -> Floats:
@@ -51,18 +79,26 @@ def importance_of(fold: FoldView) -> Floats:
     return combined_importance({name: getattr(fold, name) for name in METHODS})
 
 
-def chosen_by_folds(cell: Skill, size: int | None) -> Bools:
-    """Return what each fold chose, (folds, features): the first `size` of its order, or all there are.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Votes:
+    """What each fold thinks of the features, and which of them it chose; both (folds, features)."""
+
+    importance: Floats
+    chosen: Bools
+
+
+def votes_of(cell: Skill, size: int | None) -> Votes:
+    """Return the folds' votes: each chooses the first `size` of its order, or all when there are no more.
 
     Without a size these are the features whose importance is above an even share. A fold without an order
     takes its features by importance.
     """
-    chosen = np.full((len(cell.folds), len(cell.features)), size == len(cell.features))
-    for row, fold in zip(chosen, cell.folds, strict=True):
-        importance = importance_of(fold)
-        order = np.asarray(fold.order or np.argsort(-importance, kind="stable"), dtype=np.intp)
-        row[order[:size] if size is not None else order[importance[order] > 1.0 / len(importance)]] = True
-    return chosen
+    importance = np.stack([importance_of(fold) for fold in cell.folds])
+    chosen = np.full(importance.shape, size == importance.shape[1])
+    for fold, worth, row in zip(cell.folds, importance, chosen, strict=True):
+        order = np.asarray(fold.order or np.argsort(-worth, kind="stable"), dtype=np.intp)
+        row[order[:size] if size is not None else order[worth[order] > 1.0 / len(worth)]] = True
+    return Votes(importance=importance, chosen=chosen)
 
 
 def twin_groups(cell: Skill, line: float) -> Ints:
@@ -76,59 +112,56 @@ def twin_groups(cell: Skill, line: float) -> Ints:
     return groups
 
 
-def agreement_of_folds(cell: Skill, size: int | None) -> Agreement:
-    """Return how alike the folds are in what they chose (`chosen_by_folds`); twins count as one feature."""
+def agreement_of_folds(cell: Skill, votes: Votes) -> Agreement:
+    """Return how alike the folds are in what they chose; twins count as one feature."""
+    chosen, importance = votes.chosen.copy(), votes.importance.copy()
     groups = twin_groups(cell, line=0.0)
-    importance = np.zeros((len(cell.folds), len(cell.features)))
-    for row, fold in zip(importance, cell.folds, strict=True):
-        np.add.at(row, groups, importance_of(fold))
-    return agreement_of(_by_group(chosen_by_folds(cell, size), groups), importance)
+    for place in np.flatnonzero(groups != np.arange(len(groups))):
+        chosen[:, groups[place]] |= chosen[:, place]
+        importance[:, groups[place]] += importance[:, place]
+        chosen[:, place] = False
+    return agreement_of(chosen, importance)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Folds:
+class _Together:
     """What the folds say together; a group of twins counts as one feature."""
 
-    importance: Floats  # (features,) mean over the folds
+    importance: tuple[float, ...]  # (features,) mean over the folds
+    frequency: tuple[float, ...]  # (features,) share of the folds that chose it or a twin of it
     order: tuple[int, ...]  # places, most important first
-    groups: Ints  # (features,)
-    counts: Ints  # (features,) folds that chose it or a twin of it
-    cost: Floats  # (features,) mean skill gained by shuffling it out of sample; 0 where not measured
+    groups: tuple[int, ...]  # (features,)
+    counts: tuple[int, ...]  # (features,) folds that chose it or a twin of it
+    cost: tuple[float, ...]  # (features,) mean skill gained by shuffling it; 0 where not measured
 
 
-def _folds_of(cell: Skill, config: SelectionConfig, size: int | None) -> _Folds:
-    importance = np.mean([importance_of(fold) for fold in cell.folds], axis=0)
+def _together(cell: Skill, config: SelectionConfig, votes: Votes) -> _Together:
+    worth = rounded_all(votes.importance.mean(axis=0))
     groups = twin_groups(cell, config.max_twin_correlation)
-    chosen = _by_group(chosen_by_folds(cell, size), groups)
+    chosen = votes.chosen.copy()
+    for place in np.flatnonzero(groups != np.arange(len(groups))):
+        chosen[:, groups[place]] |= chosen[:, place]
+    counts = chosen[:, groups].sum(axis=0)
     lost = _mean_of([fold.permutation for fold in cell.folds])
-    return _Folds(
-        importance=importance,
-        order=tuple(
-            sorted(range(len(importance)), key=lambda one: (-rounded(importance[one]), cell.features[one]))
-        ),
-        groups=groups,
-        counts=chosen[:, groups].sum(axis=0),
-        cost=np.zeros(len(importance)) if lost is None else -lost,
+    return _Together(
+        importance=tuple(worth),
+        frequency=tuple(rounded_all(counts / len(cell.folds))),
+        order=tuple(sorted(range(len(worth)), key=lambda place: (-worth[place], cell.features[place]))),
+        groups=tuple(groups.tolist()),
+        counts=tuple(counts.tolist()),
+        cost=(0.0,) * len(groups) if lost is None else tuple((-lost).tolist()),
     )
 
 
-def _by_group(chosen: Bools, groups: Ints) -> Bools:
-    """Return whether a fold chose any member of a group, (folds, features) at the group's number."""
-    found = np.zeros_like(chosen)
-    for place, group in enumerate(groups):
-        found[:, group] |= chosen[:, place]
-    return found
-
-
-def _judge(folds: _Folds, cell: Skill, config: SelectionConfig, size: int | None) -> dict[int, Judged]:
+def _judge(folds: _Together, cell: Skill, config: SelectionConfig, size: int | None) -> dict[int, Judged]:
     """Walk down from the features of the law, then the most important; {place: (selected, why)}."""
     most = config.max_features if size is None else min(size, config.max_features)
     needed = max(1, math.ceil(config.min_frequency * len(cell.folds) - 1e-9))
     judged: dict[int, Judged] = {}
     kept: dict[int, int] = {}  # group of twins -> the place that stands for it
     for place in sorted(folds.order, key=lambda one: cell.features[one] not in cell.leading):
-        group, leads = int(folds.groups[place]), cell.features[place] in cell.leading
-        count, cost = int(folds.counts[place]), folds.cost[place]
+        group, leads = folds.groups[place], cell.features[place] in cell.leading
+        count, cost = folds.counts[place], folds.cost[place]
         share = f"chosen in {count} of {len(cell.folds)} folds"
         if group in kept:
             judged[place] = (False, f"says the same as {cell.features[kept[group]]}")
@@ -145,52 +178,32 @@ def _judge(folds: _Folds, cell: Skill, config: SelectionConfig, size: int | None
         if judged[place][0]:
             kept[group] = place
     for place in folds.order:  # never fewer than the least, though never a twin
-        if len(kept) < min(config.min_features, config.max_features) and int(folds.groups[place]) not in kept:
-            kept[int(folds.groups[place])] = place
+        if len(kept) < min(config.min_features, config.max_features) and folds.groups[place] not in kept:
+            kept[folds.groups[place]] = place
             judged[place] = (True, f"{judged[place][1]}; taken to have {config.min_features}")
     return judged
 
 
-def _rows(
-    cell: Skill,
-    folds: _Folds,
-    judged: Mapping[int, Judged],
-    size: int | None,
-    verdicts: Mapping[str, str],
-) -> list[SelectionRow]:
-    """The rows of all features, the selected first, by importance."""
-    ordered = sorted(folds.order, key=lambda place: not judged[place][0])  # stable: importance within
-    selected = sum(taken for taken, _why in judged.values())
-    agreement = agreement_of_folds(cell, size)
-    named = ("correlation", "permutation", "information")
-    columns = {name: _mean_of([getattr(fold, name) for fold in cell.folds]) for name in named}
-    for name in ("ridge", "gain"):
-        values = [getattr(fold, name) for fold in cell.folds]
-        columns[name] = _mean_of([share_of(np.abs(value)) for value in values if value])
-    return [
-        SelectionRow(
-            target=cell.target,
-            view=cell.view,
-            symbol=cell.symbol,
-            feature=cell.features[place],
-            selected=judged[place][0],
-            position=number if number <= selected else None,
-            reason=judged[place][1],
-            frequency=rounded(folds.counts[place] / len(cell.folds)),
-            importance=rounded(folds.importance[place]),
-            correlation_z=_number(columns["correlation"], place),
-            ridge_importance=_number(columns["ridge"], place),
-            boosting_importance=_number(columns["gain"], place),
-            permutation_importance=_number(columns["permutation"], place),
-            information=_number(columns["information"], place),
-            folds=len(cell.folds),
-            fold_features=size,
-            jaccard=agreement.mean_overlap,
-            tau=agreement.mean_tau,
-            leakage_verdict=verdicts.get(cell.features[place], SAFE),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """The methods' columns of the table: means over the folds that measured them, each (features,)."""
+
+    correlation: Sequence[float | None]
+    ridge: Sequence[float | None]
+    gain: Sequence[float | None]
+    permutation: Sequence[float | None]
+    information: Sequence[float | None]
+
+    @classmethod
+    def of(cls, folds: Sequence[FoldView], features: int) -> "_Columns":
+        """Coefficients and gain as shares of their fold; what no fold measured is None."""
+        return cls(
+            correlation=_plain(_mean_of([fold.correlation for fold in folds]), features),
+            ridge=_plain(_mean_of([share_of(np.abs(fold.ridge)) for fold in folds if fold.ridge]), features),
+            gain=_plain(_mean_of([share_of(fold.gain) for fold in folds if fold.gain]), features),
+            permutation=_plain(_mean_of([fold.permutation for fold in folds]), features),
+            information=_plain(_mean_of([fold.information for fold in folds]), features),
         )
-        for number, place in enumerate(ordered, start=1)
-    ]
 
 
 def _mean_of(values: Sequence[Sequence[float] | Floats]) -> Floats | None:
@@ -199,5 +212,5 @@ def _mean_of(values: Sequence[Sequence[float] | Floats]) -> Floats | None:
     return np.asarray(np.mean(measured, axis=0)) if measured else None
 
 
-def _number(values: Floats | None, place: int) -> float | None:
-    return None if values is None else rounded(values[place])
+def _plain(column: Floats | None, count: int) -> Sequence[float | None]:
+    return [None] * count if column is None else rounded_all(column)

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 from planner.agreement import Agreement
 from planner.config import RoutingConfig
-from planner.selection import agreement_of_folds
+from planner.selection import agreement_of_folds, votes_of
 from planner.skill import Skill, no_skill_of
 from planner.tables import DIVERGED, DRIFTING, STABLE, UNKNOWN
-
 
 _SLACK = 2.0
 
@@ -35,7 +34,7 @@ def stability_of(cell: Skill, config: RoutingConfig, size: int | None = None) ->
             config,
             [fold.standard_error or 0.0 for fold in cell.folds],
         ),
-        agreement=agreement_of_folds(cell, size),
+        agreement=agreement_of_folds(cell, votes_of(cell, size)) if cell.folds else Agreement(),
         snapshots=len(cell.folds),
     )
 

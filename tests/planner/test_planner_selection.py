@@ -8,15 +8,23 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from planner_samples import cell, fold_view
+from planner_samples import cell as any_cell
+from planner_samples import fold_view
 
 from planner.config import SelectionConfig
-from planner.selection import chosen_by_folds, importance_of, select_features, twin_groups
+from planner.selection import importance_of, select_features, twin_groups, votes_of
 from planner.size_path import PathPoint
 from planner.skill import Skill
 from planner.tables import SelectionRow
 
 CONFIG = SelectionConfig(min_features=1)
+
+
+def cell(**changes: object) -> Skill:
+    """A measured cell of whose law the screens say nothing."""
+    return any_cell(**{"leading": (), **changes})
+
+
 NAMES = ("alpha", "beta", "gamma", "delta", "epsilon")
 
 
@@ -208,15 +216,15 @@ def test_skill_of_an_auc_counts_from_one_half() -> None:
 
 def test_a_fold_without_an_order_takes_its_features_by_importance() -> None:
     """Views that carry vectors alone can still be chosen from."""
-    chosen = chosen_by_folds(cell(folds=(fold_view((0.1, 0.9, 0.5)),)), 2)
-    assert chosen.tolist() == [[False, True, True]]
+    votes = votes_of(cell(folds=(fold_view((0.1, 0.9, 0.5)),)), 2)
+    assert votes.chosen.tolist() == [[False, True, True]]
 
 
 def test_where_all_features_are_needed_each_fold_chose_all() -> None:
     """Also those that its order leaves out as twins."""
     measured = cell(folds=(fold_view((0.1, 0.9, 0.5), order=(1, 2)),))
-    assert chosen_by_folds(measured, 3).tolist() == [[True, True, True]]
-    assert chosen_by_folds(measured, 2).tolist() == [[False, True, True]]
+    assert votes_of(measured, 3).chosen.tolist() == [[True, True, True]]
+    assert votes_of(measured, 2).chosen.tolist() == [[False, True, True]]
 
 
 def test_groups_of_twins_are_closed() -> None:
