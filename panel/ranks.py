@@ -9,6 +9,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+_MOST_COMPARED = 48  # symbols; more are sorted instead of compared two by two
+
 
 def group_ranks(values: npt.NDArray[Any], groups: npt.NDArray[Any]) -> Floats:
     """Average ranks from 1 within each group, (rows,) float64; equal values share the mean of their ranks."""
@@ -137,6 +139,8 @@ def cross_scores(grid: npt.NDArray[np.float32], fewest: int) -> npt.NDArray[np.f
     value is half of how many lie below it less how many lie above, so equal values need no extra care.
     """
     symbols = len(grid)
+    if symbols > _MOST_COMPARED:
+        return _cross_scores_of_many(grid, fewest)
     scores = np.zeros(grid.shape, dtype=np.float32)
     for first in range(symbols):
         for second in range(first):
@@ -151,3 +155,10 @@ def cross_scores(grid: npt.NDArray[np.float32], fewest: int) -> npt.NDArray[np.f
     np.divide(counts, squares, out=scale, where=usable)
     scores *= np.sqrt(scale)
     return scores
+
+
+def _cross_scores_of_many(grid: npt.NDArray[np.float32], fewest: int) -> npt.NDArray[np.float32]:
+    flat = np.ascontiguousarray(grid.reshape(len(grid), -1).T)  # (places, symbols)
+    scores = rank_rows(flat)
+    scores[np.isfinite(flat).sum(axis=1) < fewest] = 0.0
+    return np.ascontiguousarray(scores.T).reshape(grid.shape)

@@ -79,7 +79,7 @@ def find_laws(
         pooled = _law(_masked(screened.pooled, usable, places), names, screened, pairs)
     alone = {
         symbol: _law(_masked(screened.alone, usable, places, symbol=number), names, screened, None)
-        for number, symbol in enumerate(screened.symbols)
+        for number, symbol in enumerate(screened.symbols[: len(screened.alone.rank)])
         if screened.present[number, list(places)].sum()
     }
     deviations = _deviations(screened, places, usable) if len(screened.symbols) > 1 else {}
@@ -113,7 +113,7 @@ def with_rest(laws: Laws, screened: Screened, axis: Axis, places: Sequence[int],
         codes=tuple(axis.codes[number] for number in kept),
     )
     names = [screened.features[place] for place in looked]
-    again = screen(smaller, names, [screened.channels[place] for place in places])
+    again = screen(smaller, names, [screened.channels[place] for place in places], by_symbol=False)
     paid = int(usable.sum()) / max(1, len(names))
     every, all_of_them = list(range(len(places))), np.ones((len(names), len(places)), dtype=bool)
     pairs = [pair for found in screen_products(again, all_of_them) for pair in found]
@@ -190,7 +190,7 @@ def _deviations(screened: Screened, places: Sequence[int], usable: Mask) -> dict
     """The clearest material difference of each symbol, paid for by all features."""
     found = {}
     names = np.array(screened.features)[usable]
-    for number, symbol in enumerate(screened.symbols):
+    for number, symbol in enumerate(screened.symbols[: len(screened.own.z)]):
         if not screened.present[number, list(places)].any():
             continue
         z = screened.own.z[number][usable][:, list(places)]

@@ -74,15 +74,21 @@ class Screened:
     scores: Mapping[str, Halves]  # CROSS, TIME -> (symbols, features, timestamps)
 
 
-def screen(axis: Axis, features: Sequence[str], channels: Sequence[Channel]) -> Screened:
-    """Screen every feature against every channel on what is known before the end of `axis`."""
+def screen(
+    axis: Axis, features: Sequence[str], channels: Sequence[Channel], *, by_symbol: bool = True
+) -> Screened:
+    """Screen every feature against every channel on what is known before the end of `axis`.
+
+    Without `by_symbol` no symbol is screened by itself: `alone` and `own` have none.
+    """
     raw = label_grid(axis, channels)
     labels = _Labels.of(axis, raw, channels)
     shape, symbols = (len(features), len(channels)), len(axis.rows)
     depth = len(LAGS) + len(WINDOWS)
     pooled = _blank((), shape, depth)
-    alone = _blank((symbols,), shape, depth)
-    own = Own(*(np.zeros((symbols, *shape)) for _ in range(4)))
+    apart = symbols if by_symbol else 0
+    alone = _blank((apart,), shape, depth)
+    own = Own(*(np.zeros((apart, *shape)) for _ in range(4)))
     size = (symbols, len(features), axis.length)
     kept = {kind: np.zeros(size, dtype=np.float16) for kind in (CROSS, TIME)}
     room = _CURVE_VALUES // max(1, symbols * len(channels) * labels.length)
@@ -96,7 +102,7 @@ def screen(axis: Axis, features: Sequence[str], channels: Sequence[Channel]) -> 
             _pooled(labels, CROSS, across, over, part, pooled, own)
         if len(labels.places[TIME]):
             _pooled(labels, TIME, over, over, part, pooled, own)
-        for symbol in range(symbols):
+        for symbol in range(apart):
             _alone(labels, symbol, over[symbol], part, alone)
     return Screened(
         features=tuple(features),
@@ -179,7 +185,7 @@ def _pooled(labels: _Labels, kind: str, x: Float32s, over: Float32s, part: slice
         bending += _curve(one, other, labels.length)
     size = Spread(_outside(bending, bending, gaps), degrees_of(power_of(spectrum_of(bending))))
     to.fold[part, places] = z_scores(bending[..., 0].astype(np.float64), _widened(size, fix))
-    if len(x) > 1:
+    if len(x) > 1 and len(own.z):
         _own_laws(labels, places, part, curves, whole, own, plain.degrees)
 
 
