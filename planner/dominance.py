@@ -8,8 +8,11 @@ so.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from planner.config import LeakageConfig
 from planner.probes import Probes
+from planner.skill import Measured, no_skill_of
 from planner.tables import SAFE, SUSPECT, LeakRow
 
 DOMINANCE = "dominance"
@@ -36,16 +39,43 @@ def suspect_dominance(
     """Make SUSPECT what was SAFE and dominates a target of implausible skill; other rows stay as they are.
 
     A feature dominates with at least `dominance_share` of the importance and `dominance_times` that of the
-    second. `exempt` names features of which that is no news: the calendar's (calendar_features).
+    second. `exempt` names features of which that is no news: the calendar's (calendar_features). Nor is it of
+    one that matches what is over half as well as what comes, like the size of moves.
     """
     found = {standing.target: _dominant(standing, config) for standing in standings}
     spared = {*exempt, *config.trusted}
     judged = []
     for row in rows:
         name, words = found.get(row.target, ("", ""))
-        dominates = row.verdict == SAFE and row.feature == name and name not in spared
+        dominates = row.verdict == SAFE and row.feature == name and name not in spared and not _lasts(row)
         judged.append(replace(row, verdict=SUSPECT, probe=DOMINANCE, evidence=words) if dominates else row)
     return judged
+
+
+def standings_of(measured: Iterable[Measured]) -> list[Standing]:
+    """Return what the model of all symbols made of the features of each target.
+
+    Importance is the skill lost out of sample without a feature, where that was measured, else boosting's
+    gain; each fold's shares count the same.
+    """
+    found = []
+    for target in measured:
+        cell = target.cells[0]
+        shares = np.zeros(len(cell.features))
+        for fold in cell.folds:
+            worth = np.maximum(np.asarray(fold.permutation or fold.gain, dtype=np.float64), 0.0)
+            shares += worth / worth.sum() if worth.sum() > 0.0 else 0.0
+        skill = None if cell.score is None else cell.score - no_skill_of(cell)
+        if skill is not None and no_skill_of(cell) > 0.0:
+            skill *= 2.0
+        found.append(
+            Standing(
+                target=target.target,
+                skill=skill,
+                importances=dict(zip(cell.features, shares.tolist(), strict=True)),
+            )
+        )
+    return found
 
 
 def calendar_features(probes: Sequence[Probes]) -> frozenset[str]:
@@ -56,6 +86,11 @@ def calendar_features(probes: Sequence[Probes]) -> frozenset[str]:
         for name, share in zip(probe.features, probe.measures["calendar"][0], strict=True)
         if share >= _CALENDAR_SHARE
     )
+
+
+def _lasts(row: LeakRow) -> bool:
+    """Whether the windows already over are matched at least half as well as the coming one."""
+    return (row.past_correlation or 0.0) >= 0.5 * (row.correlation or 0.0)
 
 
 def _dominant(standing: Standing, config: LeakageConfig) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from planner.artifacts import (
 )
 from planner.cache import Cache
 from planner.candidates import make_candidates
+from planner.dominance import calendar_features, standings_of, suspect_dominance
 from planner.errors import RequestInvalid
 from planner.families import choose_families, unavailable_families
 from planner.leakage import judge_leaks, spread_blame, unusable_features, verdicts_of
@@ -62,6 +63,7 @@ def make_plan(request: PlanRequest, *, tell: Tell = _say_nothing) -> PlanningRes
     panel = planning.read_data()
     leaks, unusable = planning.probe(panel)
     measured, ranking = planning.rank(panel, unusable)
+    leaks = planning.look_again(leaks, measured)
     chosen = [target for target in measured if target.target in set(ranking.selected)]
     selections = planning.select(chosen, leaks)
     provenance = provenance_of(request, panel)
@@ -88,6 +90,7 @@ class _Planning:
     cache: Cache = field(init=False)
     planning_id: str = field(default_factory=lambda: f"n_{secrets.token_hex(8)}")
     seconds: dict[str, float] = field(default_factory=dict)
+    calendar: frozenset[str] = frozenset()  # features that are functions of the calendar
     warnings: list[str] = field(default_factory=list)
     _since: float = field(default_factory=time.monotonic)
 
@@ -129,6 +132,7 @@ class _Planning:
             until=_until(panel, self.request),
             tell=self._teller(PROBING, len(panel.targets)),
         )
+        self.calendar = calendar_features(probes)
         leaks = spread_blame(
             [row for probe in probes for row in judge_leaks(probe, features, config.leakage)]
         )
@@ -143,6 +147,13 @@ class _Planning:
                 )
             return leaks, {}
         return leaks, unusable_features(leaks)
+
+    def look_again(self, leaks: Sequence[LeakRow], measured: Sequence[Measured]) -> list[LeakRow]:
+        """Suspect single features that carry an unlikely skill, which only the ranking could show."""
+        standings = standings_of(measured)
+        found = suspect_dominance(leaks, standings, self.request.config.leakage, exempt=self.calendar)
+        leak_news([row for row, before in zip(found, leaks, strict=True) if row != before], self.tell)
+        return found
 
     def rank(self, panel: Panel, unusable: Mapping[str, Sequence[str]]) -> tuple[list[Measured], Ranking]:
         """Measure and judge the targets in question."""

@@ -106,7 +106,7 @@ def _probed(panel: Panel, **changes: Any) -> list[Probes]:
     return list(probe_targets(panel, until=holdout_from(panel, 0.2), **values))
 
 
-def _row(probes: Probes, feature: str, **lines: float) -> LeakRow:
+def _row(probes: Probes, feature: str, **lines: Any) -> LeakRow:
     (row,) = judge_leaks(probes, [feature], dataclasses.replace(LeakageConfig(), **lines))
     return row
 
