@@ -49,6 +49,10 @@ def _leak(feature: str, verdict: str) -> LeakRow:
     )
 
 
+def _symbol(symbol: str, **changes: Any) -> Skill:
+    return cell(**{"view": "SYMBOL_SPECIFIC", "symbol": symbol, "metric": "rank_corr", **changes})
+
+
 def _candidates(cells: list[Skill], *leaks: LeakRow, unusable: tuple[str, ...] = ()) -> list[Candidate]:
     measured = [Measured(target="y", cells=tuple(cells))]
     ranking = rank_targets(measured, [target_column()], RankingConfig(), top=5)
@@ -58,7 +62,14 @@ def _candidates(cells: list[Skill], *leaks: LeakRow, unusable: tuple[str, ...] =
         for row in select_features(one, quick_config(selection={"min_features": 1}).selection, verdicts={})
     ]
     return make_candidates(
-        measured, ranking.rows, selections, leaks, {"y": unusable}, RoutingConfig(), ORIGIN
+        measured,
+        ranking,
+        selections,
+        leaks,
+        {"y": unusable},
+        RoutingConfig(),
+        ORIGIN,
+        own_law_rate=RankingConfig().false_discovery_rate,
     )
 
 
@@ -74,19 +85,46 @@ def test_a_candidate_gathers_what_routing_looks_at() -> None:
     assert (row.panel_key, row.config_hash, row.seed, row.mode) == ("d_1", "c1", 7, "CROSS_SECTIONAL")
 
 
+def test_a_candidate_says_what_was_found_and_whose_law_it_is() -> None:
+    """The law's kind, features, sign and age; who deviates, the law without them, each symbol's q-value."""
+    pooled = cell(
+        found_by="lag",
+        leading=("gamma",),
+        sign=-1,
+        bars=5,
+        deviating=("BBB",),
+        rest_z=7.5,
+        rest_p=1e-9,
+        linear=0.05,
+        boosted=0.09,
+    )
+    strange = _symbol("BBB", deviation_z=6.0, deviation_p=1e-6)
+    usual = _symbol("AAA", deviation_z=0.4, deviation_p=0.9)
+    alike = {row.symbol: row for row in _candidates([pooled, usual, strange, _symbol("CCC")])}
+    common = alike[None]
+    assert (common.found_by, common.leading, common.sign, common.lag_bars) == ("lag", ("gamma",), -1, 5)
+    assert (common.deviating_symbols, common.rest_z, common.rest_p) == (("BBB",), 7.5, 1e-9)
+    assert (common.best_model, common.folds, common.coverage, common.deviates) == ("boosted", 3, 1.0, None)
+    assert (alike["BBB"].deviates, alike["BBB"].deviation_z) == (True, 6.0)
+    assert alike["BBB"].deviation_q == pytest.approx(2e-6)
+    assert (alike["AAA"].deviates, alike["AAA"].deviation_q) == (False, pytest.approx(0.9))
+    assert (alike["CCC"].deviates, alike["CCC"].deviation_q) == (None, None)
+
+
 def test_the_leakage_status_is_of_the_features_really_used() -> None:
     """A suspect that was not selected does not taint the row; one that was does; no feature at all blocks."""
     assert _candidates([cell()], _leak("gamma", "SUSPECT"))[0].leakage_status == "SAFE"
     suspect = _candidates([cell()], _leak("beta", "SUSPECT"))[0]
     assert suspect.leakage_status == "SUSPECT"
     assert suspect.leakage_reason == "beta: evidence on beta"
-    nothing = cell(features=(), folds=(), score=None, reason="no feature is left")
+    nothing = cell(features=(), folds=(), score=None, low=None, reason="no feature is left")
     assert _candidates([nothing])[0].leakage_status == "BLOCKED"
 
 
 def test_an_unmeasured_cell_is_a_candidate_with_its_reason() -> None:
     """It is there to be refused with words."""
-    row = _candidates([cell(score=None, folds=(), reason="too short", metric=None, p_value=None)])[0]
+    unmeasured = cell(score=None, low=None, folds=(), reason="too short", metric=None, p_value=None)
+    row = _candidates([unmeasured])[0]
     assert (row.score, row.model_status, row.kept_reason) == (None, "FAILED", "dropped: too short")
 
 
@@ -132,7 +170,8 @@ def test_estimates_grow_with_the_data_and_know_when_they_do_not_know() -> None:
     assert slow["seconds"] is not None
     assert small["seconds"] < large["seconds"] < slow["seconds"]
     assert (large["memory_bytes"] or 0) > (small["memory_bytes"] or 0)
-    assert estimate_fit(resolve("MLP"), rows=None, features=3) == {"seconds": None, "memory_bytes": None}
+    unknown = estimate_fit(resolve("MLP"), rows=None, features=3)
+    assert (unknown["seconds"], unknown["memory_bytes"]) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -33,6 +34,18 @@ _numbers = some.fixed_dictionaries(
         "metric_name": some.sampled_from(["rank_ic", "auc"]),
     }
 )
+_common_law = some.fixed_dictionaries(
+    {
+        "deviating_symbols": some.sampled_from([(), ("AAA",), SYMBOLS]),
+        "rest_p": some.one_of(some.none(), some.floats(0.0, 1.0)),
+    }
+)
+_own_law = some.fixed_dictionaries(
+    {
+        "deviates": some.sampled_from([None, True, False]),
+        "deviation_q": some.one_of(some.none(), some.floats(0.0, 1.0)),
+    }
+)
 
 
 @some.composite
@@ -41,9 +54,11 @@ def _tables(draw: some.DrawFn) -> list[Candidate]:
     rows = []
     for target in TARGETS:
         if draw(some.booleans()):
-            rows.append(candidate(target=target, **draw(_numbers)))
+            rows.append(candidate(target=target, **draw(_numbers), **draw(_common_law)))
         present = [symbol for symbol in SYMBOLS if draw(some.booleans())]
-        rows += [local_candidate(symbol, target=target, **draw(_numbers)) for symbol in present]
+        rows += [
+            local_candidate(symbol, target=target, **draw(_numbers), **draw(_own_law)) for symbol in present
+        ]
     return rows
 
 
@@ -66,13 +81,18 @@ def _plan(routes: dict[str, Any]) -> dict[str, Any]:
     return generator.generate_training_plan(generated_at="2026-01-02T03:04:05Z")
 
 
+@functools.cache
+def _validator(schema: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(load_schema(schema))
+
+
 @CHECKED
 @given(rows=_tables())
 def test_both_documents_are_always_valid(rows: list[Candidate]) -> None:
     """No table of candidates leads to a file that its schema refuses."""
     routes = _routes(rows)
-    jsonschema.validate(routes, load_schema("routing_plan"))
-    jsonschema.validate(_plan(routes), load_schema("training_plan"))
+    _validator("routing_plan").validate(routes)
+    _validator("training_plan").validate(_plan(routes))
 
 
 @CHECKED
