@@ -110,11 +110,12 @@ def write_routing_plan(results_dir: Path, document: Mapping[str, Any]) -> Path:
     """Write METRICS/routing_plan/routing_plan.{yaml,md,json}, JSON last; return the directory."""
     folder = results_dir / ROUTING_DIR
     is_large = sum(len(record["symbols"]) for record in document["targets"].values()) > LARGE_FROM
-    text = as_yaml(pieces(document, "targets")) if is_large else yaml_bytes(document)
     with uncollected():
-        write_atomically(folder / "routing_plan.yaml", text, durable=False)
+        text = list(pieces(document, "targets"))
+        as_words = as_yaml(text) if is_large else yaml_bytes(document)
+        write_atomically(folder / "routing_plan.yaml", as_words, durable=False)
         write_atomically(folder / "routing_plan.md", routing_markdown(document).encode(), durable=False)
-        write_atomically(folder / "routing_plan.json", pieces(document, "targets"))
+        write_atomically(folder / "routing_plan.json", text)
     return folder
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from executors.families import Family
-from planner.estimates import PastCosts, estimate_fit
+from planner.estimates import Estimate, PastCosts, estimate_fit
 from planner.families import fitting_families
 from planner.routing import (
     ROUTE_BLOCKED,
@@ -36,6 +36,7 @@ class JobMaker:
     past: PastCosts | None
     blend_weights: str
     _fitting: dict[str | None, _Fitting] = field(default_factory=dict)
+    _estimates: dict[tuple[str, int | None, int | None], Estimate] = field(default_factory=dict)
 
     def jobs_of(self, target: str, record: Mapping[str, Any], *, include_blocked: bool) -> Iterator[Job]:
         """Yield the common job of a target where it is enabled, then the jobs of its symbols by name."""
@@ -117,11 +118,17 @@ class JobMaker:
                     "family": family.name,
                     "stage": family.stage,
                     "depends_on": [],
-                    "estimate": estimate_fit(family, rows=rows, features=count, past=self.past),
+                    "estimate": self._estimate(family, rows, count),
                 }
                 for family in families
             ],
         }
+
+    def _estimate(self, family: Family, rows: int | None, features: int | None) -> Estimate:
+        key = (family.name, rows, features)
+        if key not in self._estimates:
+            self._estimates[key] = estimate_fit(family, rows=rows, features=features, past=self.past)
+        return self._estimates[key]
 
     def _blend(self, common: Job, own: Job) -> dict[str, Any]:
         """The model made of the common and the symbol's own models, once all of them are there."""

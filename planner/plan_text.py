@@ -19,9 +19,10 @@ _BLOCK = 512  # jobs handed on at once
 
 _compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
-# A number that YAML 1.1 takes for a word: an exponent and no point (1e-07). The second knows strings.
-_MAYBE_WORD = re.compile(rb"(?:[:\[,] ?|\n *)-?\d+[eE][-+]?\d+[,\]}\n]")
+# A number that YAML 1.1 takes for a word: an exponent and no point (1e-07), as it stands in JSON.
+_WORD_BEFORE = re.compile(rb"(?:[:\[,] ?|\n *)-?\d+$")
 _STRING_OR_WORD = re.compile(rb'("(?:[^"\\]|\\.)*")|(?<![\d.eE+-])(-?\d+)([eE])([-+]?)(\d+)(?![\d.])')
+_LONGEST_WORD = 24
 # What YAML does not take, or takes for the end of a line, though JSON does not mind it.
 _ODD = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _ODD_BYTES = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]|\xef\xbb\xbf|\xef\xbf[\xbe\xbf]")
@@ -133,15 +134,27 @@ def _as_yaml(text: bytes) -> bytes:
     """JSON text that YAML 1.1 reads to the same values; a piece must not begin or end within a number."""
     if _ODD_BYTES.search(text):
         text = _ODD.sub(lambda found: f"\\u{ord(found[0]):04x}", text.decode()).encode()
-    pieces, done = [], 0
-    for hit in _MAYBE_WORD.finditer(text):  # few lines have one: only those are looked at closely
-        if hit.end() - 1 > done:
-            start = max(done, text.rfind(b"\n", 0, hit.start() + 1))
-            end = text.find(b"\n", hit.end() - 1)
+    parts, done = [], 0
+    for hit in _exponents(text):  # few lines have one: only those are looked at closely
+        if hit >= done:
+            start = max(done, text.rfind(b"\n", 0, hit))
+            end = text.find(b"\n", hit)
             end = len(text) if end < 0 else end
-            pieces += [text[done:start], _STRING_OR_WORD.sub(_pointed, text[start:end])]
+            parts += [text[done:start], _STRING_OR_WORD.sub(_pointed, text[start:end])]
             done = end
-    return b"".join((*pieces, text[done:])) if pieces else text
+    return b"".join((*parts, text[done:])) if parts else text
+
+
+def _exponents(text: bytes) -> list[int]:
+    """Places of exponents that may be of a number without a point; found by plain search, which is fast."""
+    found = []
+    for mark in (b"e-", b"e+"):
+        at = text.find(mark)
+        while at >= 0:
+            if _WORD_BEFORE.search(text, max(0, at - _LONGEST_WORD), at):
+                found.append(at)
+            at = text.find(mark, at + 2)
+    return sorted(found)
 
 
 def _pointed(found: re.Match[bytes]) -> bytes:
