@@ -85,6 +85,11 @@ def test_a_value_of_the_wrong_type_is_refused(mapping: dict[str, Any]) -> None:
         ("leakage", "blocked_increment", 1.5),
         ("data", "test_share", 0.0),
         ("ranking", "folds", 1),
+        ("ranking", "confirm_p_value", 1.5),
+        ("ranking", "min_recent_share", -0.1),
+        ("ranking", "recent_z", -1.0),
+        ("ranking", "boosting_rows", 10),
+        ("routing", "max_rest_p_value", 1.1),
         ("ranking", "false_discovery_rate", 0.9),
     ],
 )

@@ -1,16 +1,17 @@
-"""Judging: false discoveries over all rows, the interval, the last fold, the order, the sentences."""
+"""Judging: false discoveries, the interval, what is left at the end, whose law, the order, the sentences."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from planner_samples import cell, fold_view, target_column
+from planner_samples import cell, fold_view, recent, target_column
 
 from panel.aligned import Column
 from planner.config import RankingConfig
 from planner.ranking import Ranking, drop_reasons, rank_targets, somers_d
-from planner.skill import Measured
+from planner.skill import Measured, Skill
 from planner.tables import RankedRow
 
 CONFIG = RankingConfig()
@@ -31,21 +32,38 @@ def _only(ranking: Ranking) -> RankedRow:
 
 
 def test_a_clear_row_is_kept_with_its_numbers() -> None:
-    """The sentence has metric, score, interval, z, q and the last fold."""
+    """The sentence has metric, score, interval, law, z, q and the last fold."""
     row = _only(_rank(cell()))
     assert row.kept
     assert row.selected
     assert row.rank == 1
-    assert row.reason == "kept: rank_ic 0.1 (95 % 0.08 to 0.12), z 8.00, q 1e-10 within 0.05, last fold 0.1"
+    assert row.reason == (
+        "kept: rank_ic 0.1 (95 % 0.08 to 0.12); alpha, beta: z +8.0, q 1e-10 within 0.05, last fold 0.1"
+    )
+    assert (row.score_ci_low, row.score_ci_high, row.skill, row.tests) == (0.08, 0.12, 0.1, 500)
+    assert (row.found_by, row.leading, row.sign, row.lag_bars) == ("rank", ("alpha", "beta"), 1, None)
+    assert (row.best_model, row.linear_score, row.boosted_score, row.folds) == ("linear", 0.09, 0.08, 3)
+    assert (row.recent_scores, row.last_fold_score) == ((0.1, 0.1, 0.1, 0.1), 0.1)
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"p_value": 0.2, "z": 0.84}, "q 0.2 above 0.05: not told apart from luck by 500 shifts"),
-        ({"low": -0.001}, "the interval reaches down to no skill (0)"),
-        ({"p_value": None, "z": None, "shifts": 12}, "only 12 shifts to test it (40 needed)"),
-        ({"reason": "too short", "score": None}, "dropped: too short"),
+        (
+            {"p_value": 0.2, "z": -0.84},
+            "; alpha, beta: z -0.8, q 0.2 above 0.05: the best of 500 screens is luck's size",
+        ),
+        (
+            {"low": 0.0},
+            "; alpha, beta: z +8.0, q 1e-10, but models reach no skill (0) out of sample",
+        ),
+        (
+            {"metric": "auc", "score": 0.52, "low": 0.499, "high": 0.54},
+            "auc 0.52 (95 % 0.499 to 0.54); alpha, beta: z +8.0, q 1e-10, but models reach no skill (0.5)",
+        ),
+        ({"p_value": None, "z": None, "found_by": None}, "but no feature could be screened"),
+        ({"reason": "too short", "score": None, "low": None}, "dropped: too short"),
+        ({"score": None, "low": None}, "dropped: not measured"),
     ],
 )
 def test_a_row_that_fails_a_test_is_dropped_with_the_number(changes: dict[str, Any], words: str) -> None:
@@ -56,13 +74,117 @@ def test_a_row_that_fails_a_test_is_dropped_with_the_number(changes: dict[str, A
     assert ranking.selected == ()
 
 
-@pytest.mark.parametrize(("last", "kept"), [(0.026, True), (0.024, False), (-0.1, False)])
-def test_the_skill_must_hold_in_the_last_fold(last: float, kept: bool) -> None:
-    """A quarter of the overall skill must be left at the end, else it is history."""
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"found_by": "rank", "leading": ("a", "b", "c", "d")}, "; a, b, c: z +8.0, q"),
+        ({"found_by": "folded", "leading": ("a",)}, "; size of a: z +8.0, q"),
+        ({"found_by": "product", "leading": ("a", "b")}, "; product of a x b: z +8.0, q"),
+        ({"found_by": "product", "leading": ("a",)}, "; product of a: z +8.0, q"),
+        ({"found_by": "lag", "leading": ("a", "b"), "bars": 5}, "; past of a, b (5 bars): z +8.0, q"),
+    ],
+)
+def test_the_law_is_said_in_words(changes: dict[str, Any], words: str) -> None:
+    """Which features, in which relation, how old, how clear."""
+    assert words in _only(_rank(cell(**changes))).reason
+
+
+@pytest.mark.parametrize(("last", "kept"), [(0.001, True), (0.0, False), (-0.1, False)])
+def test_the_skill_must_not_be_gone_in_the_last_fold(last: float, kept: bool) -> None:
+    """Some skill must be left in the last fold, else it is history."""
     folds = (fold_view((0.3, 0, 0), score=0.15), fold_view((0.3, 0, 0), score=last))
     row = _only(_rank(cell(folds=folds)))
     assert row.kept is kept
-    assert ("gone in the last fold" in row.reason) is not kept
+    assert (f"but the last fold has no skill left ({last:.4g})" in row.reason) is not kept
+
+
+@pytest.mark.parametrize(
+    ("window", "score", "error", "kept"),
+    [
+        (0, 0.041, 0.021, True),  # two fifths of 0.1 are still there
+        (0, 0.039, 0.021, False),
+        (0, 0.039, 0.019, True),  # weaker, but skill beyond doubt: 2.05 errors above none
+        (0, 0.039, 0.0300, True),  # 0.061 below the whole is 2.17 errors of the difference
+        (0, 0.039, 0.0294, False),  # 2.22 of them
+        (3, 0.039, 0.0345, False),  # the longer window shares more with the whole: 2.24
+        (0, 0.039, 0.0345, True),  # 1.89
+        (2, -0.02, 0.01, False),
+    ],
+)
+def test_the_skill_must_hold_in_every_newest_window(
+    window: int, score: float, error: float, kept: bool
+) -> None:
+    """A window is dead when too little is left and that is no chance; the reason names window and score."""
+    windows = list(recent(0.1, 0.1, 0.1, 0.1))
+    windows[window] = replace(windows[window], score=score, standard_error=error)
+    row = _only(_rank(cell(recent=tuple(windows))))
+    assert row.kept is kept
+    words = f"but the skill is gone in the newest {windows[window].share:.0%} of the time: {score:.4g} ± "
+    assert (words in row.reason) is not kept
+
+
+def test_classes_are_held_to_one_half_at_the_end() -> None:
+    """What is left of an AUC is counted from one half: 0.52 of 0.60 is a fifth, and dead."""
+    values: dict[str, Any] = {"metric": "auc", "score": 0.6, "low": 0.58, "high": 0.62}
+    folds = (fold_view((0, 0, 0), score=0.6),)
+    assert _only(_rank(cell(**values, folds=folds, recent=recent(0.6, 0.57)))).kept
+    row = _only(_rank(cell(**values, folds=folds, recent=recent(0.6, 0.52, error=0.011))))
+    assert "gone in the newest 19% of the time: 0.52" in row.reason
+    row = _only(_rank(cell(**values, folds=(fold_view((0, 0, 0), score=0.499),), recent=recent(0.6))))
+    assert "the last fold has no skill left (0.499)" in row.reason
+
+
+def _symbol(symbol: str = "AAA", **changes: Any) -> Skill:
+    return cell(**{"view": "SYMBOL_SPECIFIC", "symbol": symbol, "metric": "rank_corr", **changes})
+
+
+DEAD: dict[str, Any] = {"recent": recent(0.0, error=0.001)}
+
+
+def test_a_symbol_without_a_law_of_its_own_dies_with_the_common_one() -> None:
+    """Its windows are too short to see the death, those of all symbols are not; the reason says where."""
+    row = _rank(cell(**DEAD), _symbol(deviation_p=0.6)).rows[-1]
+    assert (row.symbol, row.kept) == ("AAA", False)
+    assert row.reason == (
+        "dropped: rank_corr 0.1; alpha, beta: z +8.0, but no law of its own, and of the common one "
+        "the skill is gone in the newest 12% of the time: 0 ± 0.001"
+    )
+
+
+@pytest.mark.parametrize(
+    ("common", "own"),
+    [
+        (DEAD, {"deviation_p": 1e-4}),  # the symbol has a law of its own
+        ({}, {"deviation_p": 0.6}),  # the common law lives
+        ({**DEAD, "p_value": 0.2}, {"deviation_p": 0.6}),  # there was no common law that could die
+        ({**DEAD, "low": -0.01}, {"deviation_p": 0.6}),
+    ],
+)
+def test_a_symbol_outlives_the_common_law_otherwise(common: dict[str, Any], own: dict[str, Any]) -> None:
+    """A law of its own stands alone, and what never was a common law cannot die."""
+    assert _rank(cell(**common), _symbol(**own)).rows[-1].kept
+
+
+def test_a_common_law_dies_for_its_own_target_alone() -> None:
+    """Symbols of other targets are not touched."""
+    rows = _rank(cell(**DEAD), _symbol(target="z", deviation_p=0.6), cell(target="z")).rows
+    assert [(row.target, row.kept) for row in rows if row.symbol] == [("z", True)]
+
+
+def test_laws_of_their_own_are_tested_targets_first() -> None:
+    """One lucky symbol of a target where none deviates gets no small q; untested symbols have none."""
+    real = [_symbol(name, target="a", deviation_p=1e-8) for name in ("AAA", "BBB")]
+    luck = [_symbol(name, target="b", deviation_p=p) for name, p in (("AAA", 0.02), ("BBB", 0.9))]
+    untested = [_symbol("CCC", target="b")]
+    found = _rank(cell(target="a"), *real, cell(target="b"), *luck, *untested).deviation_q
+    assert set(found) == {(target, symbol) for target in "ab" for symbol in ("AAA", "BBB")}
+    assert found["a", "AAA"] < 1e-6
+    # Family b by Simes: 0.04; two families: q 0.04; within b 0.04, times two families of two kept.
+    assert found["b", "AAA"] == pytest.approx(0.04)
+    lone = _rank(
+        cell(target="b"), *luck, *[_symbol("AAA", target=f"n{n}", deviation_p=0.9) for n in range(9)]
+    )
+    assert lone.deviation_q["b", "AAA"] > 0.3
 
 
 def test_many_tests_raise_the_bar_for_each() -> None:
@@ -84,7 +206,14 @@ def test_targets_are_ranked_by_the_best_low_end_on_one_scale() -> None:
     """An AUC of .60 at the low end is worth a correlation of .20."""
     ranking = _rank(
         cell(target="a", low=0.15),
-        cell(target="b", metric="auc", score=0.62, low=0.60, folds=(fold_view((0, 0, 0), score=0.62),)),
+        cell(
+            target="b",
+            metric="auc",
+            score=0.62,
+            low=0.60,
+            folds=(fold_view((0, 0, 0), score=0.62),),
+            recent=recent(0.62),
+        ),
         cell(target="c", low=0.18),
     )
     assert ranking.selected == ("b", "c", "a")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jsonschema
 import pytest
-from planner_samples import candidate, local_candidate
+from planner_samples import candidate, cell, local_candidate, target_column
 
 from panel.errors import nearest
+from planner.config import RankingConfig
 from planner.errors import PlannerError
+from planner.ranking import rank_targets
 from planner.schema import load_schema, table_columns
+from planner.skill import Measured
 from planner.tables import Candidate, LeakRow, RankedRow, SelectionRow, candidate_from, plain_row
 
 
@@ -35,6 +39,35 @@ def test_a_row_is_plain_and_valid() -> None:
     assert row["failed_model_families"] == ["NGBoost"]
     assert row["q_value"] is None
     jsonschema.validate(row, load_schema("routing_candidates"))
+
+
+@pytest.mark.parametrize("changes", [{}, {"score": None, "low": None, "reason": "too short", "folds": ()}])
+def test_judged_rows_are_plain_and_valid(changes: dict[str, Any]) -> None:
+    """A measured row with its law and its newest windows, an unmeasured one, and a column left out."""
+    left_out = target_column("y_short", role="left_out", reason="only 12 values")
+    measured = [Measured(target="y", cells=(cell(**changes),))]
+    ranking = rank_targets(measured, [target_column(), left_out], RankingConfig(), top=1)
+    for row in ranking.rows:
+        jsonschema.validate(plain_row(row), load_schema("target_ranking"))
+    assert plain_row(ranking.rows[0])["recent_scores"] == [0.1, 0.1, 0.1, 0.1]
+
+
+def test_the_law_and_whose_it_is_survive_their_row() -> None:
+    """Tuples of names come back as tuples, unknown as None and no as False."""
+    common = candidate(
+        found_by="product",
+        leading=("alpha", "beta"),
+        sign=-1,
+        best_model="boosted",
+        deviating_symbols=("AAA",),
+        rest_z=5.0,
+        rest_p=1e-6,
+    )
+    own = local_candidate(found_by="lag", lag_bars=5, deviates=False, deviation_z=-0.3, deviation_q=0.8)
+    for row in (common, own):
+        plain = plain_row(row)
+        jsonschema.validate(plain, load_schema("routing_candidates"))
+        assert candidate_from(plain) == row
 
 
 def test_the_schema_refuses_what_is_no_row() -> None:
