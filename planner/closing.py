@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from panel.aligned import Panel
 from panel.metrics import Score, no_skill, persistence
+from planner.cells import FEWEST_TRAIN_ROWS, Cell
 from planner.config import RankingConfig
-from planner.confirming import FEWEST_TRAIN_ROWS, Cell
 from planner.finding import Law, Laws
 from planner.rounding import rounded
 from planner.scores import Axis

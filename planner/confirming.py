@@ -5,24 +5,19 @@ fitted on labels that ended, embargo included, before the first bar it is judged
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
 
-from panel.aligned import Column
-from panel.metrics import symbols_needed
-from panel.ranks import cross_scores, rank_rows
+from planner.cells import FEWEST_TRAIN_ROWS, Cell, FoldFacts
 from planner.config import RankingConfig
-from planner.finding import Law
 from planner.grids import FoldGrid, Term
 from planner.importances import bin_codes, mutual_information, permutation_importance
-from planner.judging import Judge
 from planner.learners import Boosted, binned, boost, ridge
 from planner.redundancy import correlations_of, fold_order
-from planner.rounding import rounded
-from planner.scores import CROSS, Axis
+from planner.scores import CROSS
 from planner.size_path import path_sizes
 from planner.terms import extra_terms, features_of, ranked_terms
 
@@ -31,7 +26,6 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.intp]
 
-FEWEST_TRAIN_ROWS = 100
 FEWEST_TEST_ROWS = 20
 
 _FEWEST_TRAIN_SHARE = 0.1  # of a cell's rows: a symbol listed late is not judged by a model of its first days
@@ -40,129 +34,6 @@ _TWIN_LINE = 0.98
 _INFORMATION_BINS = 16
 _INFORMATION_ROWS = 20_000
 _PERMUTATION_ROWS = 2_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoldFacts:
-    """What one fold gave, apart from its predictions; vectors are ordered as the cell's features."""
-
-    test_from: int
-    test_until: int
-    train_rows: int
-    train_timestamps: int
-    correlation: Floats
-    ridge: Floats
-    gain: Floats
-    permutation: Floats
-    information: Floats
-    order: tuple[int, ...]
-
-
-@dataclass(slots=True, kw_only=True)
-class Cell:
-    """One (target, view, symbol) under way; arrays are (symbols of the view, outputs, timestamps)."""
-
-    column: Column
-    view: str
-    symbol: str | None
-    symbols: tuple[int, ...]
-    kind: str
-    raw: Float32s  # labels, NaN where unknown before the final segment; indicators for classes
-    ends: npt.NDArray[np.int64]  # (symbols, timestamps) time code where the label is complete
-    features: tuple[str, ...]
-    usable: Places
-    law: Law | None
-    inflation: Floats  # (features,) of the null's variance
-    confirmed: bool  # the screens found something: the full set of models is fitted
-    rows: int
-    coverage: float
-    reason: str | None
-    judge: Judge
-    linear: Float32s = field(init=False)
-    boosted: Float32s = field(init=False)
-    path: dict[int, Float32s] = field(init=False, default_factory=dict)
-    tested: Mask = field(init=False)
-    folds: list[FoldFacts] = field(init=False, default_factory=list)
-    alike: Floats = field(init=False)  # correlations of the features in the last training fold
-    _ranked: Float32s = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.linear = np.full(self.raw.shape, np.nan, dtype=np.float32)
-        self.boosted = np.full(self.raw.shape, np.nan, dtype=np.float32)
-        self.tested = np.zeros((len(self.raw), self.raw.shape[-1]), dtype=bool)
-        self.alike = np.zeros((0, 0))
-        self._ranked = self.raw
-        if self.kind == CROSS:
-            self._ranked = cross_scores(self.raw, symbols_needed(len(self.raw)))
-
-    @classmethod
-    def opened(
-        cls,
-        axis: Axis,
-        column: Column,
-        *,
-        view: str,
-        symbol: str | None,
-        symbols: tuple[int, ...],
-        kind: str,
-        raw: Float32s,
-        features: tuple[str, ...],
-        usable: Places,
-        law: Law | None,
-        inflation: Floats,
-        confirmed: bool,
-    ) -> "Cell":
-        """Begin a cell; the reason says why it cannot be measured."""
-        known = np.isfinite(raw).all(axis=1)
-        bars = sum(len(axis.rows[one]) for one in symbols)
-        ends = axis.on_grid(axis.panel.label_end_codes(column.horizon_bars or 1))[list(symbols)]
-        task = column.task or "regression"
-        return cls(
-            column=column,
-            view=view,
-            symbol=symbol,
-            symbols=symbols,
-            kind=kind,
-            raw=raw,
-            ends=np.where(np.isfinite(ends), ends, np.iinfo(np.int32).max).astype(np.int64),
-            features=features,
-            usable=usable,
-            law=law,
-            inflation=inflation,
-            confirmed=confirmed,
-            rows=int(known.sum()),
-            coverage=rounded(known.sum() / max(1, bars)),
-            reason=_refusal(raw, known, usable),
-            judge=Judge(kind, task, view, column.horizon_bars or 1, raw),
-        )
-
-    @property
-    def task(self) -> str:
-        """The kind of target."""
-        return self.column.task or "regression"
-
-    @property
-    def horizon_bars(self) -> int:
-        """Bars a label looks ahead."""
-        return self.column.horizon_bars or 1
-
-    @property
-    def prediction(self) -> Float32s:
-        """The prediction that is judged: the mean of both learners, or the one there is."""
-        return np.where(np.isfinite(self.boosted), (self.linear + self.boosted) / 2.0, self.linear)
-
-    def train_labels(self, test_from: int, embargo: int) -> tuple[Float32s, Float32s, Mask]:
-        """Labels to learn from, (symbols, outputs, test_from): around 0 with 0 elsewhere, plain, and where."""
-        known = np.isfinite(self.raw[..., :test_from]).all(axis=1)
-        known &= self.ends[:, :test_from] + embargo < test_from
-        plain = np.where(known[:, None, :], self._ranked[..., :test_from], np.float32(np.nan))
-        if self.kind != CROSS and self.task == "regression":
-            plain = np.stack([rank_rows(own) for own in plain])
-            return np.where(known[:, None, :], plain, np.float32(0.0)), plain, known
-        count = max(1, int(known.sum()))
-        mean = np.nansum(plain, axis=(0, 2), dtype=np.float64) / count
-        centred = plain - mean.astype(np.float32)[None, :, None]
-        return np.where(known[:, None, :], centred, np.float32(0.0)), plain, known
 
 
 def learn(grid: FoldGrid, cells: Sequence[Cell], config: RankingConfig, *, seed: int) -> None:
@@ -196,7 +67,7 @@ class _Lesson:
         edges = grid.edges
         embargo = cell.horizon_bars if config.embargo_bars is None else config.embargo_bars
         centred, plain, known = cell.train_labels(edges.test_from, embargo)
-        test = np.isfinite(cell.raw).all(axis=1)
+        test = np.asarray(np.isfinite(cell.raw).all(axis=1))
         test[:, : edges.test_from] = test[:, edges.test_until :] = False
         labels = np.moveaxis(plain, 1, 0)[:, known]  # (outputs, rows)
         needed = max(FEWEST_TRAIN_ROWS, int(_FEWEST_TRAIN_SHARE * cell.rows))
@@ -292,7 +163,8 @@ class _Lesson:
         step = max(1, -(-int(self.known.sum()) // self.config.boosting_rows))
         kept = self.known.copy()
         kept[:, np.arange(kept.shape[1]) % step != 0] = False
-        return np.nonzero(kept)
+        places, times = np.nonzero(kept)
+        return places, times
 
     def _boosting_label(self, places: Places, times: Places) -> Floats:
         rows = self.plain[places, :, times].astype(np.float64)
@@ -342,7 +214,8 @@ class _Lesson:
         coefficients = ridge(own, moments[usable], self.config.ridge_penalty)
         output = np.abs(z[usable]).argmax(axis=1)
         nothing = np.zeros(0)
-        information, order = nothing, ()
+        information = nothing
+        order: tuple[int, ...] = ()
         if cell.confirmed:
             cell.alike = correlations_of(own)
             information = self._information()
@@ -396,18 +269,6 @@ class _Lesson:
             coefficients = ridge(gram[np.ix_(places, places)], moments[places], self.config.ridge_penalty)
             to = cell.path.setdefault(size, np.full(cell.raw.shape, np.nan, dtype=np.float32))
             self._put(to, np.einsum("sft,fk->skt", columns[:, chosen], coefficients.astype(np.float32)))
-
-
-def _refusal(raw: Float32s, known: Mask, usable: Places) -> str | None:
-    if not len(usable):
-        return "no feature is left: all of them know the future"
-    rows = int(known.sum())
-    if rows < FEWEST_TRAIN_ROWS:
-        return f"only {rows} labels before the final segment"
-    labels = raw[:, 0][known]
-    if raw.shape[1] == 1 and labels.min() == labels.max():
-        return "one single value before the final segment"
-    return None
 
 
 def _mean_before(folds: Sequence[FoldFacts]) -> Floats:

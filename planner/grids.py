@@ -1,7 +1,8 @@
 """One walk-forward fold on the time axis: standardised features, cross products, and the columns of a model.
 
-Features are standardised by what a symbol's training bars say (cut at their 1 % tails); cross scores need no
-past, being ranks of one moment. Sums of products are taken once for all targets of a fold.
+Features are standardised by what a symbol's training bars say (cut at their 1 % tails). Cross scores are
+ranks of one moment; the usual place of a symbol, which they are measured from, is that of its training bars
+as well. Sums of products are taken once for all targets of a fold.
 """
 
 from collections.abc import Sequence
@@ -15,11 +16,14 @@ from planner.screens import Screened
 
 Float32s = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Levels = tuple[Float32s, Float32s]
 
 _TAIL = 0.01
 _FEWEST_OWN_BARS = 100
 _SAMPLE_ROWS = 20_000
+_FEWEST_IN_SLOT = 8
+_FLAT = 1e-6
 _MOST_DEVIATIONS = 10.0
 
 
@@ -44,7 +48,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """A fold's bounds as time codes: it is judged on [test_from, test_until), trained on what ended before."""
+    """A fold's bounds as time codes: judged on [test_from, test_until), trained on what ended before."""
 
     test_from: int
     test_until: int
@@ -59,6 +63,7 @@ class FoldGrid:
     edges: Edges
     time: Float32s = field(init=False)  # (symbols, features, test_until) standardised on training bars
     _grams: dict[str, Floats] = field(default_factory=dict, init=False)
+    _levels: dict[int, Levels] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         raw = np.empty(
@@ -77,14 +82,36 @@ class FoldGrid:
     def matrix(self, kind: str, symbol: int) -> Float32s:
         """All features of one symbol in one kind of score, (features, test_until)."""
         if kind == TIME:
-            return self.time[symbol]
-        return self.screened.scores[CROSS][symbol, :, : self.edges.test_until].astype(np.float32)
+            return np.asarray(self.time[symbol])
+        return self.part(kind, symbol, np.arange(len(self.screened.features)), slice(self.edges.test_until))
 
     def part(self, kind: str, symbol: int, places: npt.NDArray[np.intp], span: slice) -> Float32s:
-        """Some features of one symbol in some bars, (places, bars)."""
+        """Some features of one symbol in some bars before `test_until`, (places, bars)."""
         if kind == TIME:
-            return self.time[symbol][places, span]
-        return self.screened.scores[CROSS][symbol][places, span].astype(np.float32)
+            return np.asarray(self.time[symbol][places, span])
+        scores = self.screened.scores[CROSS][symbol][places, span].astype(np.float32)
+        mean, scale = self._cross_levels(symbol)
+        mean, scale = mean[places], scale[places]  # (places, slots), one slot from daily bars on
+        if self.axis.slots is not None:
+            mean, scale = mean[:, self.axis.slots[span]], scale[:, self.axis.slots[span]]
+        levelled = (scores - mean) * scale
+        return np.where(scores != 0.0, levelled, np.float32(0.0))
+
+    def _cross_levels(self, symbol: int) -> Levels:
+        """What the training bars say of a symbol's usual place and, intraday, its spread by time of day.
+
+        The screens took out those of the whole time, and left in what the later bars say of the earlier: a
+        price under its mean of all time is a price that will rise.
+        """
+        if symbol not in self._levels:
+            stop, slots = self.edges.test_from, self.axis.slots
+            scores = self.screened.scores[CROSS][symbol][:, :stop].astype(np.float32)
+            self._levels[symbol] = _levels(scores, None if slots is None else slots[:stop], self._slot_count)
+        return self._levels[symbol]
+
+    @property
+    def _slot_count(self) -> int:
+        return 1 if self.axis.slots is None else int(self.axis.slots.max(initial=0)) + 1
 
     def gram(self, kind: str, symbols: tuple[int, ...]) -> Floats:
         """Sums of products of all features over the bars before the fold's test, (features, features)."""
@@ -106,8 +133,8 @@ class FoldGrid:
         found = [np.zeros((len(self.screened.features), one.shape[1])) for one in labels]
         for place, symbol in enumerate(symbols):
             x = self.matrix(kind, symbol)[:, : self.edges.test_from]
-            for total, own in zip(found, labels, strict=True):
-                total += x @ own[place].T
+            for target, own in enumerate(labels):
+                found[target] += x @ own[place].T
         return found
 
     def columns(self, terms: tuple[Term, ...], kind: str, symbols: tuple[int, ...]) -> Float32s:
@@ -124,7 +151,7 @@ class FoldGrid:
         if term.kind == "product":
             return self._centred(self.time[symbol, term.first] * self.time[symbol, term.other])
         if term.kind == "level":
-            return self.time[symbol, term.first]
+            return self._series(term.first, TIME, symbol)
         source = self._series(term.first, kind, symbol)
         if term.kind == "lag":
             return _later(source, term.bars)
@@ -135,9 +162,8 @@ class FoldGrid:
         return source
 
     def _series(self, feature: int, kind: str, symbol: int) -> Float32s:
-        if kind == TIME:
-            return self.time[symbol, feature]
-        return self.screened.scores[CROSS][symbol, feature, : self.edges.test_until].astype(np.float32)
+        found = self.part(kind, symbol, np.array([feature]), slice(self.edges.test_until))
+        return np.asarray(found[0])
 
     def _centred(self, values: Float32s) -> Float32s:
         """Take off the mean of the training bars that are there; missing bars stay 0."""
@@ -147,24 +173,51 @@ class FoldGrid:
         return np.where(present, np.clip(values - mean, -_MOST_DEVIATIONS, _MOST_DEVIATIONS), np.float32(0.0))
 
 
+def _levels(scores: Float32s, slots: Ints | None, count: int) -> Levels:
+    """Mean, and one over the spread, of training scores by time of day, (features, slots) each.
+
+    `scores` (features, bars), 0 for missing. From daily bars on there is one slot and the spread is left as
+    it is. A slot of few bars is measured by all of the feature's; a feature of few bars is left out.
+    """
+    bars = np.count_nonzero(scores, axis=1)
+    mean = scores.sum(axis=1, dtype=np.float64) / np.maximum(bars, 1)
+    scale = np.where(bars >= _FEWEST_IN_SLOT, 1.0, 0.0)
+    if slots is None:
+        return mean[:, None].astype(np.float32), scale[:, None].astype(np.float32)
+    means, scales = np.repeat(mean[:, None], count, axis=1), np.repeat(scale[:, None], count, axis=1)
+    order = np.argsort(slots, kind="stable")
+    seen, starts = np.unique(slots[order], return_index=True)
+    ordered = scores[:, order].astype(np.float64)
+    there = np.add.reduceat(ordered != 0.0, starts, axis=1, dtype=np.int64)
+    own = np.add.reduceat(ordered, starts, axis=1) / np.maximum(there, 1)
+    squares = np.add.reduceat(ordered**2, starts, axis=1) / np.maximum(there, 1)
+    spread = np.sqrt(np.maximum(squares - own**2, 0.0))
+    usable = (there >= _FEWEST_IN_SLOT) & (spread > _FLAT)
+    means[:, seen] = np.where(usable, own, means[:, seen])
+    scales[:, seen] = np.where(usable, 1.0 / np.maximum(spread, _FLAT), scales[:, seen])
+    return means.astype(np.float32), scales.astype(np.float32)
+
+
 def standardise(raw: Float32s, train_until: int) -> None:
     """Bring raw values to mean 0 and variance 1 of each symbol's bars before `train_until`, in place.
 
-    `raw` (symbols, features, timestamps), NaN for missing, which becomes 0. Values are cut at the 1 % tails of
-    the training bars. A symbol with fewer than 100 training bars is measured by those of all symbols.
+    `raw` (symbols, features, timestamps), NaN for missing, which becomes 0. Values are cut at the 1 % tails
+    of the training bars. A feature with fewer than 100 of them in a symbol is measured by those of all.
     """
-    bars = [int(np.isfinite(own[:, :train_until]).any(axis=0).sum()) for own in raw]
+    few = np.isfinite(raw[..., :train_until]).sum(axis=-1) < _FEWEST_OWN_BARS  # (symbols, features)
     step = max(1, len(raw) * train_until // _SAMPLE_ROWS)
-    shared = None
-    if min(bars) < _FEWEST_OWN_BARS:
-        every = raw[:, :, :train_until:step].transpose(1, 0, 2).reshape(raw.shape[1], -1)
-        shared = _measures(every)
-    for own, count in zip(raw, bars, strict=True):
-        enough = shared is None or count >= _FEWEST_OWN_BARS
-        low, high, mean, spread = _measures(own[:, :train_until]) if enough else shared
+    lacking = few.any(axis=0)
+    every = raw[:, lacking, :train_until:step].swapaxes(0, 1)
+    shared = _measures(every.reshape(len(every), every.shape[1] * every.shape[2]))
+    for symbol, poor in enumerate(few):
+        own = raw[symbol]
+        measures = _measures(own[:, :train_until])
+        for mine, common in zip(measures, shared, strict=True):
+            mine[poor] = common[poor[lacking]]
+        low, high, mean, spread = measures
         np.clip(own, low[:, None], high[:, None], out=own)
-        own -= mean[:, None]
-        own /= spread[:, None]
+        np.subtract(own, mean[:, None], out=own)
+        np.divide(own, spread[:, None], out=own)
         np.clip(own, -_MOST_DEVIATIONS, _MOST_DEVIATIONS, out=own)
         np.nan_to_num(own, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 

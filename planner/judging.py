@@ -39,7 +39,7 @@ class Judge:
     def __post_init__(self) -> None:
         self._ranked = np.empty((0, 0), dtype=np.float32)
         if self.kind == CROSS:
-            self._ranked = cross_scores(self.labels[:, 0], symbols_needed(len(self.labels)))
+            self._ranked = cross_scores(self.labels[:, 0], 1)  # how many there must be, says the mask
 
     @property
     def by_moment(self) -> bool:
@@ -64,7 +64,8 @@ class Judge:
     def ahead(self, prediction: Float32s, other: Float32s, mask: Mask) -> tuple[float, float]:
         """How much better `prediction` scores than `other` on the same places, and the error of that."""
         if self.by_moment:
-            gap = self.series(prediction, mask) - self.series(other, mask)
+            both = mask & np.isfinite(prediction[:, 0]) & np.isfinite(other[:, 0])
+            gap = self.series(prediction, both) - self.series(other, both)
             if len(gap) < 2:
                 return 0.0, 1.0
             return float(gap.mean()), mean_error(gap, self.horizon_bars)[0]

@@ -27,7 +27,7 @@ _BELIEVED_P = 0.05
 
 
 def ranked_terms(z: Floats, usable: Places, config: RankingConfig) -> tuple[Term, ...]:
-    """Return the features that stand out of chance by |z| (features,), clearest first, at least three."""
+    """Return the features that stand out of chance by |z| (features,), clearest first, at least two."""
     size = np.abs(z[usable])
     order = np.argsort(-size, kind="stable")
     clear = int((size >= _CLEAR_Z).sum())

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from panel.aligned import Column, Panel, open_panel
+from planner.cells import Cell
 from planner.closing import closed
 from planner.config import RankingConfig
-from planner.confirming import Cell, learn
+from planner.confirming import learn
 from planner.finding import Law, Laws, channel_places, find_laws, with_rest
 from planner.grids import Edges, FoldGrid
 from planner.parallel import spread, usable_cores
@@ -224,9 +225,9 @@ class _Walk:
         elif screened is not None:
             kind = screened.channels[places[0]].pooled
             inflation = screened.pooled.inflation[:, list(places)].max(axis=1)
-        return Cell.opened(
-            self.axis,
-            column,
+        return Cell(
+            axis=self.axis,
+            column=column,
             view=view,
             symbol=symbol,
             symbols=symbols,
