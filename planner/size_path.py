@@ -54,7 +54,7 @@ def choose_size(path: Sequence[PathPoint], config: SelectionConfig, *, no_skill:
     rising = [point for point in rising if point.size >= config.min_features] or [everything]
     best = max(rising, key=lambda point: (point.score, -point.size))
     if best.score - no_skill < _CLEAR * best.standard_error:
-        reason = f"no number of features scores clearly above {no_skill:g} by itself"
+        reason = f"no number of features scores clearly above {no_skill:g} in a linear model"
         return SizeChoice(size=rising[0].size, reason=f"{reason} ({_scored(best)})")
     enough = next(point for point in rising if point is best or _near(point, best))
     allowed = [point for point in rising if point.size <= config.max_features] or rising[:1]

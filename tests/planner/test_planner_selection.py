@@ -211,7 +211,7 @@ def test_skill_of_an_auc_counts_from_one_half() -> None:
     path = (_point(2, 0.501, 0.008), _point(5, 0.509))
     rows = _rows(_cell(range(5), range(5), metric="auc", path=path))
     assert {row.fold_features for row in rows.values()} == {2}
-    assert "scores clearly above 0.5 by itself" in rows["alpha"].reason
+    assert "scores clearly above 0.5 in a linear model" in rows["alpha"].reason
 
 
 def test_a_fold_without_an_order_takes_its_features_by_importance() -> None:

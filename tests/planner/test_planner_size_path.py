@@ -122,7 +122,7 @@ def test_a_path_without_skill_has_nothing_to_say() -> None:
     found = choose_size(path, CONFIG)
     assert (found.size, found.reason) == (
         2,
-        "no number of features scores clearly above 0 by itself (5 features score 0.011 ± 0.006)",
+        "no number of features scores clearly above 0 in a linear model (5 features score 0.011 ± 0.006)",
     )
     halves = _path((2, 0.50), (5, 0.511), (120, 0.509))
     assert choose_size(halves, CONFIG).size == 5
