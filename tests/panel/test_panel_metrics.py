@@ -18,6 +18,7 @@ from panel.metrics import (
     no_skill,
     persistence,
     rank_ic,
+    rank_ic_score,
     score,
     score_difference,
     skill,
@@ -53,6 +54,25 @@ def test_rank_ic_is_spearman_at_each_timestamp() -> None:
     assert made.metric == "rank_ic"
     assert made.n == 40
     assert made.value == pytest.approx(np.mean(expected))
+
+
+@pytest.mark.parametrize("horizon_bars", [1, 5])
+def test_a_series_of_rank_ics_scores_like_its_rows(horizon_bars: int) -> None:
+    """Value, error, interval and what the samples are worth are those of the rows it came from."""
+    rng = np.random.default_rng(1)
+    prediction = rng.normal(size=6 * 90)
+    label = 0.3 * prediction + rng.normal(size=6 * 90)
+    _, values = rank_ic(prediction, label, grid(6, 90)[0], 3)
+    made = rank_ic_score(values, horizon_bars=horizon_bars)
+    assert made == scored(prediction, label, 6, 90, horizon_bars=horizon_bars)
+    assert made.low < made.value < made.high
+
+
+def test_no_rank_ic_at_all_is_no_skill() -> None:
+    """An empty series has the value 0 and no samples."""
+    made = rank_ic_score(np.empty(0), horizon_bars=1)
+    assert (made.value, made.n, made.metric) == (0.0, 0, "rank_ic")
+    assert made.low <= 0.0 <= made.high
 
 
 def test_thin_timestamps_and_single_labels_do_not_count() -> None:
