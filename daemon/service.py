@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import structlog
 
 from daemon.admission import admit, completed, rehearse
+from daemon.drained import Drained
 from daemon.host import Host
 from daemon.identity import Identity, is_dead, own_identity
 from daemon.inbox import Inbox
@@ -44,18 +44,6 @@ FAILING_SECONDS_MAX = 30.0  # turns that fail for so long end the daemon; its ma
 FAILED_TURN_SECONDS = 0.5
 FIT_FAILED = 1
 IDLE_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drained:
-    """How a drain ended: counts of fits over all its plans; `interrupted` when stopped before the end."""
-
-    plan_ids: tuple[str, ...]
-    succeeded: int
-    failed: int
-    unavailable: int
-    cancelled: int
-    interrupted: bool
 
 
 def submit_plan(

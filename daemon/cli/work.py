@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,7 @@ from daemon.cli.narration import PlanningNarrator, show_planning
 from daemon.cli.progress import TrainingNarrator
 from daemon.cli.scoreboard import scoreboard
 from daemon.cli.screen import emit, say, tell
-from daemon.logs import log_to_file
-from daemon.service import Drained, drain, submit_plan
+from daemon.drained import Drained
 from daemon.settings import Settings
 from daemon.workplace import Workplace
 from planner import PlanningResult, PlanRequest, make_plan
@@ -42,14 +42,16 @@ def train(
     planning_id: str | None = None,
 ) -> tuple[str, Drained]:
     """Accept a plan (its directory or its document) and train it; returns its id and how it ended."""
-    log_to_file(Workplace.of(settings).log_path)
-    accepted = submit_plan(settings, store, plan, name=name, source=source, planning_id=planning_id)
+    # Scheduler, watcher and logging load where something is trained: a plan alone needs none of them.
+    service, logs = import_module("daemon.service"), import_module("daemon.logs")
+    logs.log_to_file(Workplace.of(settings).log_path)
+    accepted = service.submit_plan(settings, store, plan, name=name, source=source, planning_id=planning_id)
     tell("")
     if not accepted.new:
         tell(f"plan {accepted.plan_id} was already accepted at {accepted.at:%Y-%m-%d %H:%M} UTC; no new jobs")
     slots = {"cpu": settings.cpu_slots, "gpu": settings.gpu_slots}
     narrator = TrainingNarrator(store.reading.fits(plan=accepted.plan_id), slots=slots)
-    drained = drain(settings, store, [accepted.plan_id], tell=narrator)
+    drained: Drained = service.drain(settings, store, [accepted.plan_id], tell=narrator)
     if drained.interrupted:
         rest = store.reading.plan_row(accepted.plan_id).open
         tell(f"interrupted; {rest} fits are left with their checkpoints; go on: trainwright daemon --drain")

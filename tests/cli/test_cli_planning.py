@@ -116,7 +116,7 @@ def test_training_follows_the_plan(
     call: Call, folder: Path, requests: list[PlanRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The plan directory is handed to training, its exit code is the command's, one document is printed."""
-    from daemon.service import Drained
+    from daemon.drained import Drained
 
     handed: list[Any] = []
     drained = Drained(plan_ids=("p_1",), succeeded=1, failed=1, unavailable=0, cancelled=0, interrupted=False)

@@ -22,7 +22,7 @@ from daemon.demo import (
     label_bars_with_plants,
     write_bars,
 )
-from daemon.service import Drained
+from daemon.drained import Drained
 from planner import PlanRequest
 
 

@@ -11,10 +11,11 @@ import pytest
 from cli_samples import Call, write_data
 from store_samples import cs_job, document
 
+from daemon import service
 from daemon.cli import training, work
 from daemon.cli.training import _allowed_families
+from daemon.drained import Drained
 from daemon.host import Host
-from daemon.service import Drained
 from executors.families import FAMILIES
 from store import open_store
 
@@ -122,7 +123,7 @@ def test_an_interruption_keeps_the_fits_and_says_how_to_go_on(
 ) -> None:
     """Ctrl-C in the middle: exit code 130, the fits are ready again, and the next command is named."""
     write_data(folder / "data", rows=150)
-    real: Callable[..., Drained] = work.drain
+    real: Callable[..., Drained] = service.drain
 
     def drain(*words: object, **named: object) -> Drained:
         start = Host.start
@@ -134,7 +135,7 @@ def test_an_interruption_keeps_the_fits_and_says_how_to_go_on(
         monkeypatch.setattr(Host, "start", starting)
         return real(*words, **named)
 
-    monkeypatch.setattr(work, "drain", drain)
+    monkeypatch.setattr(service, "drain", drain)
     done = call("train", "--data-dir", "data", "--no-training-plan", "--families", "lightgbm")
     assert done.code == 130
     assert "interrupted; 2 fits are left" in done.err
