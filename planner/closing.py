@@ -21,7 +21,7 @@ Mask = npt.NDArray[np.bool_]
 
 FEWEST_FOLDS = 2
 TWIN_LINE = 0.9
-RECENT_SHARES = (0.125, 0.1875, 0.25, 0.375)
+RECENT_SHARES = (0.125, 0.175, 0.225, 0.3, 0.375)
 
 
 def closed(

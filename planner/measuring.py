@@ -23,7 +23,8 @@ SKILL_VERSION = 4  # to be raised when the measurement of skill changes
 PROBES, SKILL = "probes", "skill"
 
 _VECTORS = ("correlation", "ridge", "gain", "permutation", "information", "order")
-_JUDGING_ONLY = ("false_discovery_rate", "min_recent_share", "recent_z")
+# What judges the measurements, and how many are made at a time: none of it changes a number.
+_JUDGING_ONLY = ("false_discovery_rate", "min_recent_share", "recent_z", "jobs")
 
 
 def probes_of(

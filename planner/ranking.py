@@ -15,6 +15,9 @@ from planner.skill import Measured, Skill
 from planner.tables import CROSS_SECTIONAL, RankedRow
 
 
+_STILL_THERE_Z = 2.0  # a newest window with so clear a skill is weaker, not dead
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
     """All judged rows (best target first, then by name) and the targets chosen, best first.
@@ -207,13 +210,14 @@ def _dead_window(cell: Skill, none: float, config: RankingConfig) -> str | None:
     if cell.folds[-1].score <= none:
         return f"the last fold has no skill left ({cell.folds[-1].score:.4g})"
     for recent in cell.recent:
-        left = recent.score - none
-        # The window is part of the whole: their difference varies by less than the window alone.
-        error = recent.standard_error * (1.0 - recent.share) ** 0.5
-        if left < config.min_recent_share * overall and overall - left > config.recent_z * error:
+        left, older = recent.score - none, 1.0 - recent.share
+        before = (overall - recent.share * left) / older
+        error = recent.standard_error / older**0.5  # of the difference to the time before the window
+        fallen = left < config.min_recent_share * before and before - left > config.recent_z * error
+        if fallen and left < _STILL_THERE_Z * recent.standard_error:
             return (
-                f"the skill is gone in the newest {recent.share:.0%} of the time: "
-                f"{recent.score:.4g} ± {recent.standard_error:.2g}"
+                f"the skill is gone in the newest {recent.share:.0%} of the time: {recent.score:.4g} ± "
+                f"{recent.standard_error:.2g} after {before + none:.4g}"
             )
     return None
 

@@ -47,7 +47,7 @@ class RankedRow:
     linear_score: float | None
     boosted_score: float | None
     folds: int
-    recent_scores: tuple[float, ...]  # of the newest 1/8, 3/16, 1/4 and 3/8 of the scored time
+    recent_scores: tuple[float, ...]  # of the newest 1/8 to 3/8 of the scored time
     last_fold_score: float | None
     fold_scores: tuple[float, ...]
     persistence_score: float | None  # of the newest label already known
