@@ -8,7 +8,6 @@ folder and are never removed here: accepted plans name them, and their fits may 
 
 import contextlib
 import io
-import json
 import os
 import secrets
 import time
@@ -19,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -115,8 +115,8 @@ class Cache:
     @staticmethod
     def _read(path: Path) -> dict[str, Any] | None:
         try:
-            value = json.loads(path.read_bytes())["value"]
-        except (OSError, ValueError, KeyError, TypeError):
+            value = msgspec.json.decode(path.read_bytes())["value"]
+        except (OSError, ValueError, KeyError, TypeError, msgspec.MsgspecError):
             return None
         _mark_used(path)
         return value if isinstance(value, dict) else None
