@@ -88,7 +88,7 @@ def repeated(options: Options) -> Iterator[Figure]:
         _planned(place)
     settings = place.folder / "settings.toml"
     lines = [f"{json.dumps(name)} = {bars}" for name, bars in sorted(place.horizons.items())]
-    settings.write_text("\n".join(["[data.horizons]", *lines, ""]), encoding="utf-8")
+    settings.write_text("\n".join(["[ranking]", "jobs = 1", "[data.horizons]", *lines, ""]), encoding="utf-8")
     words = [sys.executable, "-m", "planner", "--data-dir", str(place.data_dir), "--auto-targets"]
     words += ["--auto-features", "--skip-training", "--top-n-targets", "100", "--config", str(settings)]
     words += ["--output-dir", str(_results(place))]

@@ -22,7 +22,7 @@ def plan(folder: str, results: str, top: int = 100) -> dict[str, Any]:
             auto_targets=True,
             auto_features=True,
             top_n_targets=top,
-            config=planner_config({"data": {"horizons": place.horizons}}),
+            config=planner_config({"data": {"horizons": place.horizons}, "ranking": {"jobs": 1}}),
         )
     )
     kept = sorted({row["target"] for row in result.ranking if row["kept"]})
