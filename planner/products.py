@@ -14,8 +14,9 @@ from planner.screens import Screened
 from planner.spectra import (
     Spread,
     degrees_of,
+    gaps_of,
     inverse,
-    overlap_correction,
+    overlap_of,
     padded,
     power_of,
     spectrum,
@@ -86,7 +87,8 @@ def leading_pairs(sums: Floats, most: int) -> list[tuple[int, int]]:
 
 def _studentised(screened: Screened, label: Float32s, sums: Floats, channel: int) -> tuple[Product, ...]:
     scores, length = screened.scores[TIME], padded(label.shape[-1])
-    gap = min(max(10 * screened.channels[channel].horizon_bars, length // 20), length // 4)
+    gaps = gaps_of([screened.channels[channel].horizon_bars], length)
+    gap = int(gaps[0])
     pairs = leading_pairs(sums, _LOOKED_INTO)
     series = np.stack([product_series(scores, *pair) for pair in pairs], axis=1)  # (symbols, pairs, times)
     transform = np.zeros((len(pairs), length // 2 + 1), dtype=np.complex64)
@@ -96,8 +98,8 @@ def _studentised(screened: Screened, label: Float32s, sums: Floats, channel: int
     spread = Spread(
         np.einsum("ps,ps->p", far, far, dtype=np.float64) / far.shape[-1], degrees_of(power_of(transform))
     )
-    bars = (series[:, 0] != 0.0).sum(axis=-1)
-    fix = overlap_correction(screened.present[:, [channel]], length, np.maximum(bars, 1))[0]
+    shared = overlap_of((scores != 0.0).any(axis=1), (label != 0.0)[:, None], gaps)
+    fix = shared.correction(slice(None))[0]
     total = np.einsum("spt,st->p", series, label, dtype=np.float64)
     z = z_scores(total, Spread(spread.variance * fix, spread.degrees))
     order = np.argsort(-np.abs(z), kind="stable")

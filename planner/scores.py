@@ -51,6 +51,14 @@ class Axis:
         """Number of timestamps."""
         return self.until
 
+    @property
+    def bars(self) -> npt.NDArray[np.bool_]:
+        """Where symbols have bars, (symbols, timestamps)."""
+        found = np.zeros((len(self.codes), self.until), dtype=np.bool_)
+        for own, codes in zip(found, self.codes, strict=True):
+            own[codes] = True
+        return found
+
     def grid(self, names: Sequence[str]) -> Float32s:
         """Raw values of columns, (symbols, columns, timestamps) float32, NaN where a symbol has no bar."""
         grid = np.full((len(self.rows), len(names), self.until), np.nan, dtype=np.float32)

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from panel.metrics import symbols_needed
 from planner.scores import CROSS, TIME, Axis, Channel, chunks, cross, folded, label_grid, over_time
 from planner.spectra import (
+    Overlap,
     Spectrum,
     Spread,
     degrees_of,
+    gaps_of,
     inverse,
-    overlap_correction,
+    overlap_of,
     padded,
     power_of,
     spectrum,
@@ -125,8 +128,8 @@ class _Labels:
     spectra: dict[str, Spectrum]  # kind -> (symbols, channels, frequencies)
     places: dict[str, npt.NDArray[np.intp]]  # kind -> channels pooled in this kind
     present: npt.NDArray[np.int64]  # (symbols, channels)
-    bars: npt.NDArray[np.int64]  # (symbols,)
-    horizons: npt.NDArray[np.int64]  # (channels,)
+    overlaps: dict[str, Overlap]  # kind -> rows shared with the features
+    gaps: npt.NDArray[np.int64]  # (channels,) shifts up to this one are no part of the null
     length: int  # of the transform
     responses: Floats  # (1 + windows, frequencies) squared size of a trailing sum's response
 
@@ -135,6 +138,10 @@ class _Labels:
         """Score and transform raw labels, (symbols, channels, timestamps)."""
         scores = {CROSS: cross(axis, raw), TIME: over_time(axis, raw)}
         length = padded(axis.length)
+        gaps = gaps_of([one.horizon_bars for one in channels], length)
+        bars, known = axis.bars, np.isfinite(raw)
+        many = bars & (bars.sum(axis=0) >= symbols_needed(len(bars)))
+        ranked = known & (scores[CROSS] != 0.0).any(axis=0)
         angles = np.arange(length // 2 + 1) * (2.0 * np.pi / length)
         sums = [np.exp(-1j * np.outer(np.arange(window), angles)).sum(axis=0) for window in (1, *WINDOWS)]
         return cls(
@@ -144,21 +151,12 @@ class _Labels:
                 kind: np.array([n for n, one in enumerate(channels) if one.pooled == kind], dtype=np.intp)
                 for kind in (CROSS, TIME)
             },
-            present=np.isfinite(raw).sum(axis=-1),
-            bars=np.array([len(rows) for rows in axis.rows]),
-            horizons=np.array([one.horizon_bars for one in channels]),
+            present=known.sum(axis=-1),
+            overlaps={CROSS: overlap_of(many, ranked, gaps), TIME: overlap_of(bars, known, gaps)},
+            gaps=gaps,
             length=length,
             responses=np.abs(np.stack(sums)) ** 2,
         )
-
-    @property
-    def gaps(self) -> npt.NDArray[np.int64]:
-        """Shifts up to this one are no part of the null, (channels,): ten horizons, a twentieth at least."""
-        return np.minimum(np.maximum(10 * self.horizons, self.length // 20), self.length // 4)
-
-    def correction(self, symbols: slice, places: npt.NDArray[np.intp]) -> Floats:
-        """Overlap at no shift over the mean overlap, for each channel, (channels,)."""
-        return overlap_correction(self.present[symbols][:, places], self.length, self.bars[symbols])
 
 
 def _blank(lead: tuple[int, ...], shape: tuple[int, int], depth: int) -> Sums:
@@ -170,7 +168,7 @@ def _pooled(labels: _Labels, kind: str, x: Float32s, over: Float32s, part: slice
     """Fill the sums over all symbols of the channels of one kind; x, over (symbols, features, timestamps)."""
     places = labels.places[kind]
     fy = labels.spectra[kind][:, places]
-    gaps, fix = labels.gaps[places], labels.correction(slice(None), places)
+    gaps, fix = labels.gaps[places], labels.overlaps[kind].correction(slice(None))[places]
     fx = spectrum(x)
     curves = np.stack([_curve(one, other, labels.length) for one, other in zip(fx, fy, strict=True)])
     whole = curves.sum(axis=0, dtype=np.float32)  # (features, channels, shifts)
@@ -186,12 +184,12 @@ def _pooled(labels: _Labels, kind: str, x: Float32s, over: Float32s, part: slice
     size = Spread(_outside(bending, bending, gaps), degrees_of(power_of(spectrum_of(bending))))
     to.fold[part, places] = z_scores(bending[..., 0].astype(np.float64), _widened(size, fix))
     if len(x) > 1 and len(own.z):
-        _own_laws(labels, places, part, curves, whole, own, plain.degrees)
+        _own_laws(labels, kind, part, curves, whole, own, plain.degrees)
 
 
 def _own_laws(
     labels: _Labels,
-    places: npt.NDArray[np.intp],
+    kind: str,
     part: slice,
     curves: Float32s,
     whole: Float32s,
@@ -199,16 +197,17 @@ def _own_laws(
     degrees: Floats,
 ) -> None:
     """Fill the gap between each symbol's correlation and that of the rest."""
+    places = labels.places[kind]
     counts = np.maximum(labels.present[:, places], 1).astype(np.float64)
     gaps, total = labels.gaps[places], counts.sum(axis=0)
     every = _outside(whole, whole, gaps)
-    together = labels.correction(slice(None), places)
+    together = labels.overlaps[kind].correction(slice(None))[places]
     for symbol, curve in enumerate(curves):
         mine, others = 1.0 / counts[symbol], 1.0 / np.maximum(total - counts[symbol], 1.0)
         alone, shared = _outside(curve, curve, gaps), _outside(curve, whole, gaps)
         rest = np.maximum(every - 2.0 * shared + alone, 0.0)
         variance = mine**2 * alone + others**2 * rest - 2.0 * mine * others * (shared - alone)
-        fix = np.maximum(labels.correction(slice(symbol, symbol + 1), places), together)
+        fix = np.maximum(labels.overlaps[kind].correction(slice(symbol, symbol + 1))[places], together)
         within, outside = curve[..., 0].astype(np.float64), (whole[..., 0] - curve[..., 0]).astype(np.float64)
         gap = within * mine - outside * others
         freedom = np.minimum(degrees, degrees_of(power_of(spectrum_of(curve))))
@@ -222,7 +221,7 @@ def _alone(labels: _Labels, symbol: int, x: Float32s, part: slice, to: Sums) -> 
     """Fill the sums of one symbol; x (features, timestamps) time scores."""
     fy = labels.spectra[TIME][symbol]
     every = np.arange(len(fy))
-    fix = labels.correction(slice(symbol, symbol + 1), every)
+    fix = labels.overlaps[TIME].correction(slice(symbol, symbol + 1))
     own = Sums(*(getattr(to, name)[symbol] for name in ("rank", "fold", "lag", "correlation", "inflation")))
     curve = _curve(spectrum(x), fy, labels.length)
     power = power_of(spectrum_of(curve))

@@ -5,11 +5,12 @@ what makes luck likely: the memory of both, overlapping windows, the tie between
 at shift s is the cross-correlation C(s), all shifts by one Fourier transform. The null's variance is the mean
 of C(s)^2 over the shifts that lie beyond ten horizons: nearer ones show what features say of past labels. It
 is an estimate from as many frequencies as carry power; Satterthwaite's (1946) degrees of freedom say how
-many, and the statistic is judged by Student's t instead of the normal. Symbols that lack bars overlap less
-when shifted; the variance is scaled to the overlap at no shift.
+many, and the statistic is judged by Student's t instead of the normal. Symbols that lack bars share fewer
+rows with themselves when shifted; the variance is scaled to the rows shared at no shift.
 """
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
@@ -20,9 +21,12 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Float32s = npt.NDArray[np.float32]
 Spectrum = npt.NDArray[np.complex64]
+Mask = npt.NDArray[np.bool_]
 
 SMALLEST_P = 1e-300
 _FEWEST_DEGREES = 3.0
+_MOST_CORRECTION = 20.0  # of rows shared at no shift over those at a shift
+_ENDLESS = 1e30
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,23 @@ class Spread:
 
     variance: Floats
     degrees: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Rows that features and labels share, (symbols, channels): at no shift, and at a shift of the null."""
+
+    unshifted: Floats
+    shifted: Floats
+
+    def correction(self, symbols: slice) -> Floats:
+        """What the null's variance is multiplied by for these symbols together, (channels,), at least 1.
+
+        Where hardly anything is shared when shifted there is no null, and the variance becomes endless.
+        """
+        whole, average = self.unshifted[symbols].sum(axis=0), self.shifted[symbols].sum(axis=0)
+        ratio = np.divide(whole, average, out=np.ones_like(whole), where=average > 0)
+        return np.where(whole > _MOST_CORRECTION * average, _ENDLESS, np.maximum(ratio, 1.0))
 
 
 @functools.cache
@@ -75,23 +96,32 @@ def degrees_of(power: npt.NDArray[np.floating]) -> Floats:
     return np.asarray(np.maximum(degrees, _FEWEST_DEGREES))
 
 
+def gaps_of(horizons: Sequence[int], length: int) -> npt.NDArray[np.int64]:
+    """Shifts up to which labels of these horizons still know features' past, (horizons,).
+
+    Ten horizons, at least a twentieth and at most a quarter of the `length` of the transform.
+    """
+    return np.clip(10 * np.asarray(horizons, dtype=np.int64), length // 20, length // 4)
+
+
 def power_of(cross: Spectrum) -> Float32s:
     """Squared size of a cross spectrum."""
     return np.asarray(cross.real**2 + cross.imag**2)
 
 
-def overlap_correction(
-    present: npt.NDArray[np.integer], length: int, bars: npt.NDArray[np.integer]
-) -> Floats:
-    """How much larger the overlap is at no shift than on average over all shifts.
+def overlap_of(bars: Mask, labelled: Mask, gaps: npt.NDArray[np.integer]) -> Overlap:
+    """Count what features and labels share, at no shift and over the shifts beyond each channel's gap.
 
-    `present` (symbols, channels): bars with a label; `bars` (symbols,): bars with features; `length`: of the
-    transform. Returns (channels,), at least 1.
+    `bars` (symbols, timestamps): where features are; `labelled` (symbols, channels, timestamps); `gaps`
+    (channels,).
     """
-    average = (present * bars[:, None]).sum(axis=0) / length
-    whole = present.sum(axis=0).astype(np.float64)
-    ratio = np.divide(whole, average, out=np.ones_like(whole), where=average > 0)
-    return np.asarray(np.maximum(ratio, 1.0))
+    length = padded(bars.shape[-1])
+    shifted = np.zeros(labelled.shape[:2])
+    for symbol, (there, known) in enumerate(zip(bars, labelled, strict=True)):
+        crossing = spectrum(there.astype(np.float32)).conj() * spectrum(known.astype(np.float32))
+        for channel, (curve, gap) in enumerate(zip(inverse(crossing, length), gaps, strict=True)):
+            shifted[symbol, channel] = curve[gap + 1 : length - gap].mean(dtype=np.float64)
+    return Overlap((bars[:, None] & labelled).sum(axis=-1).astype(np.float64), np.maximum(shifted, 0.0))
 
 
 def z_scores(sums: Floats, spread: Spread) -> Floats:
