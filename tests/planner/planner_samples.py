@@ -12,7 +12,6 @@ import pandas as pd
 
 from panel.aligned import Column, Panel
 from panel.prepare import prepare_panel
-from planner.closing import RECENT_SHARES
 from planner.config import PlannerConfig, planner_config
 from planner.request import PlanningResult, PlanRequest
 from planner.skill import FoldView, Recent, Skill
@@ -144,7 +143,7 @@ def recent(*scores: float, error: float = 0.01) -> tuple[Recent, ...]:
     """Skill in the newest 1/8, 3/16, 1/4 and 3/8 of the scored time, or in as many of them as are given."""
     return tuple(
         Recent(share=share, score=score, standard_error=error)
-        for share, score in zip(RECENT_SHARES, scores, strict=False)
+        for share, score in zip((0.125, 0.1875, 0.25, 0.375), scores, strict=False)
     )
 
 
