@@ -65,8 +65,7 @@ class _Lesson:
     def of(cls, grid: FoldGrid, cell: Cell, config: RankingConfig) -> "_Lesson | None":
         """The lesson of a cell, or None where the fold is too small for it."""
         edges = grid.edges
-        embargo = cell.horizon_bars if config.embargo_bars is None else config.embargo_bars
-        centred, plain, known = cell.train_labels(edges.test_from, embargo)
+        centred, plain, known = cell.train_labels(edges.test_from, _embargo(cell, config))
         test = np.asarray(np.isfinite(cell.raw).all(axis=1))
         test[:, : edges.test_from] = test[:, edges.test_until :] = False
         labels = np.moveaxis(plain, 1, 0)[:, known]  # (outputs, rows)
@@ -185,8 +184,13 @@ class _Lesson:
         terms: tuple[Term, ...],
         seed: int,
     ) -> Floats:
-        """Skill lost on test rows when a column is shuffled in blocks of time, by feature."""
+        """Skill lost on test rows when a column is shuffled in blocks of time, by feature.
+
+        The next fold may hear of it, so labels that end too late for its training are left out.
+        """
         cell = self.cell
+        over = cell.ends[symbols, times] + _embargo(cell, self.config) < self.grid.edges.test_until
+        test, symbols, times = test[over], symbols[over], times[over]
 
         def score_of(predicted: Floats, rows: Places) -> float:
             truth = cell.raw[symbols[rows], :, times[rows]]
@@ -269,6 +273,10 @@ class _Lesson:
             coefficients = ridge(gram[np.ix_(places, places)], moments[places], self.config.ridge_penalty)
             to = cell.path.setdefault(size, np.full(cell.raw.shape, np.nan, dtype=np.float32))
             self._put(to, np.einsum("sft,fk->skt", columns[:, chosen], coefficients.astype(np.float32)))
+
+
+def _embargo(cell: Cell, config: RankingConfig) -> int:
+    return cell.horizon_bars if config.embargo_bars is None else config.embargo_bars
 
 
 def _mean_before(folds: Sequence[FoldFacts]) -> Floats:
