@@ -9,7 +9,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from panel.aligned import Panel
-from planner.cache import Cache
+from planner.cache import Cache, fingerprint
 from planner.config import RankingConfig, config_document
 from planner.keys import target_key
 from planner.probes import Probes, probe_targets, probes_from, stored_probes
@@ -68,12 +68,14 @@ def skills_of(
 ) -> list[Measured]:
     """Return the measured skill of each target, by name; `advance` hears words and the share of work done."""
     settings = {name: value for name, value in config_document(config).items() if name not in _JUDGING_ONLY}
+    names = sorted({name for own in features_by_target.values() for name in own})
     common = {
         "version": SKILL_VERSION,
         "lightgbm": version("lightgbm"),
         "settings": settings,
         "until": until,
         "seed": seed,
+        "among": fingerprint(names),  # the last digit of a product of matrices depends on their width
     }
     parts = {
         target: {**common, **target_key(panel, panel.column(target), features)}
@@ -95,7 +97,7 @@ def skills_of(
             until=until,
             seed=seed,
             advance=advance,
-            names=sorted({name for own in features_by_target.values() for name in own}),
+            names=names,
         ):
             cache.keep(SKILL, parts[measured.target], asdict(measured))
             found[measured.target] = measured
