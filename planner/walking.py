@@ -147,7 +147,8 @@ class _Walk:
         usable = self._usable()
         if self.names and self.until > 2:
             mask = np.stack([usable[one.target] for one in channels], axis=1)
-            screened = screen(self.axis, self.names, channels)
+            by_symbol = len(self.panel.symbols) <= self.config.max_symbols_alone
+            screened = screen(self.axis, self.names, channels, by_symbol=by_symbol)
             products = screen_products(screened, mask)
             for target, of_target in places.items():
                 laws = find_laws(screened, products, of_target, usable[target])
