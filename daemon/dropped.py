@@ -22,7 +22,7 @@ PLAN_PLACES = ((), ("globals", "training_plan"), ("METRICS", "training_plan"))
 KNOWN_LINK = ("METRICS/training_plan", "../globals/training_plan")
 READY = ".ready"
 
-MASTER_BYTES_MAX = 64 * 2**20
+MASTER_BYTES_MAX = 512 * 2**20  # a quarter of a million jobs
 ENTRIES_MAX = 100_000
 DEPTH_MAX = 12
 

@@ -7,6 +7,7 @@ mismatched is rejected: training never goes on without one by accident.
 
 from __future__ import annotations
 
+import functools
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -71,6 +72,7 @@ def complete_plan(
     """
     checked = require_fields(document, source=source)
     require_jobs(checked, source=source)
+    family_of = functools.cache(family_of)  # asked for every fit, and each answer looks for a library
     panel_key = data.get("panel_key")
     _require_same_data(checked, panel_key, source)
     settings = {**training, **(checked.metadata.training or {})}

@@ -14,11 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, Validat
 from store.errors import PlanRejected
 from store.plan import ROUTE_BLOCKED, ROUTES
 
-BYTES_MAX = 64 * 1024 * 1024
+BYTES_MAX = 2**30  # of several hundred thousand jobs
 DEPTH_MAX = 50
 JOBS_MAX = 1_000_000
 NAME_LENGTH_MAX = 256
 JOB_ID_LENGTH_MAX = 2 * NAME_LENGTH_MAX + len("sym__")  # of a target and a symbol
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _FORBIDDEN = re.compile(r"[/\\\x00-\x1f\x7f]|\.\.")
 _PAIR = re.compile(r"(?<=[^/])/(?=[^/])")  # EUR/USD is a symbol and no path
 _ROUTE_OF = {"cross_sectional": "ROUTE_CROSS_SECTIONAL", "symbol_specific": "ROUTE_SYMBOL_SPECIFIC"}
@@ -208,7 +209,7 @@ def _require_plain(document: object, source: str) -> None:
 
 
 def _require_text(text: str, location: Sequence[int | str], source: str) -> None:
-    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+    if not text.isascii() and _LONE_SURROGATE.search(text):
         raise rejected(source, place_of(location), "the text has a lone surrogate", "Save it as UTF-8")
 
 
