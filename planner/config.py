@@ -58,8 +58,8 @@ class LeakageConfig:
 
     copy_correlation: float = 0.999
     overlap_correlation: float = 0.98  # with the target moved by less than its horizon
-    blocked_part: float = 0.40  # with single coming bars and sums of the first ones: only unknown shocks
-    suspect_part: float = 0.36
+    blocked_part: float = 0.36  # with single coming bars and sums of the first ones: only unknown shocks
+    suspect_part: float = 0.33
     blocked_increment: float = 0.15  # with y_{t+k} - y_{t+k-1} of labels that are no sums of bars
     suspect_increment: float = 0.11
     blocked_correlation: float = 0.17  # with the coming window, and beyond the past by the next line
@@ -97,15 +97,16 @@ class RoutingConfig:
     min_rows_cross_sectional: int = 2000
     min_rows_symbol: int = 500
     min_effective_rows: int = 50
-    cs_min_auc: float = 0.52
-    cs_strong_auc: float = 0.58
-    symbol_min_auc: float = 0.54
-    symbol_strong_auc: float = 0.60
+    # On the scale of Somers' D (AUC above one half, doubled) these are the lines of correlations below.
+    cs_min_auc: float = 0.505
+    cs_strong_auc: float = 0.515
+    symbol_min_auc: float = 0.51
+    symbol_strong_auc: float = 0.525
     cs_min_correlation: float = 0.01
     cs_strong_correlation: float = 0.03
     symbol_min_correlation: float = 0.02
     symbol_strong_correlation: float = 0.05
-    experimental_min_auc: float = 0.52
+    experimental_min_auc: float = 0.51
     experimental_min_correlation: float = 0.02
     experimental_max_p_value: float = 0.05
     experimental_lane: bool = True
