@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from planner_cells import series
 from planner_samples import FEATURES, SYMBOLS, frames, panel_of
 
 from panel.aligned import Panel
 from panel.folds import holdout_from
+from planner.closing import RECENT_SHARES
 from planner.config import RankingConfig
 from planner.skill import Skill, no_skill_of
 from planner.walking import measure_targets
 
-CONFIG = RankingConfig(boosting_rounds=10, folds=3)
+CONFIG = RankingConfig(boosting_rounds=10, folds=3, jobs=1)
+Cells = Mapping[tuple[str, str | None], Skill]
 
 
 def _measure(
@@ -44,13 +47,13 @@ def panel(tmp_path_factory: pytest.TempPathFactory) -> Panel:
 
 
 @pytest.fixture(scope="module")
-def cells(panel: Panel) -> Mapping[tuple[str, str | None], Skill]:
+def cells(panel: Panel) -> Cells:
     """The cells of all three targets."""
     return _measure(panel, "y_linear_1d", "y_luck_1d", "y_luck_5d")
 
 
 def test_every_target_has_a_cell_for_all_symbols_and_for_each(
-    cells: Mapping[tuple[str, str | None], Skill],
+    cells: Cells,
 ) -> None:
     """Cross-sectional first, then symbol by symbol."""
     assert [symbol for target, symbol in cells if target == "y_luck_1d"] == [None, *SYMBOLS]
@@ -58,7 +61,7 @@ def test_every_target_has_a_cell_for_all_symbols_and_for_each(
 
 
 def test_the_driven_target_has_skill_and_luck_has_none(
-    cells: Mapping[tuple[str, str | None], Skill],
+    cells: Cells,
 ) -> None:
     """The planted signal is found in every view, the luck in none."""
     for symbol in (None, *SYMBOLS):
@@ -71,7 +74,7 @@ def test_the_driven_target_has_skill_and_luck_has_none(
 
 
 def test_each_fold_remembers_what_its_training_rows_say(
-    cells: Mapping[tuple[str, str | None], Skill],
+    cells: Cells,
 ) -> None:
     """Features are judged in every fold by itself, later folds on more rows."""
     folds = cells["y_linear_1d", None].folds
@@ -81,17 +84,82 @@ def test_each_fold_remembers_what_its_training_rows_say(
         assert int(np.abs(fold.correlation).argmax()) == sorted(FEATURES).index("alpha")
 
 
-def test_a_symbol_knows_how_the_common_model_does_on_it(
-    cells: Mapping[tuple[str, str | None], Skill],
-) -> None:
-    """Beside a symbol's own score stands that of the pooled model on the same rows."""
-    own = cells["y_linear_1d", "AAA"]
+def test_a_symbol_with_a_law_of_its_own_knows_how_the_common_model_does_on_it(tmp_path: Path) -> None:
+    """Only where a symbol differs are models fitted for it, and the pooled one is judged beside them."""
+    data = frames(strength=0.3)
+    data["CCC"]["y_linear_1d"] += 0.9 * data["CCC"]["beta"]
+    cells = _measure(panel_of(data, tmp_path), "y_linear_1d")
+    own, other, pooled = (cells["y_linear_1d", symbol] for symbol in ("CCC", "AAA", None))
+    assert pooled.deviating == ("CCC",)
+    assert own.boosted is not None
     assert own.pooled is not None
-    assert own.pooled > 0.3
-    assert cells["y_linear_1d", None].pooled is None
+    assert own.score is not None
+    assert own.pooled < own.score - 0.2
+    assert "beta" in (own.deviation or "")
+    assert (other.boosted, other.pooled, pooled.pooled) == (None, None, None)
 
 
-def test_numbers_are_plain_and_cut_to_six_digits(cells: Mapping[tuple[str, str | None], Skill]) -> None:
+def test_the_path_of_sizes_ends_with_all_features(cells: Cells) -> None:
+    """Where models were fitted, fewer features are compared with all of them; elsewhere there is no path."""
+    path = cells["y_linear_1d", None].path
+    assert [point.size for point in path] == [2, 3, 4]
+    assert (path[-1].behind_all, path[-1].behind_error) == (0.0, 0.0)
+    assert cells["y_luck_1d", None].path == ()
+
+
+def test_recent_windows_lie_within_the_scored_time(cells: Cells) -> None:
+    """Newest shares of it, each with its error, which shrinks as the window grows."""
+    recent = cells["y_linear_1d", None].recent
+    assert [one.share for one in recent] == list(RECENT_SHARES)
+    assert recent[0].standard_error > recent[-1].standard_error
+
+
+def test_a_target_measures_the_same_alone_and_beside_others(panel: Panel, cells: Cells) -> None:
+    """Neither other targets nor how they are grouped change one digit."""
+    for target in ("y_linear_1d", "y_luck_5d"):
+        alone = _measure(panel, target)
+        assert alone == {key: cell for key, cell in cells.items() if key[0] == target}
+    grouped = RankingConfig(boosting_rounds=10, folds=3, jobs=2)
+    assert _measure(panel, "y_luck_5d", "y_linear_1d", "y_luck_1d", config=grouped) == cells
+
+
+def test_the_order_of_symbols_and_columns_changes_nothing(cells: Cells, tmp_path: Path) -> None:
+    """The same data written backwards, and measured a second time: the same numbers."""
+    data = frames(strength=0.6)
+    backwards = {name: data[name][list(reversed(data[name].columns))] for name in reversed(SYMBOLS)}
+    again = _measure(panel_of(backwards, tmp_path), "y_luck_5d", "y_luck_1d", "y_linear_1d")
+    assert again == cells
+
+
+def test_a_symbol_listed_late_is_not_judged_by_a_model_of_its_first_days(tmp_path: Path) -> None:
+    """Folds in which a symbol has few bars yet are left out for it; the others are not disturbed."""
+    data = frames(strength=0.6)
+    data["DDD"] = data["DDD"].iloc[250:].reset_index(drop=True)
+    cells = _measure(panel_of(data, tmp_path), "y_linear_1d")
+    late = cells["y_linear_1d", "DDD"]
+    assert [fold.train_rows for fold in late.folds] == [108, 288]
+    assert len(cells["y_linear_1d", None].folds) == 3
+    assert len(cells["y_linear_1d", "AAA"].folds) == 3
+
+
+def test_a_random_walk_does_not_foretell_itself(tmp_path: Path) -> None:
+    """The level of a price against its own later mean is no skill: the test's future is in no score."""
+    scores = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        data = {}
+        for name in (*SYMBOLS, "EEE", "FFF"):
+            shocks = rng.standard_normal(800)
+            label = np.array([shocks[at + 1 : at + 11].sum() for at in range(800)])
+            label[-10:] = np.nan
+            data[name] = series({"price": np.cumsum(shocks), "y_walk_10d": label})
+        score = _measure(panel_of(data, tmp_path / str(seed)), "y_walk_10d")["y_walk_10d", None].score
+        assert score is not None
+        scores.append(score)
+    assert np.mean(scores) < 0.03
+
+
+def test_numbers_are_plain_and_cut_to_six_digits(cells: Cells) -> None:
     """What is stored is what is shown: no more digits than mean something."""
     for cell in cells.values():
         assert isinstance(cell.score, float)
