@@ -5,10 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from planner.moved import Moved, moved_lines, moved_values
+from planner.moved import Moved, Rules, moved_lines, moved_values
 from planner.results import Results, Row
 from planner.routing import ROUTE_BLOCKED
-from planner.tables import CROSS_SECTIONAL, SYMBOL_SPECIFIC
 
 Pair = tuple[str, str | None]  # (target, symbol); None means all symbols together
 
@@ -84,21 +83,62 @@ class Comparison:
 
 
 def compare(before: Results, after: Results) -> Comparison:
-    """Return how `after` differs from `before`; the same places in another order differ in nothing."""
-    routes = _route_changes(before, after)
-    jobs_before, jobs_after = _jobs(before), _jobs(after)
+    """Return how `after` differs from `before`; the same rows in another order differ in nothing."""
+    sides = _side(before), _side(after)
+    routes = _route_changes(sides)
     return Comparison(
         before=before.place,
         after=after.place,
-        jobs_before=len(jobs_before),
-        jobs_after=len(jobs_after),
-        settings=tuple(_changes(_settings(before.metadata), _settings(after.metadata))),
-        data=tuple(_changes(_data(before.metadata), _data(after.metadata))),
+        jobs_before=len(sides[0].jobs),
+        jobs_after=len(sides[1].jobs),
+        settings=tuple(_changes(*(_settings(side.results.metadata) for side in sides))),
+        data=tuple(_changes(*(_data(side.results.metadata) for side in sides))),
         ranks=_rank_changes(before, after),
-        scores=_score_moves(before, after),
+        scores=_score_moves(sides),
         routes=routes,
-        jobs=tuple(_job_changes(jobs_before, jobs_after, routes, before, after)),
+        jobs=tuple(_job_changes(sides, routes)),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Side:
+    """One of two plannings, its rows, routes and jobs by name."""
+
+    results: Results
+    rules: Rules
+    ranking: Mapping[Pair, Row]
+    candidates: Mapping[Pair, Row]
+    routes: Mapping[Pair, str]
+    jobs: Mapping[str, Row]
+
+    def row(self, pair: Pair) -> dict[str, Any]:
+        """Ranking and candidate of a pair in one row under the names of the candidates; empty without any."""
+        said: dict[str, Any] = {}
+        for rows in (self.ranking, self.candidates):
+            said.update((name, value) for name, value in rows.get(pair, {}).items() if value is not None)
+        if said:
+            said.setdefault("sample_size", said.get("rows"))
+            said.setdefault("effective_sample_size", said.get("effective_rows"))
+        return said
+
+
+Sides = tuple[_Side, _Side]
+
+
+def _side(results: Results) -> _Side:
+    jobs = {job["job_id"]: job for job in (results.plan or {}).get("jobs", ()) if _trains(job)}
+    return _Side(
+        results=results,
+        rules=Rules(_tables(results.metadata)),
+        ranking={(row["target"], row["symbol"]): row for row in results.ranking},
+        candidates={(row["target"], row["symbol"]): row for row in results.candidates},
+        routes=_routes(results, jobs),
+        jobs=jobs,
+    )
+
+
+def _trains(job: Row) -> bool:
+    return bool(job.get("route") != ROUTE_BLOCKED)
 
 
 def _settings(metadata: Row) -> dict[str, object]:
@@ -155,34 +195,21 @@ def _rank_changes(before: Results, after: Results) -> tuple[Change, ...]:
     return tuple(moved)
 
 
-def _score_moves(before: Results, after: Results) -> dict[str, tuple[Moved, ...]]:
-    old, new = _rows(before), _rows(after)
+def _score_moves(sides: Sides) -> dict[str, tuple[Moved, ...]]:
     found = {}
-    for pair in old.keys() & new.keys():
-        if pair[1] is None:
-            moves = moved_values(old[pair], new[pair], ("score", "score_ci_low"))
-            if moves:
-                found[pair[0]] = moves
-    return dict(sorted(found.items()))
-
-
-def _rows(results: Results) -> dict[Pair, dict[str, Any]]:
-    """Ranking and candidate of every pair in one row under the names of the candidates."""
-    found: dict[Pair, dict[str, Any]] = {}
-    for row in (*results.ranking, *results.candidates):
-        said = {name: value for name, value in row.items() if value is not None}
-        found.setdefault((row["target"], row["symbol"]), {}).update(said)
-    for said in found.values():
-        said.setdefault("sample_size", said.get("rows"))
-        said.setdefault("effective_sample_size", said.get("effective_rows"))
+    for target in sorted(target for target, symbol in sides[0].ranking if symbol is None):
+        old, new = (side.row((target, None)) for side in sides)
+        moves = moved_values(old, new, ("score", "score_ci_low"))
+        if moves:
+            found[target] = moves
     return found
 
 
-def _routes(results: Results) -> dict[Pair, str]:
+def _routes(results: Results, jobs: Mapping[str, Row]) -> dict[Pair, str]:
     """The route of every pair; of a plan without its routing plan, what its jobs say."""
     found: dict[Pair, str] = {}
     if results.routes is None:
-        for job in _jobs(results).values():
+        for job in jobs.values():
             found[job["target"], job.get("symbol")] = job.get("route") or ROUTE_BLOCKED
         return found
     for target, record in results.routes["targets"].items():
@@ -196,48 +223,39 @@ def _routes(results: Results) -> dict[Pair, str]:
     return found
 
 
-def _route_changes(before: Results, after: Results) -> tuple[RouteChange, ...]:
-    old, new = _routes(before), _routes(after)
-    old_rows, new_rows = _rows(before), _rows(after)
+def _route_changes(sides: Sides) -> tuple[RouteChange, ...]:
+    old, new = sides[0].routes, sides[1].routes
+    differing = [pair for pair in old.keys() | new.keys() if old.get(pair) != new.get(pair)]
     found = []
-    for pair in sorted(
-        old.keys() | new.keys(), key=lambda pair: (pair[0], pair[1] is not None, pair[1] or "")
-    ):
-        one, two = old.get(pair), new.get(pair)
-        gone = (one or ROUTE_BLOCKED) == (two or ROUTE_BLOCKED) == ROUTE_BLOCKED
-        if one == two or (
-            gone and pair[1] is not None
-        ):  # a blocked symbol of a target that is blocked as a whole
-            continue
-        because = _because(pair, (before, after), (old_rows, new_rows))
+    for pair in sorted(differing, key=lambda pair: (pair[0], pair[1] is not None, pair[1] or "")):
         target, symbol = pair
+        one, two = old.get(pair), new.get(pair)
+        if symbol is not None and {one, two} <= {ROUTE_BLOCKED, None}:
+            continue  # a blocked symbol of a target that is blocked as a whole on the other side
+        because = _because(pair, sides)
         found.append(RouteChange(target=target, symbol=symbol, before=one, after=two, because=because))
     return tuple(found)
 
 
-def _because(
-    pair: Pair, sides: tuple[Results, Results], rows: tuple[Mapping[Pair, Row], Mapping[Pair, Row]]
-) -> tuple[str, ...]:
+def _because(pair: Pair, sides: Sides) -> tuple[str, ...]:
     """What moved for a pair: its own numbers, those of all symbols, else what the later reason says."""
-    settings = [_tables(side.metadata) for side in sides]
     found: list[str] = []
     for key in _places(pair, sides):
-        view = CROSS_SECTIONAL if key[1] is None else SYMBOL_SPECIFIC
-        old, new = (side.get(key) for side in rows)
+        old, new = (side.row(key) for side in sides)
         if old and new:
-            named = {"view": view, "target": key[0], "symbol": key[1]}
-            moved = moved_lines({**named, **old}, {**named, **new}, settings[0], settings[1])
+            moved = moved_lines(old, new, sides[0].rules, sides[1].rules)
             words = ", ".join(move.words for move in moved)
             found += [words if key == pair else f"of all symbols {words}"] if words else []
-    return tuple(found) or _said(pair, sides[1]) or _said(pair, sides[0])
+    return tuple(found) or _said(pair, sides[1].results) or _said(pair, sides[0].results)
 
 
-def _places(pair: Pair, sides: tuple[Results, Results]) -> list[Pair]:
+def _places(pair: Pair, sides: Sides) -> list[Pair]:
     """Whose numbers to look at for a pair's route: its own, those of all symbols; where the state changed."""
     pooled: Pair = (pair[0], None)
     if pair == pooled:
         return [pair]
-    records = [((side.routes or {}).get("targets") or {}).get(pair[0]) or {} for side in sides]
+    plans = [(side.results.routes or {}).get("targets") or {} for side in sides]
+    records = [plan.get(pair[0]) or {} for plan in plans]
     old, new = ((record.get("symbols") or {}).get(pair[1]) or {} for record in records)
     if not old or not new:
         return [pair, pooled]
@@ -262,24 +280,10 @@ def _said(pair: Pair, side: Results) -> tuple[str, ...]:
     return ()
 
 
-def _jobs(results: Results) -> dict[str, Row]:
-    """The jobs that train something, by id."""
-    return {
-        job["job_id"]: job
-        for job in (results.plan or {}).get("jobs", ())
-        if job.get("route") != ROUTE_BLOCKED
-    }
-
-
-def _job_changes(
-    old: Mapping[str, Row],
-    new: Mapping[str, Row],
-    routes: Sequence[RouteChange],
-    before: Results,
-    after: Results,
-) -> Iterable[JobChange]:
+def _job_changes(sides: Sides, routes: Sequence[RouteChange]) -> Iterable[JobChange]:
     """Yield the jobs that differ: those added, then those removed, then those changed, by name."""
     why = {(change.target, change.symbol): change.because for change in routes}
+    old, new = sides[0].jobs, sides[1].jobs
     for kind, names in (
         ("added", sorted(new.keys() - old.keys())),
         ("removed", sorted(old.keys() - new.keys())),
@@ -293,7 +297,7 @@ def _job_changes(
             if made is None:
                 continue
             if not made.because and kind != "changed":
-                said = _said(pair, after if kind == "removed" else before)
+                said = _said(pair, sides[kind == "removed"].results)
                 reason = str(known.get("reason") or "").partition("; ")[0]
                 made = dataclasses.replace(made, because=said or ((reason,) if reason else ()))
             yield made

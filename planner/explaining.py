@@ -1,7 +1,7 @@
 """Why a target is trained as it is: the chain from data to jobs, from the files of a planning."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from planner.exporting import job_cost
@@ -11,19 +11,16 @@ from planner.tables import BLOCKED, SAFE, SUSPECT
 _KEY = ("view", "symbol")
 
 
-def explain(
-    results: Results, target: str, *, rank_of: Mapping[str, int | None], symbol: str | None = None
-) -> Row:
+def explain(results: Results, target: str, *, symbol: str | None = None) -> Row:
     """Return the explanation of a target as a JSON document, for all symbols or one.
 
     Its parts, in the order of the work: `column`, `leaks`, `measured` (per view and symbol, ranking and
-    candidate together), `selection`, `routes`, `jobs` and `reasons` (why there is no job). `rank_of` holds
-    every target of the planning with its rank.
+    candidate together), `selection`, `routes`, `jobs` and `reasons` (why there is no job).
 
     Raises:
         NotInResults: no such target or symbol; names the nearest.
     """
-    require_name(target, list(rank_of), noun="target", place=results.place)
+    require_name(target, list(results.targets), noun="target", place=results.place)
     measured = _measured(results, target)
     routes = ((results.routes or {}).get("targets") or {}).get(target)
     jobs = [job for job in (results.plan or {}).get("jobs", ()) if job.get("target") == target]
@@ -33,9 +30,9 @@ def explain(
     return {
         "target": target,
         "symbol": symbol,
-        "rank": rank_of.get(target),
-        "targets": len(rank_of),
-        "ranked": sum(rank is not None for rank in rank_of.values()),
+        "rank": results.targets.get(target),
+        "targets": len(results.targets),
+        "ranked": sum(rank is not None for rank in results.targets.values()),
         "column": _column(measured, results),
         "leaks": _leaks(results, target),
         "measured": [row for row in measured if symbol is None or row["symbol"] in (None, symbol)],

@@ -1,8 +1,8 @@
 """Which numbers of a (target, view, symbol) moved across their lines between two plannings."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from planner.config import RoutingConfig
@@ -10,6 +10,15 @@ from planner.signals import lines_of
 from planner.tables import CROSS_SECTIONAL, candidate_from
 
 Row = Mapping[str, Any]
+# The columns that any line is held against, and those that say which lines are.
+COMPARED = (
+    "target", "view", "symbol", "metric_name", "task_type", "rank", "q_value", "kept", "sample_size", "rows",
+    "effective_sample_size", "effective_rows", "leakage_status", "score_ci_low", "stability", "score",
+    "rest_p", "deviation_q", "deviates", "p_value",
+)  # fmt: skip
+_KIND = ("target", "view", "symbol", "metric_name", "task_type")
+_VERDICTS = frozenset({"kept", "deviates"})
+
 AT_LEAST, AT_MOST, ONE_OF, IS = "at least", "at most", "one of", "is"
 MAIN, EXPERIMENTAL = "main", "experimental"
 
@@ -61,53 +70,63 @@ class Moved:
         return f"{value} (line {line})"
 
 
-def lines_for(row: Row, settings: Row) -> tuple[Line, ...]:
-    """Return the lines that a row is held against, in the order of the rules.
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The lines that the settings of one planning draw.
 
-    `row` has the columns of the candidates; `settings` are all settings by section, as plans carry them
-    in `metadata.settings`. Without them no line is known, and only values that are no numbers are told.
+    `settings` are all settings by section, as plans carry them in `metadata.settings`, and what was asked for
+    under `request`. Without those of routing only the lines of the ranking are known, and that features are
+    best STABLE.
     """
-    ranking, routing = settings.get("ranking") or {}, settings.get("routing")
-    request = settings.get("request") or {}
-    found = [
-        Line(metric="rank", rule=AT_MOST, bound=request.get("top_n_targets")),
-        Line(metric="q_value", rule=AT_MOST, bound=ranking.get("false_discovery_rate")),
-        Line(metric="kept", rule=IS, bound=True),
-    ]
-    if routing is None:
-        return (*found, Line(metric="stability", rule=IS, bound="STABLE"))
-    config = _routing(routing)
-    lines = lines_of(candidate_from({**row, "score": row.get("score")}), config)
-    pooled = row.get("view") == CROSS_SECTIONAL
-    found += [
-        Line(metric="sample_size", rule=AT_LEAST, bound=lines.rows),
-        Line(metric="effective_sample_size", rule=AT_LEAST, bound=config.min_effective_rows),
-        Line(metric="leakage_status", rule=ONE_OF, bound=_allowed(config)),
-        Line(metric="score_ci_low", rule=AT_LEAST, bound=lines.minimum),
-        Line(metric="stability", rule=ONE_OF, bound=lines.stabilities),
-        Line(metric="score", rule=AT_LEAST, bound=lines.strong),
-        Line(metric="score", rule=AT_LEAST, bound=lines.experimental, lane=EXPERIMENTAL),
-        Line(metric="p_value", rule=AT_MOST, bound=config.experimental_max_p_value, lane=EXPERIMENTAL),
-        Line(metric="stability", rule=ONE_OF, bound=config.experimental_stabilities, lane=EXPERIMENTAL),
-    ]
-    if pooled:
-        return (*found, Line(metric="rest_p", rule=AT_MOST, bound=config.max_rest_p_value))
-    return (
-        *found,
-        Line(metric="deviation_q", rule=AT_MOST, bound=ranking.get("false_discovery_rate")),
-        Line(metric="deviates", rule=IS, bound=True),
-    )
+
+    settings: Row
+    _known: dict[tuple[object, ...], tuple[Line, ...]] = field(default_factory=dict, init=False, repr=False)
+
+    def lines_for(self, row: Row) -> tuple[Line, ...]:
+        """Return the lines that a row is held against, in the order of the rules."""
+        kind = tuple(row.get(name) for name in ("view", "metric_name", "task_type"))
+        if kind not in self._known:
+            self._known[kind] = (*self._of_ranking(), *self._of_routing(row))
+        return self._known[kind]
+
+    def _of_ranking(self) -> Iterator[Line]:
+        ranking, request = self.settings.get("ranking") or {}, self.settings.get("request") or {}
+        yield Line(metric="rank", rule=AT_MOST, bound=request.get("top_n_targets"))
+        yield Line(metric="q_value", rule=AT_MOST, bound=ranking.get("false_discovery_rate"))
+        yield Line(metric="kept", rule=IS, bound=True)
+
+    def _of_routing(self, row: Row) -> Iterator[Line]:
+        if not self.settings.get("routing"):
+            yield Line(metric="stability", rule=IS, bound="STABLE")
+            return
+        config = _routing(self.settings["routing"])
+        lines = lines_of(candidate_from({name: row.get(name) for name in _KIND}), config)
+        yield Line(metric="sample_size", rule=AT_LEAST, bound=lines.rows)
+        yield Line(metric="effective_sample_size", rule=AT_LEAST, bound=config.min_effective_rows)
+        yield Line(metric="leakage_status", rule=ONE_OF, bound=_allowed(config))
+        yield Line(metric="score_ci_low", rule=AT_LEAST, bound=lines.minimum)
+        yield Line(metric="stability", rule=ONE_OF, bound=lines.stabilities)
+        yield Line(metric="score", rule=AT_LEAST, bound=lines.strong)
+        if row.get("view") == CROSS_SECTIONAL:
+            yield Line(metric="rest_p", rule=AT_MOST, bound=config.max_rest_p_value)
+        else:
+            line = (self.settings.get("ranking") or {}).get("false_discovery_rate")
+            yield Line(metric="deviation_q", rule=AT_MOST, bound=line)
+            yield Line(metric="deviates", rule=IS, bound=True)
+        yield Line(metric="score", rule=AT_LEAST, bound=lines.experimental, lane=EXPERIMENTAL)
+        yield Line(metric="p_value", rule=AT_MOST, bound=config.experimental_max_p_value, lane=EXPERIMENTAL)
+        yield Line(metric="stability", rule=ONE_OF, bound=config.experimental_stabilities, lane=EXPERIMENTAL)
 
 
-def moved_lines(before: Row, after: Row, settings_before: Row, settings_after: Row) -> tuple[Moved, ...]:
+def moved_lines(before: Row, after: Row, rules_before: Rules, rules_after: Rules) -> tuple[Moved, ...]:
     """Return the numbers of a row that pass their line on one side only, in the order of the rules.
 
     What one side does not know has not moved; a line that one side does not know is taken from the other.
     A verdict that follows from numbers (`kept`, `deviates`) is told only where no number explains it, and the
     experimental lane only where no main line was crossed.
     """
-    old = {(line.lane, line.metric): line for line in lines_for({**after, **before}, settings_before)}
-    new = {(line.lane, line.metric): line for line in lines_for({**before, **after}, settings_after)}
+    old = {(line.lane, line.metric): line for line in rules_before.lines_for(before)}
+    new = {(line.lane, line.metric): line for line in rules_after.lines_for(after)}
     found: dict[str, list[Moved]] = {"number": [], "verdict": [], EXPERIMENTAL: []}
     for lane, metric in dict.fromkeys([*old, *new]):
         one, two = old.get((lane, metric)), new.get((lane, metric))
@@ -129,9 +148,6 @@ def moved_lines(before: Row, after: Row, settings_before: Row, settings_after: R
     if any(move.metric == "score_ci_low" for move in numbers):  # then strong or not no longer matters
         numbers = [move for move in numbers if move.metric != "score"]
     return tuple(numbers or found["verdict"] or found[EXPERIMENTAL])
-
-
-_VERDICTS = frozenset({"kept", "deviates"})
 
 
 def _known(line: Line | None, other: Line | None) -> Line:

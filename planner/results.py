@@ -1,9 +1,10 @@
 """A results tree read back: its tables, its plans; nothing is measured, no training library is loaded."""
 
+import contextlib
+import gc
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from pyarrow import parquet
 
 from panel.errors import nearest
 from planner.artifacts import LEGACY_PLAN_DIR, PLAN_DIR, ROUTING_DIR, read_table
-from planner.errors import NotInResults, PlannerError, PlanUnreadable
+from planner.documents import read_plan, read_routes
+from planner.errors import NotInResults, PlanUnreadable
+from planner.moved import COMPARED
 
 Row = Mapping[str, Any]
 
@@ -22,18 +25,18 @@ RANKING, LEAKAGE, SELECTION, CANDIDATES = (
     "feature_selection",
     "routing_candidates",
 )
-_PLAN_FILES = ("master_training_plan.json", "training_plan.json")
-_PLAN_PLACES = (Path(), PLAN_DIR, LEGACY_PLAN_DIR, Path("training_plan"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
     """What a planning left behind, as far as it is there; tables without a file are empty.
 
-    `place` is what to call it; `plan` and `routes` are the two documents or None.
+    `place` is what to call it; `targets` all targets that it speaks of with their ranks, by name; `plan` and
+    `routes` are the two documents or None.
     """
 
     place: str
+    targets: Mapping[str, int | None] = field(default_factory=dict)
     ranking: Sequence[Row] = ()
     leaks: Sequence[Row] = ()
     selections: Sequence[Row] = ()
@@ -51,60 +54,55 @@ class Results:
         return {}
 
 
-def read_results(place: Path, *, target: str | None = None, selections: bool = True) -> Results:
+def read_results(place: Path, *, target: str | None = None, compared: bool = False) -> Results:
     """Return what lies in a results directory or in a plan directory, all targets or one.
 
-    A plan directory inside a results tree brings the tables of that tree along. `selections` False leaves the
-    tables of features out, which only explanations need.
+    A plan directory inside a results tree brings the tables of that tree along. `compared` leaves out
+    what two plannings are not compared by: the tables of features, and most columns of the others.
 
     Raises:
         NotInResults: there is neither a plan nor a table.
         PlanUnreadable: a file is there and cannot be read.
     """
-    root = _root(place)
-    tables = {name: _table(root, name, target) for name in (RANKING, CANDIDATES)}
-    if selections:
-        tables |= {name: _table(root, name, target) for name in (LEAKAGE, SELECTION)}
-    found = Results(
-        place=str(place),
-        ranking=tables[RANKING],
-        leaks=tables.get(LEAKAGE, ()),
-        selections=tables.get(SELECTION, ()),
-        candidates=tables[CANDIDATES],
-        routes=_document(root / ROUTING_DIR / "routing_plan.json", "targets"),
-        plan=read_plan(place),
-    )
-    if found.routes is None and found.plan is None and not known_targets(place):
+    with _no_collection():
+        return _read(place, _root(place), target, compared=compared)
+
+
+def _read(place: Path, root: Path, target: str | None, *, compared: bool) -> Results:
+    names = (RANKING, CANDIDATES) if compared else (RANKING, CANDIDATES, LEAKAGE, SELECTION)
+    tables = {name: _table(root, name, target, COMPARED if compared else None) for name in names}
+    routes = read_routes(root / ROUTING_DIR / "routing_plan.json", target)
+    plan = read_plan(place, target)
+    ranks = {row["target"]: row["rank"] for row in _ranks(root)}
+    known = {name: ranks.get(name) for name in sorted(ranks.keys() | routes.targets | plan.targets)}
+    if routes.content is None and plan.content is None and not known:
         raise NotInResults(
             "there is no plan here",
             where=str(place),
             fix="trainwright plan make writes one; name it with --dir",
         )
-    return found
+    return Results(
+        place=str(place),
+        targets=known,
+        ranking=tables[RANKING],
+        leaks=tables.get(LEAKAGE, ()),
+        selections=tables.get(SELECTION, ()),
+        candidates=tables[CANDIDATES],
+        routes=routes.content,
+        plan=plan.content,
+    )
 
 
-def read_plan(place: Path) -> Row | None:
-    """Return the training plan of a plan file, a plan directory or a results directory; None without one.
-
-    Raises:
-        PlanUnreadable: it is there and is no training plan.
-    """
-    if place.is_file():
-        return _document(place, "jobs")
-    paths = (place / inside / name for name in _PLAN_FILES for inside in _PLAN_PLACES)
-    return next((_document(path, "jobs") for path in paths if path.is_file()), None)
-
-
-def known_targets(place: Path) -> dict[str, int | None]:
-    """Return every target that a results directory speaks of with its rank, None without one, by name."""
-    root = _root(place)
-    known: dict[str, int | None] = {}
-    for row in _table(root, RANKING, None, columns=("target", "rank")):
-        known[row["target"]] = row["rank"]
-    for document in (_document(root / ROUTING_DIR / "routing_plan.json", "targets"), read_plan(place)):
-        for name in _targets_of(document):
-            known.setdefault(name, None)
-    return dict(sorted(known.items()))
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep the collector of circles still: rows have none, and it would look through millions of them."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def require_name(name: str, known: Sequence[str], *, noun: str, place: str) -> None:
@@ -123,68 +121,58 @@ def require_name(name: str, known: Sequence[str], *, noun: str, place: str) -> N
 
 def _root(place: Path) -> Path:
     """The results directory that a place is, or that a plan directory lies in."""
-    for depth in range(3):
-        above = place.resolve().parents[depth - 1] if depth else place
-        if (above / "METRICS").is_dir() and (depth == 0 or _is_plan_of(place, above)):
-            return above
-    return place
+    if (place / "METRICS").is_dir():
+        return place
+    here = place.resolve()
+    of_a_tree = (above for above in here.parents[:2] if here in _plan_places(above))
+    return next((above for above in of_a_tree if (above / "METRICS").is_dir()), place)
 
 
-def _is_plan_of(place: Path, root: Path) -> bool:
-    return place.resolve() in {(root / PLAN_DIR).resolve(), (root / LEGACY_PLAN_DIR).resolve()}
+def _plan_places(root: Path) -> set[Path]:
+    return {(root / PLAN_DIR).resolve(), (root / LEGACY_PLAN_DIR).resolve()}
 
 
-def _table(root: Path, name: str, target: str | None, columns: Sequence[str] | None = None) -> Sequence[Row]:
+def _ranks(root: Path) -> Sequence[Row]:
+    """Target and rank of every row of the ranking."""
+    path = root / "METRICS" / f"{RANKING}.parquet"
+    return _columns(path, RANKING, ("target", "rank")).to_pylist() if path.is_file() else _csv(root, RANKING)
+
+
+def _table(root: Path, name: str, target: str | None, columns: Sequence[str] | None) -> Sequence[Row]:
     """The rows of a table, those of one target only where one is named; none without a file."""
     path = root / "METRICS" / f"{name}.parquet"
     if not path.is_file():
-        rows = read_table(root, name) if path.with_suffix(".csv").is_file() else []
-        return [row for row in rows if target is None or row["target"] == target]
+        return [row for row in _csv(root, name) if target in (None, row["target"])]
+    table = _columns(path, name, columns)
+    if target is None:
+        whole: list[Row] = table.to_pylist()
+        return whole
+    # Slices, for a filter or a list of places would load pandas.
+    owners = table["target"].to_pylist()
+    return [row for start, end in _runs(owners, target) for row in table[start:end].to_pylist()]
+
+
+def _columns(path: Path, name: str, columns: Sequence[str] | None = None) -> pa.Table:
     try:
-        table = parquet.ParquetFile(path).read(columns=None if columns is None else list(columns))
-        if target is None:
-            whole: list[Row] = table.to_pylist()
-            return whole
-        # Slices, for a filter or a list of places would load pandas.
-        return [row for start, end in _runs(table["target"], target) for row in table[start:end].to_pylist()]
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        file = parquet.ParquetFile(path)
+        known = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
+        return file.read(columns=known)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = str(error).partition("\n")[0]
         raise PlanUnreadable(
-            f"the table {name} cannot be read", where=str(path), fix=f"plan again ({_first_line(error)})"
+            f"the table {name} cannot be read", where=str(path), fix=f"plan again ({reason})"
         ) from error
 
 
-def _runs(column: Iterable[Any], target: str) -> Iterator[tuple[int, int]]:
+def _csv(root: Path, name: str) -> Sequence[Row]:
+    """The rows of a table that was written as CSV because Parquet failed; none without a file."""
+    return read_table(root, name) if (root / "METRICS" / f"{name}.csv").is_file() else []
+
+
+def _runs(owners: Iterable[str], target: str) -> Iterator[tuple[int, int]]:
     """The runs [start, end) of rows of one target."""
     place = 0
-    for name, cells in itertools.groupby(column, key=lambda cell: cell.as_py()):
+    for name, cells in itertools.groupby(owners):
         start, place = place, place + sum(1 for _ in cells)
         if name == target:
             yield start, place
-
-
-def _document(path: Path, needed: str) -> Row | None:
-    """A JSON document with one key that it must have; None without a file."""
-    if not path.is_file():
-        return None
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise _unreadable(path, _first_line(error)) from error
-    if not isinstance(document, dict) or not isinstance(document.get(needed), (dict, list)):
-        raise _unreadable(path, f"it has no {needed!r}")
-    return document
-
-
-def _unreadable(path: Path, problem: str) -> PlannerError:
-    return PlanUnreadable(f"{path.name} cannot be read: {problem}", where=str(path), fix="plan again")
-
-
-def _targets_of(document: Row | None) -> set[str]:
-    if document is None:
-        return set()
-    jobs = {job["target"] for job in document.get("jobs", ()) if isinstance(job, Mapping) and "target" in job}
-    return jobs | set(document.get("targets", ())) | set(document.get("blocked", ()))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

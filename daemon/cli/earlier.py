@@ -17,7 +17,7 @@ ASKED = ("symbols", "targets", "features", "auto_targets", "auto_features", "top
 def earlier_plan(results_dir: Path) -> Results | None:
     """What the last planning left in a results directory; None when there is none that can be read."""
     try:
-        found = read_results(results_dir, selections=False)
+        found = read_results(results_dir, compared=True)
     except NotInResults:
         return None
     except PlanUnreadable as error:

@@ -47,7 +47,7 @@ def _side(name: str, config: Path | None, results_dir: Path | None) -> Results:
     """
     path = Path(name)
     if path.exists():
-        return read_results(path, selections=False)
+        return read_results(path, compared=True)
     if not name.startswith(PLAN_ID_PREFIX):
         raise NotInResults(
             f"there is no plan {name!r}",

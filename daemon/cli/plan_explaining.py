@@ -12,7 +12,7 @@ from daemon.cli.screen import cut, emit, say, span, table, wrapped
 from daemon.cli.words import bytes_words, names_words, number, route_words, score_words, share_words
 from daemon.cli.workspace import json_option
 from planner.explaining import explain as explained
-from planner.results import known_targets, read_results
+from planner.results import read_results
 
 Row = Mapping[str, Any]
 
@@ -35,7 +35,7 @@ SAFE_WORD = {"SAFE": "safe", "SUSPECT": "suspect", "BLOCKED": "blocked", "UNKNOW
 def explain(*, target: str, symbol: str | None, place: Path, as_json: bool) -> None:
     """Say why a target has the jobs it has, or none: data, leaks, ranking, features, routes, jobs."""
     results = read_results(place, target=target)
-    document = explained(results, target, rank_of=known_targets(place), symbol=symbol)
+    document = explained(results, target, symbol=symbol)
     if as_json:
         emit(document)
         return

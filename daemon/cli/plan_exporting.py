@@ -8,9 +8,9 @@ import click
 
 from daemon.cli.screen import tell
 from planner.artifacts import write_atomically
+from planner.documents import read_plan
 from planner.errors import NotInResults
 from planner.exporting import FORMATS, exported
-from planner.results import read_plan
 
 
 @click.command(epilog="Example: trainwright plan export results --format csv --what fits --output fits.csv")
@@ -25,7 +25,7 @@ def export(*, place: Path, form: str, what: str, output: Path | None) -> None:
 
     Lists stand in CSV and Markdown as words separated by blanks.
     """
-    plan = read_plan(place)
+    plan = read_plan(place).content
     if plan is None:
         raise NotInResults("there is no training plan here", where=str(place), fix="trainwright plan make")
     data = "".join(exported(plan, form=form, what=what)).encode()

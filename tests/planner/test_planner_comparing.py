@@ -31,7 +31,7 @@ def compared(
     places = tmp_path / "before", tmp_path / "after"
     write_results(places[0], before, **(first or {}))
     write_results(places[1], after, **second)
-    return compare(*(read_results(place, selections=False) for place in places))
+    return compare(*(read_results(place, compared=True) for place in places))
 
 
 def jobs_of(comparison: Comparison) -> dict[tuple[str, str], JobChange]:

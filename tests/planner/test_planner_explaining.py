@@ -11,7 +11,7 @@ from results_samples import standard_results
 from planner.artifacts import PLAN_DIR
 from planner.errors import NotInResults
 from planner.explaining import explain
-from planner.results import known_targets, read_results
+from planner.results import read_results
 
 
 @pytest.fixture
@@ -22,8 +22,7 @@ def results(tmp_path: Path) -> Path:
 
 def explained(place: Path, target: str, **options: Any) -> dict[str, Any]:
     """The explanation of a target from its files."""
-    found = explain(read_results(place, target=target), target, rank_of=known_targets(place), **options)
-    return dict(found)
+    return dict(explain(read_results(place, target=target), target, **options))
 
 
 def test_every_part_of_the_chain_is_there(results: Path) -> None:

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from results_samples import standard_results
 
+from planner.documents import read_plan
 from planner.exporting import FORMATS, exported, fit_rows, job_cost, job_rows
-from planner.results import read_plan
 
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A plan with two jobs."""
-    found = read_plan(standard_results(tmp_path_factory.mktemp("plan")))
+    found = read_plan(standard_results(tmp_path_factory.mktemp("plan"))).content
     assert found is not None
     return dict(found)
 

@@ -11,11 +11,12 @@ from hypothesis import event, given, settings
 from results_samples import row
 
 from planner.config import PlannerConfig, config_document
-from planner.moved import Moved, lines_for, moved_lines, moved_values
+from planner.moved import COMPARED, Moved, Rules, moved_lines, moved_values
 from planner.signals import signal_of
 from planner.tables import plain_row
 
 SETTINGS = {**config_document(PlannerConfig()), "request": {"top_n_targets": 10}}
+RULES = Rules(SETTINGS)
 
 
 def changed(**routing: Any) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def changed(**routing: Any) -> dict[str, Any]:
 
 def words(before: Any, after: Any, one: Any = SETTINGS, two: Any = SETTINGS) -> list[str]:
     """What moved, in words."""
-    return [move.words for move in moved_lines(before, after, one, two)]
+    return [move.words for move in moved_lines(before, after, Rules(one), Rules(two))]
 
 
 @pytest.mark.parametrize(
@@ -132,11 +133,13 @@ def test_whenever_a_signal_changes_its_state_some_number_crossed_a_line(
     states = signal_of(before, config).state, signal_of(after, config).state
     event("the state changed" if states[0] != states[1] else "the state stayed")
     if states[0] != states[1]:
-        assert moved_lines(plain_row(before), plain_row(after), SETTINGS, SETTINGS)
+        assert moved_lines(plain_row(before), plain_row(after), RULES, RULES)
 
 
 def test_every_line_is_of_a_column_that_candidates_have() -> None:
     """No line waits for a number that is never written."""
     columns = {item.name for item in dataclasses.fields(type(row("y")))} | {"rank"}
     for symbol in (None, "AAPL"):
-        assert {line.metric for line in lines_for(plain_row(row("y", symbol)), SETTINGS)} <= columns
+        metrics = {line.metric for line in RULES.lines_for(plain_row(row("y", symbol)))}
+        assert metrics <= columns
+        assert metrics <= set(COMPARED)  # which are the columns that are read for a comparison

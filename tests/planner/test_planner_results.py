@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import shutil
 import subprocess
 import sys
@@ -11,8 +13,10 @@ import pytest
 from results_samples import standard_results
 
 from planner.artifacts import LEGACY_PLAN_DIR, PLAN_DIR, read_table, write_table
+from planner.documents import read_plan, read_routes
 from planner.errors import NotInResults, PlanUnreadable
-from planner.results import known_targets, read_plan, read_results, require_name
+from planner.moved import COMPARED
+from planner.results import read_results, require_name
 
 HEAVY = ("pandas", "lightgbm", "xgboost", "sklearn", "torch", "scipy")
 
@@ -46,7 +50,13 @@ def test_one_target_alone_is_read(results: Path) -> None:
     assert [row["symbol"] for row in found.ranking] == [None, "AAPL", "MSFT"]
     assert len(read_results(results, target="y_dull").ranking) == 1
     assert read_results(results, target="nothing").ranking == []
-    assert read_results(results, selections=False).leaks == ()
+
+
+def test_what_is_not_compared_is_not_read(results: Path) -> None:
+    """The columns that two plannings are compared by, and no table of features."""
+    found = read_results(results, compared=True)
+    assert (found.leaks, found.selections) == ((), ())
+    assert set(found.ranking[0]) | set(found.candidates[0]) == set(COMPARED)
 
 
 @pytest.mark.parametrize("inside", [".", str(PLAN_DIR)])
@@ -63,8 +73,8 @@ def test_a_plan_alone_is_enough(results: Path, tmp_path: Path) -> None:
     for place in (alone, alone / "master_training_plan.json", older):
         found = read_results(place)
         assert (len(found.candidates), found.routes) == (0, None)
-        assert found.plan == read_plan(results)
-        assert list(known_targets(place)) == ["y_5d", "y_dull"]
+        assert found.plan == read_plan(results).content
+        assert list(found.targets) == ["y_5d", "y_dull"]
 
 
 def test_a_table_in_csv_is_read_as_well(results: Path) -> None:
@@ -82,7 +92,30 @@ def test_a_table_in_csv_is_read_as_well(results: Path) -> None:
 
 def test_targets_are_known_with_their_rank(results: Path) -> None:
     """Those left out are known too, without one."""
-    assert known_targets(results) == {"y_5d": 1, "y_dull": None}
+    for target in (None, "y_5d", "nothing"):
+        assert read_results(results, target=target).targets == {"y_5d": 1, "y_dull": None}
+
+
+def test_one_target_of_the_documents_is_what_the_whole_says_of_it(results: Path) -> None:
+    """Nothing but the others is left out; the names of all are told."""
+    path = results / "METRICS" / "routing_plan" / "routing_plan.json"
+    whole, part = read_routes(path), read_routes(path, "y_5d")
+    assert (whole.content, whole.targets) == (json.loads(path.read_bytes()), part.targets)
+    assert part.content == whole.content
+    assert read_routes(path, "y_dull").content == {**(whole.content or {}), "targets": {}}
+    plan = read_plan(results)
+    assert plan.content == json.loads((results / PLAN_DIR / "master_training_plan.json").read_bytes())
+    assert read_plan(results, "y_5d") == plan
+    assert read_plan(results, "y_dull").content == {**(plan.content or {}), "jobs": []}
+    assert read_plan(results / "nothing").content is None
+
+
+def test_the_root_of_the_file_system_is_no_plan() -> None:
+    """A place with nothing above it is looked at like any other."""
+    with pytest.raises(NotInResults):
+        read_results(Path("/proc"))
+    with pytest.raises(NotInResults):
+        read_results(Path("/"))
 
 
 def test_where_nothing_was_planned_the_way_is_named(tmp_path: Path) -> None:
@@ -99,6 +132,8 @@ def test_where_nothing_was_planned_the_way_is_named(tmp_path: Path) -> None:
         ("METRICS/target_ranking.parquet", b"PAR1 no"),
         ("METRICS/routing_plan/routing_plan.json", b"{"),
         ("METRICS/routing_plan/routing_plan.json", b"[]"),
+        ("METRICS/routing_plan/routing_plan.json", b'{"targets": []}'),
+        ("METRICS/routing_plan/routing_plan.json", b'{"metadata": {}}'),
         ("globals/training_plan/master_training_plan.json", b'{"jobs": 3}'),
         ("globals/training_plan/master_training_plan.json", b"[" * 100_000),
     ],
@@ -106,9 +141,11 @@ def test_where_nothing_was_planned_the_way_is_named(tmp_path: Path) -> None:
 def test_a_broken_file_is_named(results: Path, file: str, content: bytes) -> None:
     """It is there and cannot be read: an error with its place, never half an answer."""
     (results / file).write_bytes(content)
-    with pytest.raises(PlanUnreadable) as caught:
-        read_results(results)
-    assert Path(file).name in caught.value.where
+    for target in (None, "y_5d"):
+        with pytest.raises(PlanUnreadable) as caught:
+            read_results(results, target=target)
+        assert Path(file).name in caught.value.where
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize(
@@ -127,10 +164,10 @@ def test_reading_loads_no_pandas_and_no_training_library(results: Path) -> None:
     """A plan is explained on a machine that only looks, in the time that pandas takes to load."""
     script = (
         "import sys; from pathlib import Path\n"
-        "from planner.results import read_results, known_targets\n"
+        "from planner.results import read_results\n"
         "from planner.explaining import explain\nfrom planner.comparing import compare\n"
         f"place = Path({str(results)!r}); found = read_results(place, target='y_5d')\n"
-        "explain(found, 'y_5d', rank_of=known_targets(place)); compare(found, found)\n"
+        "explain(found, 'y_5d'); compare(found, found)\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
