@@ -3,8 +3,9 @@
 A line is crossed when a measure is above its setting and above what chance gives: the correlation that not
 one of all comparisons of the panel would reach by luck but with probability `false_alarm` (Bonferroni;
 Fisher's z), given the independent rows behind it. So few rows, long overlapping windows and slow features
-accuse nobody. In a quarter of the time, or in a single symbol, settings count 1.6 times: laws of one symbol
-and laws that died are stronger than the law of all.
+accuse nobody. In a quarter of the time, or in a single symbol, settings count 1.6 times, and two standard
+errors more: laws of one symbol and laws that died are stronger than the law of all, and of many such places
+the most extreme is looked at.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +26,7 @@ INCREMENT, CORRELATION, TOO_GOOD = "future_increment", "correlation", "too_good"
 RATIO, SLOPE = "ratio_spike", "slope_spike"
 
 _PLACE_SLACK = 1.6
+_PLACE_ERRORS = 2.0
 _ADDS_UP = 0.275  # of a line, times the root of the bars: what a feature that lasts may know of their sum
 _CENTRED_SHARE = 0.5  # of the match with the coming part, that the part over has as well
 _WEAK = (CORRELATION, TOO_GOOD)  # a strength that cannot be; the others are a proof
@@ -112,7 +114,7 @@ class _Judged:
     def __init__(self, probes: Probes, config: LeakageConfig) -> None:
         self.probes = probes
         self.config = config
-        stamps = np.array([[float(place.timestamps)] for place in probes.places])
+        self.stamps = stamps = np.array([[float(place.timestamps)] for place in probes.places])
         comparisons = probes.columns * len(probes.features) * len(probes.places)
         self.measured = (stamps >= config.min_rows) & (probes.measures["rows"] >= config.min_rows)
         measures = probes.measures
@@ -120,6 +122,7 @@ class _Judged:
         self.part_line = noise_line(measures["part_rows"], comparisons, config.false_alarm)
         self.window_line = noise_line(measures["window_rows"], comparisons, config.false_alarm)
         self.slack = np.array([[1.0 if place.whole else _PLACE_SLACK] for place in probes.places])
+        self.errors = np.array([[0.0 if place.whole else _PLACE_ERRORS] for place in probes.places])
         self.charges = [*self._blocking(), *self._suspicious()]
 
     def row(self, feature: int) -> LeakRow:
@@ -134,6 +137,7 @@ class _Judged:
 
     def _blocking(self) -> list[_Charge]:
         config, measures = self.config, self.probes.measures
+        window = measures["window_rows"]
         excess = measures["correlation"] - measures["past_correlation"]
         found = [
             (COPY, measures["copy"] >= config.copy_correlation),
@@ -144,22 +148,23 @@ class _Judged:
             (SLOPE, measures["slope_spike"] > config.blocked_slope_spike),
             (
                 CORRELATION,
-                (measures["correlation"] > self._above(config.blocked_correlation, self.window_line))
-                & (excess > self._above(config.blocked_excess, self.window_line)),
+                (measures["correlation"] > self._above(config.blocked_correlation, self.window_line, window))
+                & (excess > self._above(config.blocked_excess, self.window_line, window)),
             ),
         ]
         return [_Charge(probe, BLOCKED, self.measured & hits) for probe, hits in found]
 
     def _suspicious(self) -> list[_Charge]:
         config, measures = self.config, self.probes.measures
+        window = measures["window_rows"]
         excess = measures["out_of_sample"] - measures["past_correlation"]
         found = [
             (PART, self._parts(config.suspect_part)),
             (INCREMENT, self._steps(config.suspect_part, config.suspect_increment)),
             (
                 TOO_GOOD,
-                (measures["out_of_sample"] > self._above(config.suspect_score, self.window_line))
-                & (excess > self._above(config.suspect_excess, self.window_line)),
+                (measures["out_of_sample"] > self._above(config.suspect_score, self.window_line, window))
+                & (excess > self._above(config.suspect_excess, self.window_line, window)),
             ),
         ]
         return [_Charge(probe, SUSPECT, self.measured & hits) for probe, hits in found]
@@ -171,16 +176,21 @@ class _Judged:
         """
         measures = self.probes.measures
         setting = np.maximum(line, line * _ADDS_UP * np.sqrt(measures["part_bars"]))
-        return measures["part"] - measures["part_beyond"] > self._above(setting, self.part_line)
+        return measures["part"] - measures["part_beyond"] > self._above(
+            setting, self.part_line, measures["part_rows"]
+        )
 
     def _steps(self, single_bar: float, increment: float) -> Bools:
         """Where one coming bar is known too well, beyond the others, or an increment."""
         setting = single_bar if self.probes.additive else increment
         excess = self.probes.measures["step"] - self.probes.measures["step_rest"]
-        return excess > self._above(setting, self.step_line)
+        return excess > self._above(setting, self.step_line, self.stamps)
 
-    def _above(self, setting: Floats | float, line: Floats) -> Floats:
-        return np.asarray(np.maximum(setting * self.slack, line))
+    def _above(self, setting: Floats | float, line: Floats, rows: Floats) -> Floats:
+        """The higher of what is set for a place and what chance gives there."""
+        return np.asarray(
+            np.maximum(setting * self.slack + self.errors / np.sqrt(np.maximum(rows, 1.0)), line)
+        )
 
     def _row(self, feature: int, place: int, charge: _Charge) -> LeakRow:
         words, probe = self._words(feature, place, charge.probe)
