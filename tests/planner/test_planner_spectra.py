@@ -11,7 +11,7 @@ from scipy import stats
 from screen_samples import coming, grid_panel, remembering
 
 from panel.aligned import Panel
-from planner.scores import axis_of, channels_of
+from planner.scores import axis_of, channels_of, cross, over_time
 from planner.screens import Screened, screen
 from planner.spectra import (
     Overlap,
@@ -106,8 +106,6 @@ def test_the_variance_is_that_of_all_far_shifts(tmp_path: Path) -> None:
 
 
 def _exact_scores(panel: Panel, features: tuple[str, ...], kind: str) -> Floats:
-    from planner.scores import cross, over_time
-
     axis = axis_of(panel, len(panel.timestamps) - 25)
     return (cross if kind == "cross" else over_time)(axis, axis.grid(features)).astype(np.float64)
 
