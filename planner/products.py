@@ -78,11 +78,14 @@ def product_series(scores: npt.NDArray[np.floating], first: int, second: int) ->
 
 
 def leading_pairs(sums: Floats, most: int) -> list[tuple[int, int]]:
-    """The pairs (first <= second) with the largest sums; a square counts by its own, smaller, spread."""
+    """The pairs (first <= second) with the largest sums; a square counts by its own, smaller, spread.
+
+    A sum of exactly 0 is that of a pair that may not be used, or that never varies: it is no pair at all.
+    """
     size = np.abs(sums) / np.where(np.eye(len(sums)) > 0, np.sqrt(0.8), 1.0)
     rows, columns = np.triu_indices(len(sums))
     order = np.argsort(-size[rows, columns], kind="stable")[:most]
-    return [(int(rows[place]), int(columns[place])) for place in order]
+    return [(int(rows[place]), int(columns[place])) for place in order if size[rows[place], columns[place]]]
 
 
 def _studentised(screened: Screened, label: Float32s, sums: Floats, channel: int) -> tuple[Product, ...]:
@@ -90,6 +93,8 @@ def _studentised(screened: Screened, label: Float32s, sums: Floats, channel: int
     gaps = gaps_of([screened.channels[channel].horizon_bars], length)
     gap = int(gaps[0])
     pairs = leading_pairs(sums, _LOOKED_INTO)
+    if not pairs:
+        return ()
     series = np.stack([product_series(scores, *pair) for pair in pairs], axis=1)  # (symbols, pairs, times)
     transform = np.zeros((len(pairs), length // 2 + 1), dtype=np.complex64)
     for own, other in zip(series, label, strict=True):
