@@ -61,35 +61,36 @@ def planning_configuration(options: Mapping[str, Any]) -> Configuration:
 def request_from(
     found: Configuration, options: Mapping[str, Any], earlier: Results | None, *, ctx: click.Context
 ) -> PlanRequest:
-    """The planning request of a command's options; without a data directory that of the earlier plan.
+    """The planning request of a command's options; without ``--data-dir`` that of an earlier plan.
 
     Raises:
         UsageError: no data directory is named, neither here nor in the settings nor by an earlier plan.
     """
     settings = found.settings
-    asked: dict[str, Any]
-    if settings.data_dir is None:
+    asked: dict[str, Any] = {}
+    if options["data_dir"] is None:
         asked = {name: value for name, value in asked_before(earlier).items() if value is not None}
-        if not asked:
-            raise click.UsageError("Missing option '--data-dir'.", ctx)
-        given = {name: options[name] for name in ASKED if options[name]}
-        asked |= given
+    again = bool(asked)
+    if settings.data_dir is not None:
+        asked["data_dir"] = settings.data_dir
+    if "data_dir" not in asked:
+        raise click.UsageError("Missing option '--data-dir'.", ctx)
+    asked |= {name: options[name] for name in ASKED if options[name]}
+    if again:
         tell(f"as the plan that is here: {words_of(asked)}")
-    else:
-        asked = {name: options[name] for name in ASKED if options[name]}
     said = {name for section, name in found.origins if section == TABLE}
-    symbols = settings.symbols or tuple(asked.get("symbols") or ())
+    asked |= {name: getattr(settings, name) for name in ("families", "seed", "symbols") if name in said}
     return PlanRequest(
-        data_dir=settings.data_dir or asked["data_dir"],
+        data_dir=asked["data_dir"],
         results_dir=settings.results_dir,
-        symbols=symbols or None,
+        symbols=tuple(asked.get("symbols") or ()) or None,
         targets=tuple(asked.get("targets") or ()) or None,
         features=tuple(asked.get("features") or ()) or None,
-        families=settings.families if "families" in said else tuple(asked.get("families", settings.families)),
+        families=tuple(asked.get("families", settings.families)),
         top_n_targets=asked.get("top_n_targets", TOP_TARGETS),
         auto_targets=asked.get("auto_targets", False),
         auto_features=asked.get("auto_features", False),
         force_refresh=options["force_refresh"],
-        seed=settings.seed if "seed" in said else asked.get("seed", settings.seed),
+        seed=asked.get("seed", settings.seed),
         config=found.planner,
     )

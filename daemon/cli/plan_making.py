@@ -29,9 +29,9 @@ DIFFERENCES_MAX = 6
 def make(ctx: click.Context, /, *, dry_run: bool, as_json: bool, **options: object) -> None:
     """Rank, probe, select, route and write the plan, without training.
 
-    Without --data-dir the plan that is there is made again, with its data, targets and features, but under
-    the settings given now: a what-if. What was measured before is taken from the cache; settings that only
-    judge (those of [routing], the false discovery rate) measure nothing again.
+    Without --data-dir the plan that is there is made again, with its data, targets, features and families,
+    but under the settings given now: a what-if. What was measured before is taken from the cache; settings
+    that only judge (those of [routing], the false discovery rate) measure nothing again.
     """
     found = planning_configuration(options)
     before = earlier_plan(found.settings.results_dir)

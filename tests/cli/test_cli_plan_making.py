@@ -76,6 +76,20 @@ def test_what_is_given_stands_over_what_was_asked_before(
     assert (request.symbols, request.seed, request.auto_features) == (("AAPL",), 7, True)
 
 
+def test_data_that_the_settings_name_are_taken_for_those_of_the_last_plan(
+    call: Call, folder: Path, asked: list[PlanRequest]
+) -> None:
+    """A host that keeps its data in one place asks again without naming it; a first plan is made of it."""
+    (folder / "trainwright.toml").write_text('[daemon]\ndata_dir = "here"\nfamilies = ["xgb"]\n')
+    call("plan", "make")
+    standard_results(folder / "results")
+    call("plan", "make", "--set", "daemon.symbols=AAPL")
+    first, again = asked
+    assert (first.data_dir, first.auto_targets, first.symbols) == (folder / "here", False, None)
+    assert (again.data_dir, again.auto_targets, again.symbols) == (folder / "here", True, ("AAPL",))
+    assert first.families == again.families == ("XGBoost",)
+
+
 def test_with_a_data_directory_nothing_is_taken_from_before(
     call: Call, folder: Path, asked: list[PlanRequest]
 ) -> None:
