@@ -91,7 +91,7 @@ def compare(before: Results, after: Results) -> Comparison:
         after=after.place,
         jobs_before=len(sides[0].jobs),
         jobs_after=len(sides[1].jobs),
-        settings=tuple(_changes(*(_settings(side.results.metadata) for side in sides))),
+        settings=_setting_changes(before.metadata, after.metadata),
         data=tuple(_changes(*(_data(side.results.metadata) for side in sides))),
         ranks=_rank_changes(before, after),
         scores=_score_moves(sides),
@@ -148,6 +148,13 @@ def _settings(metadata: Row) -> dict[str, object]:
         for section, table in _tables(metadata).items()
         for key, value in table.items()
     }
+
+
+def _setting_changes(before: Row, after: Row) -> tuple[Change, ...]:
+    """The settings that differ; beside a plan that does not tell them all, those that both tell."""
+    old, new = _settings(before), _settings(after)
+    whole = "settings" in before and "settings" in after
+    return tuple(change for change in _changes(old, new) if whole or {change.name} <= old.keys() & new.keys())
 
 
 def _tables(metadata: Row) -> dict[str, Row]:

@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 COMPARED = (
     "target", "view", "symbol", "metric_name", "task_type", "rank", "q_value", "kept", "sample_size", "rows",
     "effective_sample_size", "effective_rows", "leakage_status", "score_ci_low", "stability", "score",
-    "rest_p", "deviation_q", "deviates", "p_value",
+    "rest_p", "deviation_q", "deviates", "p_value", "reason",
 )  # fmt: skip
 _KIND = ("target", "view", "symbol", "metric_name", "task_type")
 _VERDICTS = frozenset({"kept", "deviates"})
@@ -48,7 +48,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """One number before and after, with its lines; `words` names it: ``q_value 0.03 -> 0.21 (line 0.05)``."""
+    """One number before and after, with its lines; `words` names it: ``q_value 0.03 -> 0.21 (line 0.05)``.
+
+    Without any number `metric` is a sentence.
+    """
 
     metric: str
     before: object
@@ -59,6 +62,8 @@ class Moved:
     @property
     def words(self) -> str:
         """The move in words."""
+        if self.before is None and self.after is None:
+            return self.metric
         value = f"{self.metric} {_short(self.after)}"
         if self.before != self.after:
             value = f"{self.metric} {_short(self.before)} -> {_short(self.after)}"
@@ -145,6 +150,8 @@ def moved_lines(before: Row, after: Row, rules_before: Rules, rules_after: Rules
             )
         )
     numbers = found["number"]
+    if not numbers and found["verdict"] and after.get("kept") is False and after.get("reason"):
+        return (*found["verdict"], Moved(metric=gist(after["reason"]), before=None, after=None))
     if any(move.metric == "score_ci_low" for move in numbers):  # then strong or not no longer matters
         numbers = [move for move in numbers if move.metric != "score"]
     return tuple(numbers or found["verdict"] or found[EXPERIMENTAL])
@@ -154,6 +161,15 @@ def _known(line: Line | None, other: Line | None) -> Line:
     """A line, or that of the other side where an older plan does not say it."""
     known = other if line is None or line.bound is None else line
     return known or line or Line(metric="", rule=IS, bound=None)
+
+
+def gist(reason: str) -> str:
+    """Return what a reason of the ranking says last, beside its verdict and its numbers.
+
+    ``dropped: rank_ic 0.1 (…); f1: z 4.0, q 0.02, but the skill is gone`` gives ``the skill is gone``.
+    """
+    _, but, rest = reason.rpartition(", but ")
+    return rest if but else reason.rpartition(": ")[2]
 
 
 def moved_values(before: Row, after: Row, metrics: Sequence[str]) -> tuple[Moved, ...]:

@@ -14,6 +14,7 @@ import click
 
 from daemon.cli.screen import bar, say, span, speakable, table, tell
 from daemon.cli.words import names_words, number, route_words, score_words
+from planner.moved import gist
 from planner.request import STEPS, PlanningResult, Progress
 from store.planning_events import PlanningEvent
 
@@ -108,13 +109,10 @@ def _ranking_line(group: Sequence[Mapping[str, Any]]) -> tuple[object, ...]:
 
 def _gist(row: Mapping[str, Any]) -> str:
     """What a reason says beside the verdict and the numbers, which stand in columns of their own."""
+    if not row["kept"]:
+        return gist(row["reason"])
     _, _, said = row["reason"].partition(": ")
-    said = said.partition("; ")[2] or said
-    if row["kept"]:
-        return str(said)
-    for before in (", but ", ": "):
-        said = said.rpartition(before)[2]
-    return str(said)
+    return str(said.partition("; ")[2] or said)
 
 
 def _show_leaks(rows: Iterable[Mapping[str, Any]]) -> None:

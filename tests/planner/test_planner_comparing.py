@@ -162,6 +162,7 @@ def test_a_plan_of_the_older_system_can_be_compared(tmp_path: Path) -> None:
     found = compare(read_results(tmp_path / "older"), read_results(tmp_path / "new"))
     assert ("added", "sym_y_5d_AAPL") in jobs_of(found)
     assert ("changed", "cs_y_5d") in jobs_of(found)
+    assert found.settings == ()  # it tells none
     assert (found.jobs_before, found.jobs_after) == (1, 2)
 
 

@@ -11,7 +11,7 @@ from hypothesis import event, given, settings
 from results_samples import row
 
 from planner.config import PlannerConfig, config_document
-from planner.moved import COMPARED, Moved, Rules, moved_lines, moved_values
+from planner.moved import COMPARED, Moved, Rules, gist, moved_lines, moved_values
 from planner.signals import signal_of
 from planner.tables import plain_row
 
@@ -83,9 +83,11 @@ def test_what_moves_on_one_side_of_its_line_is_not_told() -> None:
 
 
 def test_a_verdict_is_told_only_where_no_number_explains_it() -> None:
-    """`kept` follows from q."""
+    """`kept` follows from q; where it does not, what the reason says last stands beside it."""
     one = plain_row(row("y"))
     assert words(one, one | {"q_value": 0.3, "kept": False}) == ["q_value 1e-05 -> 0.3 (line 0.05)"]
+    gone = {"kept": False, "reason": "dropped: rank_ic 0.1; ret_5: z +4.0, q 0.01, but the skill is gone"}
+    assert words(one, one | gone) == ["kept true -> false", "the skill is gone"]
 
 
 def test_what_one_side_does_not_know_has_not_moved() -> None:
@@ -100,6 +102,20 @@ def test_a_rank_beyond_the_number_asked_for_is_a_move() -> None:
     """The target itself may be as good as before."""
     one = plain_row(row("y")) | {"rank": 9}
     assert words(one, one | {"rank": 12}) == ["rank 9 -> 12 (line 10)"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("dropped: rank_ic 0.1; f: z 4.0, q 0.02, but the skill is gone: 0.1", "the skill is gone: 0.1"),
+        ("dropped: rank_ic 0.1; f: z 4.0, q 0.4 above 0.05: luck", "luck"),
+        ("left out: constant", "constant"),
+        ("", ""),
+    ],
+)
+def test_the_gist_of_a_reason_is_what_it_says_last(reason: str, told: str) -> None:
+    """Whatever the words before it are."""
+    assert gist(reason) == told
 
 
 def test_words_say_values_shortly() -> None:
