@@ -191,7 +191,7 @@ def _deviations(screened: Screened, places: Sequence[int], usable: Mask) -> dict
     found = {}
     names = np.array(screened.features)[usable]
     for number, symbol in enumerate(screened.symbols[: len(screened.own.z)]):
-        if not screened.present[number, list(places)].any():
+        if not len(names) or not screened.present[number, list(places)].any():
             continue
         z = screened.own.z[number][usable][:, list(places)]
         gap = screened.own.gap[number][usable][:, list(places)]
