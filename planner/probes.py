@@ -51,6 +51,8 @@ Ints = npt.NDArray[np.int64]
 
 SPANS = 4
 _DAY_NS = 86_400 * 10**9
+_MOST_CELLS = 10_000_000  # products held at a time: 80 MB
+_USUAL_WIDTH = 60  # columns of a target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,40 +94,47 @@ def probe_targets(
 ) -> Iterator[Probes]:
     """Measure every feature against every target on what is known before time code `until`, in order.
 
-    Labels whose window reaches `until` are not used. Features are ranked once, and each symbol is one matrix
-    product of all features and all columns of all targets.
+    Labels whose window reaches `until` are not used. Each symbol is one matrix product of all features and
+    all columns of all targets (of a part of the targets, where there are very many).
     """
     names = tuple(features)
     if not names or not columns:
         return
-    ground = _ground(panel, columns, until)
-    matched = _matched(ground, names)
-    sample = sample_of(ground.rows)
+    rows = _rows_before(panel, until)
+    sample = sample_of(rows)
     logs = [logs_of(panel.values(name), sample) for name in names]
     calendars = _calendars(panel)
     calendar = np.array([calendar_share(panel, panel.values(name), sample, calendars) for name in names])
-    for number, column in enumerate(columns):
-        layout, label = ground.layouts[number], ground.labels[number]
-        found = matched[number]
-        measures = merged(found.places)
-        of_all = {
-            **overlaps_of(panel, label, names, found.near, ground.rows, layout),
-            **_spikes(ground, column, label, logs, sample),
-            "out_of_sample": found.out_of_sample,
-            "calendar": calendar,
-        }
-        for name, values in of_all.items():
-            measures[name] = np.zeros(measures["copy"].shape)
-            measures[name][0] = values
-        yield Probes(
-            target=column.name,
-            horizon_bars=layout.horizon,
-            additive=layout.additive,
-            columns=layout.width,
-            features=names,
-            places=ground.places[number],
-            measures={name: np.round(values, 6) for name, values in sorted(measures.items())},
-        )
+    at_once = max(1, _MOST_CELLS // (SPANS * 2 * len(names) * _USUAL_WIDTH))
+    for start in range(0, len(columns), at_once):
+        some = columns[start : start + at_once]
+        ground = _ground(panel, some, rows, until)
+        for number, found in enumerate(_matched(ground, names)):
+            layout, label = ground.layouts[number], ground.labels[number]
+            of_all = {
+                **overlaps_of(panel, label, names, found.near, ground.rows, layout),
+                **_spikes(ground, some[number], label, logs, sample),
+                "out_of_sample": found.out_of_sample,
+                "calendar": calendar,
+            }
+            yield Probes(
+                target=some[number].name,
+                horizon_bars=layout.horizon,
+                additive=layout.additive,
+                columns=layout.width,
+                features=names,
+                places=ground.places[number],
+                measures=_measures(found, of_all),
+            )
+
+
+def _measures(found: "_Matched", of_all: Mapping[str, Floats]) -> dict[str, Floats]:
+    """All measures by name, those of all rows in the first place alone."""
+    measures = merged(found.places)
+    for name, values in of_all.items():
+        measures[name] = np.zeros(measures["copy"].shape)
+        measures[name][0] = values
+    return {name: np.round(values, 6) for name, values in sorted(measures.items())}
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,12 +300,17 @@ class _Ground:
     places: tuple[tuple[Place, ...], ...]
 
 
-def _ground(panel: Panel, columns: Sequence[Column], until: int) -> _Ground:
-    rows = []
+def _rows_before(panel: Panel, until: int) -> tuple[Ints, ...]:
+    """Each symbol's rows before a time code."""
+    found = []
     for symbol in panel.symbols:
         own = panel.rows_of(symbol)
         before = int(np.searchsorted(panel.time_codes[own], until))
-        rows.append(np.arange(own.start, own.start + before, dtype=np.int64))
+        found.append(np.arange(own.start, own.start + before, dtype=np.int64))
+    return tuple(found)
+
+
+def _ground(panel: Panel, columns: Sequence[Column], rows: tuple[Ints, ...], until: int) -> _Ground:
     spans = np.linspace(0, until, SPANS + 1).round().astype(np.int64)
     labels, bars, layouts, places = [], [], [], []
     for column in columns:
@@ -312,7 +326,7 @@ def _ground(panel: Panel, columns: Sequence[Column], until: int) -> _Ground:
         places.append(_places(panel, label, rows, spans))
     return _Ground(
         panel,
-        tuple(rows),
+        rows,
         spans,
         calendar_slots(panel),
         tuple(labels),

@@ -326,3 +326,15 @@ def test_noise_is_accused_as_seldom_as_promised(tmp_path: Path, horizon: int) ->
         if row.verdict != SAFE
     ]
     assert len(set(accused)) <= 1
+
+
+def test_targets_probed_in_parts_are_judged_the_same(
+    panel: Panel, probed: Mapping[str, Probes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many targets are matched at once: the same numbers, in the same order."""
+    monkeypatch.setattr("planner.probes._MOST_CELLS", 1)
+    found = _probed(panel)
+    assert [probes.target for probes in found] == [column.name for column in panel.targets]
+    for probes in found:
+        for name, values in probes.measures.items():
+            assert values == pytest.approx(probed[probes.target].measures[name], abs=2e-6)
