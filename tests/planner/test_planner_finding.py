@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -197,6 +198,18 @@ def test_one_symbol_has_nothing_to_be_pooled_with() -> None:
     laws = _laws(_screened(symbols=1))
     assert (laws.pooled, laws.deviations, laws.deviating) == (None, {}, ())
     assert list(laws.alone) == ["S00"]
+
+
+def test_where_no_symbol_was_screened_alone_there_is_the_pooled_law_only() -> None:
+    """Too many symbols: nobody has a law of its own, and nobody deviates."""
+    screened = _screened()
+    screened.pooled.rank[1, 0] = 7.0
+    none = np.zeros((0, len(FEATURES), 1))
+    crowd = replace(screened, alone=_sums(0), own=Own(z=none, gap=none, rest=none, own_z=none))
+    laws = _laws(crowd)
+    assert (laws.alone, laws.deviations, laws.deviating) == ({}, {}, ())
+    assert laws.pooled is not None
+    assert laws.pooled.leading == ("f1",)
 
 
 def test_nothing_screened_is_no_law() -> None:

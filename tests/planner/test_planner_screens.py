@@ -13,7 +13,7 @@ from screen_samples import coming, grid_panel, remembering, sessions
 
 import planner.screens
 from panel.aligned import Panel
-from planner.scores import Axis, axis_of, channels_of
+from planner.scores import axis_of, channels_of
 from planner.screens import LAGS, WINDOWS, Screened, screen
 
 Floats = npt.NDArray[np.float64]
@@ -287,6 +287,15 @@ def _screened_first(found: Screened, count: int) -> Screened:
     return replace(found, pooled=pooled, alone=alone, own=replace(found.own, z=found.own.z[:, :, cut]))
 
 
+def test_too_many_symbols_are_screened_together_alone(panel: Panel, found: Screened) -> None:
+    """The pooled numbers are the same; no symbol has a screen of its own."""
+    axis = axis_of(panel, UNTIL)
+    made = screen(axis, FEATURES, found.channels, by_symbol=False)
+    for name in ("rank", "fold", "lag", "correlation", "inflation"):
+        np.testing.assert_array_equal(getattr(made.pooled, name), getattr(found.pooled, name))
+    assert len(made.alone.rank) == len(made.own.z) == 0
+
+
 def test_a_symbol_without_any_label_disturbs_nobody(tmp_path: Path) -> None:
     """It has no rows, no evidence, and the others keep theirs."""
     columns = _columns()
@@ -300,12 +309,10 @@ def test_a_symbol_without_any_label_disturbs_nobody(tmp_path: Path) -> None:
     assert made.pooled.rank[0, 0] < -9.0
 
 
-def test_a_constant_feature_says_nothing(panel: Panel, tmp_path: Path) -> None:
+def test_a_constant_feature_says_nothing(tmp_path: Path) -> None:
     """No variation, no evidence, no number that is none."""
     columns = {**_columns(), "n2": np.zeros((SYMBOLS, TIMES))}
     made = _screened(grid_panel(columns, tmp_path), targets=("rank", "up"))
-    axis: Axis = axis_of(panel, UNTIL)
-    assert axis.length == UNTIL
     for sums in (made.pooled, made.alone):
         for name in ("rank", "fold", "lag"):
             values = getattr(sums, name)
