@@ -50,11 +50,14 @@ def plan_provenance(request: PlanRequest, panel: Panel) -> dict[str, Any]:
 
 
 def request_settings(request: PlanRequest) -> dict[str, Any]:
-    """Return what was asked for beside data, families and settings, so that it can be asked again."""
+    """Return what was asked for beside data, families and settings, so that it can be asked again.
+
+    Names are in their own order: the order they were given in changes nothing.
+    """
     return {
-        "symbols": None if request.symbols is None else list(request.symbols),
-        "targets": None if request.targets is None else list(request.targets),
-        "features": None if request.features is None else list(request.features),
+        "symbols": None if request.symbols is None else sorted(request.symbols),
+        "targets": None if request.targets is None else sorted(request.targets),
+        "features": None if request.features is None else sorted(request.features),
         "auto_targets": request.auto_targets,
         "auto_features": request.auto_features,
         "top_n_targets": request.top_n_targets,

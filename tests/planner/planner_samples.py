@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,9 @@ def rows_by(result: PlanningResult, table: str, key: str) -> dict[str, list[Mapp
     return found
 
 
+_MADE_AT = re.compile(rb"Made \d{4}-\d\d-\d\dT[\d:]+Z")
+
+
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file of a results tree but the cache, by relative path; times of writing blanked."""
     found = {}
@@ -207,6 +211,7 @@ def tree(folder: Path) -> dict[str, bytes]:
         relative = path.relative_to(folder)
         if path.is_file() and relative.parts[0] != "cache":
             found[str(relative)] = b"\n".join(
-                b"" if b"generated_at" in line else line for line in path.read_bytes().split(b"\n")
+                b"" if b"generated_at" in line else _MADE_AT.sub(b"", line)
+                for line in path.read_bytes().split(b"\n")
             )
     return found
