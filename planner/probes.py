@@ -6,14 +6,22 @@ each symbol alone. What the calendar alone says (the mean of each time of day, o
 bars) is taken out of the target first: everybody knows the time, so a clock that matches a daily pattern is
 no leak.
 
-Copy: with the label itself. Overlap: with the label moved by less than its horizon. Steps: with each single
-coming bar of a label that is a sum (see windows), else with y_{t+k} - y_{t+k-1}, two windows that both begin
-after t: what is known at t, however persistent, can hardly tell which is larger. A feature that holds (a part
-of) the coming window can: the part that leaves the window at t+k is in it. Parts: with sums of the first
-coming bars, against sums of as many bars that are over. Correlation: with the coming window, its sign and its
-size, against the best correlation with windows that were over at t. Volatility features match the past at
-least as well as the future; a leak matches the future better. Out of sample: the same in each quarter of the
-time, with the sign that the quarters before it had. Spikes: copies in some of the rows (see spikes).
+- Copy: with the label itself. Overlap: with the label moved by less than its horizon.
+
+- Steps: with each single coming bar of a label that is a sum (see windows), beyond most other bars; else with
+  y_{t+k} - y_{t+k-1}, two windows that both begin after t: what is known at t, however persistent, can hardly
+  tell which is larger. A feature that holds (a part of) the coming window can: what leaves the window at t+k
+  is in it.
+
+- Parts: with sums of the first coming bars, beyond the sums of as many bars that follow them. What persists
+  knows those about as well; a leak's knowledge ends somewhere.
+
+- Correlation: with the coming window, its sign and its size, beyond the best correlation with windows that
+  were over at t. Volatility features match the past at least as well as the future; a leak does not.
+
+- Out of sample: the same in each quarter of the time, with the sign that the quarters before it had.
+
+- Spikes: copies in some of the rows (see spikes).
 
 A feature is compared as it is and folded around its median (|rank - 1/2|), so that one that knows the size
 but not the sign of what comes is found as well.

@@ -5,7 +5,7 @@ y_{t-1} = e_{t+h} - e_t, so e follows from its own value h bars before, up to a 
 the bar's number, which its mean takes out. `bar_changes` finds e so, and says when a label is no sum: then e
 would wander away like a random walk.
 
-All columns are brought to mean 0 and variance 1; a missing value is 0 beside a mask that says so.
+All columns are brought to mean 0 and variance 1; what is unknown is NaN.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ Ints = npt.NDArray[np.int64]
 PAST_WINDOWS = 4
 _MOST_STEPS = 16
 _SHIFT_PLACES = 8
-_SHORTEST_REACH = 16  # bars a part may reach beyond the label's own window
+_SHORTEST_REACH = 16  # bars that parts reach at least, also beyond a shorter window
 _FEWEST_IN_CHAIN = 8
 _WILD = 30.0  # times the median size: a label that is wrong in itself
 _CLIP = 4.0  # robust standard deviations
