@@ -2,10 +2,10 @@
 
 ``--seeds 3`` plans three panels in place of twenty, ``--first 100`` begins at another seed, ``--interval 5m``
 gives five-minute bars in sessions, ``--clustered`` wild and quiet times in turns. ``--calibrate`` plans
-nothing and counts the screens' z-scores of noise.
-``--write`` puts the tables and the picture into docs/statistics.md and docs/statistics.svg. ``--keep DIR``
-keeps data and results of each panel, ``--failures FILE`` appends a line for each thing that was wrong. The
-exit status is 1 when a bar is missed.
+nothing and counts the screens' z-scores of noise. ``--write`` puts the tables and the picture into
+docs/statistics.md and docs/statistics.svg, those of other seeds than the first into a table of their own.
+``--keep DIR`` keeps data and results of each panel, ``--failures FILE`` appends a line for each thing that
+was wrong. The exit status is 1 when a bar is missed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import argparse
 import resource
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from generated.figures import failures, figures
 from generated.judge import Judgement, judge, read_answer
 from generated.panels import Generated, generate, write
 from generated.picture import draw
-from generated.report import CALIBRATION, kinds_table, report, with_block, with_report
+from generated.report import CALIBRATION, UNSEEN, kinds_table, report, with_block, with_report
 
 from planner import PlanRequest, make_plan, planner_config
 
@@ -80,6 +80,16 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def keep_on_page(judged: Sequence[Judgement], *, unseen: bool) -> None:
+    """Put tables and picture onto the page; other seeds than the first have a table of their own."""
+    page = PAGE.read_text(encoding="utf-8")
+    if unseen:
+        PAGE.write_text(with_block(page, UNSEEN, report(judged)), encoding="utf-8")
+        return
+    PAGE.write_text(with_report(page, judged), encoding="utf-8")
+    PAGE.with_suffix(".svg").write_text(draw(judged), encoding="utf-8")
+
+
 def main() -> int:
     """Run what was asked for; returns the exit status."""
     asked = options()
@@ -114,8 +124,7 @@ def study(asked: argparse.Namespace, seeds: range) -> int:
     print()
     print(kinds_table(judged))
     if asked.write:
-        PAGE.write_text(with_report(PAGE.read_text(encoding="utf-8"), judged), encoding="utf-8")
-        PAGE.with_suffix(".svg").write_text(draw(judged), encoding="utf-8")
+        keep_on_page(judged, unseen=asked.first > 0)
     return int(not all(figure.met for figure in figures(judged)))
 
 

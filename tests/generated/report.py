@@ -8,7 +8,8 @@ from statistics import mean
 from generated.figures import figures
 from generated.judge import JudgedTarget, Judgement
 
-STUDY, CALIBRATION = "study, made by make study WRITE=1", "calibration, made by planner_study.py --calibrate"
+STUDY, UNSEEN = "study, made by make study WRITE=1", "unseen, made by planner_study.py --first 1000"
+CALIBRATION = "calibration, made by planner_study.py --calibrate"
 
 
 def report(judged: Sequence[Judgement]) -> str:
