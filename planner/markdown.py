@@ -150,11 +150,17 @@ def _route_rows(counts: Mapping[str, int]) -> Iterator[Sequence[object]]:
 
 
 def _origin(metadata: Mapping[str, Any]) -> str:
-    """When it was made, from which data, by which settings."""
+    """From which data and by which settings it was made; not when: the same inputs give the same bytes."""
     prints = metadata.get("fingerprints") or {}
-    data = f" from the data {prints['panel']}" if "panel" in prints else ""
-    settings = f" by the settings {metadata['config_hash']}" if metadata.get("config_hash") else ""
-    return f"Made {metadata.get('generated_at', 'once')}{data}{settings}."
+    told = [
+        f"{words} {value}"
+        for words, value in (
+            ("from the data", prints.get("panel")),
+            ("by the settings", metadata.get("config_hash")),
+        )
+        if value
+    ]
+    return f"Made {' '.join(told)}." if told else ""
 
 
 def _effort(document: Mapping[str, Any]) -> str:
