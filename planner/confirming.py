@@ -34,6 +34,7 @@ _TWIN_LINE = 0.98
 _INFORMATION_BINS = 16
 _INFORMATION_ROWS = 20_000
 _PERMUTATION_ROWS = 2_000
+_SCALE_ROWS = 4_000  # training rows on which the spread of boosting's predictions is measured
 
 
 def learn(grid: FoldGrid, cells: Sequence[Cell], config: RankingConfig, *, seed: int) -> None:
@@ -90,8 +91,7 @@ class _Lesson:
             self._predict_linear(columns)
             gain, lost = self._boosted(columns, terms, seed) if cell.confirmed else (None, None)
         else:
-            coefficients = ridge(gram[np.ix_(places, places)], moments[places], config.ridge_penalty)
-            self._keep_linear(self._rank_columns(places), coefficients)
+            self._keep_linear(self._rank_columns(places), gram[np.ix_(places, places)], moments[places])
             gain = lost = None
         cell.tested |= self.test
         self._remember(gram, moments, z, gain, lost)
@@ -113,23 +113,21 @@ class _Lesson:
         train = columns[..., :stop] * self.known[:, None, :]
         gram = np.einsum("sft,sgt->fg", train, train, optimize=True).astype(np.float64)
         moments = np.einsum("sft,skt->fk", train, self.centred, optimize=True).astype(np.float64)
-        coefficients = ridge(gram, moments, self.config.ridge_penalty)
-        self._keep_linear(columns[..., stop:], coefficients)
+        self._keep_linear(columns[..., stop:], gram, moments)
 
-    def _keep_linear(self, test: Float32s, coefficients: Floats) -> None:
-        self._put(self.cell.linear, np.einsum("sft,fk->skt", test, coefficients.astype(np.float32)))
+    def _keep_linear(self, test: Float32s, gram: Floats, moments: Floats) -> None:
+        """Fit ridge regression from sums over the training bars and keep what it says of the test bars."""
+        coefficients = ridge(gram, moments, self.config.ridge_penalty)
+        said = np.einsum("fk,fg,gk->", coefficients, gram, coefficients) / coefficients.shape[1]
+        spread = float(np.sqrt(max(said, 0.0) / max(1, int(self.known.sum()))))
+        found = np.einsum("sft,fk->skt", test, coefficients.astype(np.float32))
+        self._put(self.cell.linear, found / max(spread, 1e-12))
 
     def _put(self, to: Float32s, predicted: npt.NDArray[np.floating]) -> None:
         """Put predictions (symbols, outputs, test timestamps) where the cell has something to judge."""
         edges = self.grid.edges
         span = slice(edges.test_from, edges.test_until)
-        shift = np.zeros(predicted.shape[1])
-        if self.cell.task != "regression":
-            shift = np.array([np.mean(own[self.known]) for own in np.moveaxis(self.plain, 1, 0)])
-        if to is self.cell.boosted:
-            shift = np.zeros(predicted.shape[1])
-        found = predicted + shift[None, :, None]
-        to[..., span] = np.where(self.test[:, None, span], found, to[..., span])
+        to[..., span] = np.where(self.test[:, None, span], predicted, to[..., span])
 
     def _boosted(self, columns: Float32s, terms: tuple[Term, ...], seed: int) -> tuple[Floats, Floats]:
         """Boost the same columns; return gain and what shuffling costs, both by feature, (features,)."""
@@ -153,7 +151,9 @@ class _Lesson:
         symbols, when = np.nonzero(self.test)
         test = np.ascontiguousarray(columns[symbols, :, when])
         found = np.full((len(cell.raw), cell.raw.shape[1], cell.raw.shape[-1]), np.nan, dtype=np.float32)
-        found[symbols, :, when] = model.predict(test)
+        known = model.predict(rows[:: max(1, len(rows) // _SCALE_ROWS)])
+        spread = float(np.sqrt(known.var(axis=0).mean()))
+        found[symbols, :, when] = (model.predict(test) - known.mean(axis=0)) / max(spread, 1e-12)
         self._put(cell.boosted, found[..., stop : self.grid.edges.test_until])
         return self._by_feature(seen, model.gain), self._permuted(model, test, symbols, when, seen, seed)
 

@@ -9,16 +9,17 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from panel.aligned import Panel
+from panel.memory import give_back_memory
 from planner.cache import Cache, fingerprint
 from planner.config import RankingConfig, config_document
 from planner.keys import target_key
-from planner.probes import Probes, probe_targets, probes_from, stored_probes
+from planner.probes import Probes, price_column, probe_targets, probes_from, stored_probes
 from planner.size_path import PathPoint
 from planner.skill import FoldView, Measured, Recent, Skill
 from planner.walking import Advance, measure_targets
 
-PROBE_VERSION = 3  # to be raised when a probe measures something else
-SKILL_VERSION = 5  # to be raised when the measurement of skill changes
+PROBE_VERSION = 4  # to be raised when a probe measures something else
+SKILL_VERSION = 6  # to be raised when the measurement of skill changes
 
 PROBES, SKILL = "probes", "skill"
 
@@ -32,10 +33,12 @@ def probes_of(
 ) -> list[Probes]:
     """Return the leak probes of every target of the panel, by name; `tell` hears each target."""
     columns = sorted(panel.targets, key=lambda column: column.name)
+    price = price_column(panel)
     parts = {
         column.name: {
             **target_key(panel, column, features),
             "order": list(features),
+            "price": None if price is None else panel.digests[price],
             "version": PROBE_VERSION,
             "until": until,
         }
@@ -53,6 +56,9 @@ def probes_of(
             cache.keep_arrays(PROBES, parts[probes.target], stored_probes(probes))
             found[probes.target] = probes
             tell(probes.target)
+    if missing:
+        panel.let_go()
+        give_back_memory()
     return [found[name] for name in sorted(found)]
 
 
