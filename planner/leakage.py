@@ -204,7 +204,7 @@ class _Judged:
         """The evidence in words, and the probe by its closer name."""
         value = {name: float(measure[place, feature]) for name, measure in self.probes.measures.items()}
         if probe == PART:
-            return _part_words(value)
+            return _part_words(value, "" if self.probes.additive else " to the price")
         if probe == INCREMENT and self.probes.additive:
             bars = int(value["step_bars"])
             words = (
@@ -285,10 +285,10 @@ _WORDS = {
 }
 
 
-def _part_words(value: Mapping[str, float]) -> tuple[str, str]:
+def _part_words(value: Mapping[str, float], what: str) -> tuple[str, str]:
     bars = int(value["part_bars"])
     words = (
-        f"rank correlation {value['part']:.3f} with what the next {_bars(bars)} alone will bring, "
+        f"rank correlation {value['part']:.3f} with what the next {_bars(bars)} alone will bring{what}, "
         f"{value['part_beyond']:.3f} with as many after, {value['part_past']:.3f} with as many before"
     )
     if value["part_past"] >= _CENTRED_SHARE * value["part"]:

@@ -17,6 +17,7 @@ from planner.windows import Layout
 Floats = npt.NDArray[np.float64]
 Float32s = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 Measures = dict[str, Floats]
 
@@ -24,6 +25,7 @@ _FEWEST_OVERLAP = 30
 _LAGS_ROWS = 4_096  # of each symbol, for the dependence in time of the features
 _EXCESS_WEIGHT = 1.3  # of the forms of a match, that with the largest min(match, 1.3 x excess) is told
 _LEAST_SPREAD = 0.05  # of a symbol's whole: what varies less in a span says nothing there
+_REVERSAL = 1.5  # times as much of the part just over, with the opposite sign
 _SURE = 5.0  # standard errors: of the parts, the one furthest beyond its own noise is told
 
 
@@ -146,6 +148,8 @@ def read(found: Floats, rows: Floats, layout: Layout, footing: Footing) -> Measu
     size = np.abs(found)
     plain = size[:features]
     steps = np.maximum(plain, size[features:])[:, layout.step_columns]
+    if layout.additive:
+        steps[:, 0] = np.where(_reversed(found, layout)[:, 0], 0.0, steps[:, 0])
     rest = np.median(steps, axis=1) if layout.additive else np.zeros(features)
     ahead, behind = _forms(size, layout)
     worst = _worst(ahead, behind)
@@ -159,7 +163,7 @@ def read(found: Floats, rows: Floats, layout: Layout, footing: Footing) -> Measu
         "correlation": ahead[worst, every],
         "past_correlation": behind[worst, every],
         "window_rows": footing.rows(layout.horizon),
-        **_read_parts(plain, layout, footing),
+        **_read_parts(found, layout, footing),
     }
 
 
@@ -187,22 +191,38 @@ def out_of_sample(matches: Matches, layout: Layout) -> Floats:
     return np.asarray(np.maximum(scores[_worst(ahead, behind), np.arange(features)], 0.0))
 
 
-def _read_parts(plain: Floats, layout: Layout, footing: Footing) -> Measures:
+def _reversed(found: Floats, layout: Layout) -> Bools:
+    """Where a part is matched only as the reversal of the part just over, (features, parts).
+
+    The last change of a quoted price is taken back by the next one (Roll 1984): to know the one, which is
+    over, is to know something of the other, with the opposite sign. Where that is so of single bars, longer
+    parts that have it half as clearly are such reversals as well.
+    """
+    features = len(found) // 2
+    ahead, over = found[:features, layout.part_columns], found[:features, layout.part_past_columns]
+    opposite = -over * np.sign(ahead)
+    single = opposite[:, :1] > _REVERSAL * np.abs(ahead[:, :1])  # the first part is one bar
+    return np.asarray(single & (opposite > 0.5 * np.abs(ahead)))
+
+
+def _read_parts(found: Floats, layout: Layout, footing: Footing) -> Measures:
     """Return the match of the sum of first bars that stands out most from the sum that follows it.
 
     What is persistent knows the bars that follow about as well; a leak's knowledge ends somewhere.
     """
     names = ("part", "part_past", "part_beyond", "part_bars", "part_rows")
-    features = len(plain)
+    features = len(found) // 2
     if not layout.parts:
         return {name: np.zeros(features) for name in names}
-    parts, over = plain[:, layout.part_columns], plain[:, layout.part_past_columns]
+    plain = np.abs(found[:features])
+    over = plain[:, layout.part_past_columns]
+    parts = np.where(_reversed(found, layout), 0.0, plain[:, layout.part_columns])
     beyond = plain[:, layout.part_beyond_columns]
     rows = np.stack([footing.rows(part) for part in layout.parts], axis=1)
     chosen = (parts - beyond - _SURE / np.sqrt(np.maximum(rows, 1.0))).argmax(axis=1)
     every = np.arange(features)
-    found = (parts, over, beyond, np.tile(np.asarray(layout.parts, dtype=np.float64), (features, 1)), rows)
-    return {name: values[every, chosen] for name, values in zip(names, found, strict=True)}
+    values = (parts, over, beyond, np.tile(np.asarray(layout.parts, dtype=np.float64), (features, 1)), rows)
+    return {name: of_parts[every, chosen] for name, of_parts in zip(names, values, strict=True)}
 
 
 def _forms(size: Floats, layout: Layout) -> tuple[Floats, Floats]:

@@ -13,8 +13,8 @@ no leak.
   tell which is larger. A feature that holds (a part of) the coming window can: what leaves the window at t+k
   is in it.
 
-- Parts: with sums of the first coming bars, beyond the sums of as many bars that follow them. What persists
-  knows those about as well; a leak's knowledge ends somewhere.
+- Parts: with sums of the first coming bars (of the price, for labels that are no sums), beyond the sums of as
+many bars that follow them. What persists knows those about as well; a leak's knowledge ends somewhere.
 
 - Correlation: with the coming window, its sign and its size, beyond the best correlation with windows that
   were over at t. Volatility features match the past at least as well as the future; a leak does not.
@@ -51,13 +51,14 @@ from planner.matches import (
 from planner.overlaps import overlaps_of
 from planner.shift_null import time_axis
 from planner.spikes import Logs, Sample, calendar_share, logs_of, sample_of, spikes_of
-from planner.windows import Layout, bar_changes, clipped, label_columns, layout_of, shifted
+from planner.windows import Layout, bar_changes, clipped, label_columns, layout_of, price_changes, shifted
 
 Floats = npt.NDArray[np.float64]
 Float32s = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 SPANS = 4
+_PRICES = ("adj_close", "adjclose", "close")
 _DAY_NS = 86_400 * 10**9
 _MOST_CELLS = 10_000_000  # products held at a time: 80 MB
 _USUAL_WIDTH = 60  # columns of a target
@@ -308,6 +309,21 @@ class _Ground:
     places: tuple[tuple[Place, ...], ...]
 
 
+def price_column(panel: Panel) -> str | None:
+    """Return the column of closing prices that the panel holds, adjusted ones first; None without any."""
+    stored = {column.name.lower().replace(" ", "_"): column.name for column in panel.columns}
+    found = [stored[name] for name in _PRICES if name in stored]
+    return next((name for name in found if name in panel.digests), None)
+
+
+def _price_bars(panel: Panel, rows: Sequence[Ints]) -> tuple[Floats, ...] | None:
+    """The changes of the price of each symbol, (rows,) each."""
+    name = price_column(panel)
+    if name is None:
+        return None
+    return tuple(price_changes(panel.values(name)[own].astype(np.float64)) for own in rows)
+
+
 def _rows_before(panel: Panel, until: int) -> tuple[Ints, ...]:
     """Each symbol's rows before a time code."""
     found = []
@@ -319,6 +335,7 @@ def _rows_before(panel: Panel, until: int) -> tuple[Ints, ...]:
 
 
 def _ground(panel: Panel, columns: Sequence[Column], rows: tuple[Ints, ...], until: int) -> _Ground:
+    price = _price_bars(panel, rows)
     spans = np.linspace(0, until, SPANS + 1).round().astype(np.int64)
     labels, bars, layouts, places = [], [], [], []
     for column in columns:
@@ -327,9 +344,11 @@ def _ground(panel: Panel, columns: Sequence[Column], rows: tuple[Ints, ...], unt
         label = np.where(known, panel.values(column.name), np.float32(np.nan))
         changes = [bar_changes(label[own].astype(np.float64), horizon) for own in rows]
         summed = sum(len(change) for change in changes if change is not None)
-        layout = layout_of(horizon, additive=2 * summed > sum(len(own) for own in rows))
+        additive = 2 * summed > sum(len(own) for own in rows)
+        layout = layout_of(horizon, additive=additive, priced=price is not None)
         labels.append(label)
-        bars.append(tuple(None if change is None else clipped(change) for change in changes))
+        own_bars = tuple(None if change is None else clipped(change) for change in changes)
+        bars.append(own_bars if additive or price is None else price)
         layouts.append(layout)
         places.append(_places(panel, label, rows, spans))
     return _Ground(

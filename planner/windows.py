@@ -35,7 +35,7 @@ class Layout:
     horizon: int
     additive: bool
     steps: tuple[int, ...]  # bars ahead: e_{t+k}, or y_{t+k} - y_{t+k-1} of a label that is no sum
-    parts: tuple[int, ...]  # sums of e over t+1 .. t+m; none for a label that is no sum
+    parts: tuple[int, ...]  # sums over t+1 .. t+m of e, or of the price's changes; none without either
     shifts: tuple[int, ...]  # the label moved by 0 < s < h bars
     past: tuple[int, ...]  # windows over at t, as they are and by size
 
@@ -88,8 +88,8 @@ def _after(group: slice, count: int) -> slice:
     return slice(group.stop, group.stop + count)
 
 
-def layout_of(horizon: int, *, additive: bool) -> Layout:
-    """Return the columns for a label over `horizon` bars."""
+def layout_of(horizon: int, *, additive: bool, priced: bool = False) -> Layout:
+    """Return the columns for a label over `horizon` bars, a sum or not; `priced` where the price is known."""
     reach = max(horizon, _SHORTEST_REACH)
     parts = {1, horizon, max(1, horizon // 2), *(2**power for power in range(reach.bit_length()))}
     shifts = {round(horizon * place / _SHIFT_PLACES) for place in range(1, _SHIFT_PLACES)}
@@ -97,7 +97,7 @@ def layout_of(horizon: int, *, additive: bool) -> Layout:
         horizon=horizon,
         additive=additive,
         steps=_spread_steps(reach if additive else horizon),
-        parts=tuple(sorted(part for part in parts if part <= reach)) if additive else (),
+        parts=tuple(sorted(part for part in parts if part <= reach)) if additive or priced else (),
         shifts=tuple(sorted(shift for shift in shifts if 0 < shift < horizon)),
         past=tuple(horizon * place for place in range(1, PAST_WINDOWS + 1)),
     )
@@ -156,8 +156,9 @@ def _chained(label: Floats, horizon: int) -> tuple[float, Floats]:
 def label_columns(ranked: Float32s, bars: Floats | None, layout: Layout, slots: Ints) -> Float32s:
     """Return the columns of one symbol, (columns, rows), NaN where unknown.
 
-    `ranked` (rows,) are the label's rank scores with NaN, `bars` as bar_changes and clipped give them,
-    `slots` the time of day or weekday of each row, whose mean is taken out of all but the label itself.
+    `ranked` (rows,) are the label's rank scores with NaN, `bars` as bar_changes and clipped give them (of a
+    label that is no sum: as price_changes does), `slots` the time of day or weekday of each row, whose mean
+    is taken out of all but the label itself.
     """
     news = without_calendar(ranked, slots)
     size = without_calendar(np.abs(ranked), slots)
@@ -172,14 +173,15 @@ def label_columns(ranked: Float32s, bars: Floats | None, layout: Layout, slots: 
     if not layout.additive:
         for place, step in zip(_places(layout.step_columns), layout.steps, strict=True):
             columns[place] = shifted(news, step) - shifted(news, step - 1)
-    elif bars is not None:
+    if bars is not None:
         _fill_bars(columns, without_calendar(bars, slots), layout)
     return standardised(columns)
 
 
 def _fill_bars(columns: Float32s, bars: Float32s, layout: Layout) -> None:
-    for place, step in zip(_places(layout.step_columns), layout.steps, strict=True):
-        columns[place] = shifted(bars, step)
+    if layout.additive:
+        for place, step in zip(_places(layout.step_columns), layout.steps, strict=True):
+            columns[place] = shifted(bars, step)
     groups = (layout.part_past_columns, layout.part_columns, layout.part_beyond_columns)
     for place, part in enumerate(layout.parts):
         over = _sums(bars, part)
@@ -196,6 +198,12 @@ def _sums(bars: npt.NDArray[np.floating], count: int) -> Float32s:
         whole = holes[count:] == holes[:-count]
         sums[count - 1 :] = np.where(whole, total[count:] - total[:-count], np.nan)
     return sums
+
+
+def price_changes(price: Floats) -> Floats:
+    """Return the change of the price's logarithm in each bar, clipped; (rows,), NaN where unknown."""
+    known = np.where(price > 0.0, price, np.nan)
+    return clipped(np.log(known) - np.log(shifted(known, -1)))
 
 
 def clipped(bars: Floats) -> Floats:

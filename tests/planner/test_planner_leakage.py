@@ -338,3 +338,47 @@ def test_targets_probed_in_parts_are_judged_the_same(
     for probes in found:
         for name, values in probes.measures.items():
             assert values == pytest.approx(probed[probes.target].measures[name], abs=2e-6)
+
+
+def test_the_reversal_of_a_quoted_price_is_no_knowledge_of_the_next_bar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prices jump between bid and ask: the next change takes the last one back, and everybody saw that."""
+    data = {}
+    for seed in (1, 2, 3):
+        rng = np.random.default_rng(seed)
+        e = 0.3 * rng.standard_normal(ROWS) + np.diff(rng.choice([-1.0, 1.0], ROWS + 1))
+        table = _frame(seed)[["ts"]]
+        data[f"S{seed}"] = table.assign(
+            ret_1=e, seen=e + 0.2 * rng.standard_normal(ROWS), y_ret_1d=ahead(e, 1)
+        )
+    panel = panel_of(data, tmp_path, horizons=HORIZONS)
+    (probes,) = _probed(panel)
+    assert {_row(probes, name).verdict for name in ("ret_1", "seen")} == {SAFE}
+    monkeypatch.setattr("planner.matches._REVERSAL", np.inf)
+    (probes,) = _probed(panel)
+    assert {_row(probes, name).verdict for name in ("ret_1", "seen")} == {BLOCKED}
+
+
+def test_where_the_price_is_known_its_coming_bars_are_held_against_labels_that_are_no_sums(
+    tmp_path: Path,
+) -> None:
+    """The largest of five moves gives no bars away; the close beside it does, although it is no feature."""
+    data, bare = {}, {}
+    for seed in (1, 2, 3):
+        rng = np.random.default_rng(seed)
+        moves = 0.01 * rng.standard_normal(ROWS)
+        table = _frame(seed)[["ts"]].assign(
+            tomorrow=ahead(moves, 1) + 0.01 * rng.standard_normal(ROWS),
+            today=moves + 0.01 * rng.standard_normal(ROWS),
+            close=np.exp(np.cumsum(moves)),
+            y_range_6d=np.max([_moved(np.abs(moves), -bars) for bars in range(1, 7)], axis=0),
+        )
+        data[f"S{seed}"], bare[f"S{seed}"] = table, table.drop(columns="close")
+    (priced,) = _probed(panel_of(data, tmp_path / "priced"))
+    row = _row(priced, "tomorrow")
+    assert (row.verdict, row.probe) == (BLOCKED, "next_bar")
+    assert "the next bar alone will bring to the price" in row.evidence
+    assert _row(priced, "today").verdict == SAFE
+    (unpriced,) = _probed(panel_of(bare, tmp_path / "bare"))
+    assert _row(unpriced, "tomorrow").part == 0.0
