@@ -7,6 +7,7 @@ opens the same panel maps the same pages.
 """
 
 import json
+import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,6 +141,17 @@ class Panel:
             if start + horizon_bars < stop:
                 ends[start : stop - horizon_bars] = self.time_codes[start + horizon_bars : stop]
         return ends
+
+    def let_go(self) -> None:
+        """Unmap the pages read so far; they stay in the system's page cache and come back when read again.
+
+        Mapped pages count as this process's memory while they are mapped. Views stay valid.
+        """
+        pages: Any = self._values
+        while isinstance(pages, np.ndarray):
+            pages = pages.base
+        if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            pages.madvise(mmap.MADV_DONTNEED)
 
     def _index(self, name: str) -> int:
         place = self._place.get(name)

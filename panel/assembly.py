@@ -11,6 +11,7 @@ from panel.aligned import LEFT_OUT, SCHEMA, TARGET, Column
 from panel.errors import BadData, NoTargets
 from panel.files import find_symbol_files
 from panel.horizon import DAY_NS, MINUTE_NS, SESSION_MINUTES
+from panel.memory import give_back_memory
 from panel.reading import SymbolFrame, read_frames
 from panel.storing import column_records, save_meta, seal
 from panel.targets import Rows, Rules, classify_columns, is_target_name, never_feature
@@ -33,8 +34,10 @@ def assemble_panel(folder: Path, data_dir: Path, options: Mapping[str, Any]) -> 
         NoTargets: raw bars, or every target was left out.
     """
     files = find_symbol_files(data_dir, options["symbols"], interval=options["interval"])
-    frames = list(read_frames(files))
-    return _write(folder, data_dir, frames, tuple(options["patterns"] or ()), options["horizons"])
+    patterns = tuple(options["patterns"] or ())
+    key = _write(folder, data_dir, list(read_frames(files)), patterns, options["horizons"])
+    give_back_memory()  # what the frames took would otherwise stay with all that is done afterwards
+    return key
 
 
 def _write(

@@ -132,3 +132,18 @@ def test_a_panel_of_another_schema_is_refused(ragged: Panel, tmp_path: Path) -> 
 def test_a_panel_tells_its_size(ragged: Panel) -> None:
     """Its text form is the line a user wants to see."""
     assert "460 rows, 3 symbols, 2 features, 2 targets" in repr(ragged)
+
+
+def test_pages_that_were_let_go_are_read_again(tmp_path: Path) -> None:
+    """The process's mapped memory shrinks, and a view taken before still shows the same numbers."""
+    made = cases.prepared({"S": cases.labelled(200_000, step=cases.pd.Timedelta(minutes=1))}, tmp_path)
+    view = made.values("alpha")
+    total, mapped = float(view.sum()), _mapped_bytes()
+    made.let_go()
+    assert _mapped_bytes() <= mapped - view.nbytes // 2
+    assert float(view.sum()) == total
+
+
+def _mapped_bytes() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssFile:"))
