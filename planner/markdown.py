@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+_LEADING = 3
 LISTED = 200  # rows of a table, or targets with a section, before the rest is only counted
 _SAID = ("CS: ", "CS ", "Both CS", "neither CS")  # reasons that stand above the table or in its other columns
 
@@ -80,6 +81,7 @@ _TARGET_HEAD = (
     "bars ahead",
     "all symbols",
     "score",
+    "led by",
     "common",
     "both",
     "own",
@@ -99,11 +101,21 @@ def _target_cells(target: str, record: Mapping[str, Any]) -> Sequence[object]:
         record.get("horizon_bars"),
         pooled["state"] if pooled["route"] == "ENABLED" else "not trained",
         _number(pooled.get("score")),
+        _led_by(pooled),
         taken["common"],
         taken["both"],
         taken["own"],
         taken["experiment"] + taken["blocked"],
     )
+
+
+def _led_by(pooled: Mapping[str, Any]) -> str | None:
+    """The features that the screens found first, and how: as they are, by size, in a product, delayed."""
+    how = pooled.get("found_by")
+    names = (" x " if how == "product" else ", ").join((pooled.get("leading") or ())[:_LEADING])
+    how = "size of " if how == "folded" else ""
+    late = f" {pooled['lag_bars']} bars late" if pooled.get("lag_bars") else ""
+    return f"{how}{names}{late}" if names else None
 
 
 def _target_section(target: str, record: Mapping[str, Any]) -> list[str]:

@@ -148,6 +148,7 @@ def _target_document(route: TargetRoute) -> dict[str, Any]:
             "training_route": route.cross_sectional_route,
             "reason": route.cross_sectional_reason,
             **_numbers(candidate),
+            **_found(candidate),
             **_rest(candidate),
         },
         "symbols": {row.symbol: _symbol_document(row, route.cross_sectional) for row in route.symbols},
@@ -181,6 +182,19 @@ def _numbers(candidate: Candidate | None) -> dict[str, Any]:
         "feature_set_id": candidate.feature_set_id,
         "features": list(candidate.features) or None,
         "blocked_features": list(candidate.blocked_features),
+    }
+
+
+def _found(candidate: Candidate | None) -> dict[str, Any]:
+    """The law that the screens found; nothing where none was, or an older table does not say."""
+    if candidate is None or candidate.found_by is None:
+        return {}
+    return {
+        "found_by": candidate.found_by,
+        "leading": list(candidate.leading),
+        "lag_bars": candidate.lag_bars,
+        "sign": candidate.sign,
+        "best_model": candidate.best_model,
     }
 
 

@@ -112,3 +112,26 @@ def test_the_markdown_has_the_routes_and_the_reasons(tmp_path: Path) -> None:
     assert "## Not trained" in text
     assert "z\\|&lt;b> | left \\| out" in text
     assert json.loads((folder / "routing_plan.json").read_text())
+
+
+def test_the_law_that_was_found_is_in_the_plan_and_on_its_page(tmp_path: Path) -> None:
+    """A reader sees by which features a target is predictable, and how; an older table says nothing of it."""
+    rows = [
+        candidate(found_by="folded", leading=("alpha", "beta"), sign=1, best_model="boosted"),
+        candidate(target="z", found_by="lag", leading=("gamma",), lag_bars=7, sign=-1),
+        candidate(target="older"),
+    ]
+    document = routing_plan(
+        rows,
+        RoutingConfig(),
+        targets=["y", "z", "older"],
+        symbols=["AAA", "BBB"],
+        generated_at="2026-01-02T03:04:05Z",
+        provenance={},
+    )
+    jsonschema.validate(document, load_schema("routing_plan"))
+    assert document["targets"]["y"]["cross_sectional"]["leading"] == ["alpha", "beta"]
+    assert "found_by" not in document["targets"]["older"]["cross_sectional"]
+    text = (write_routing_plan(tmp_path, document) / "routing_plan.md").read_text()
+    assert "| size of alpha, beta |" in text
+    assert "| gamma 7 bars late |" in text
