@@ -13,7 +13,7 @@ from screen_samples import coming, grid_panel, remembering, sessions
 
 import planner.screens
 from panel.aligned import Panel
-from planner.scores import axis_of, channels_of
+from planner.scores import CROSS, TIME, axis_of, channels_of, cross, over_time
 from planner.screens import LAGS, WINDOWS, Screened, screen
 
 Floats = npt.NDArray[np.float64]
@@ -104,6 +104,22 @@ def test_a_law_of_a_trailing_sum_is_found_at_its_window(found: Screened) -> None
     feature, step = _leader(z)
     assert (FEATURES[feature], WINDOWS[step - len(LAGS)]) == ("d", 10)
     assert z[feature, step] > 7.0
+
+
+def test_a_plain_law_is_in_every_window_thinned_by_its_length(found: Screened) -> None:
+    """A window sums this bar too: of a feature without memory it has the z of the bar over its root."""
+    place = _place(found, "rank")
+    plain = found.pooled.rank[0, place]
+    for step, window in enumerate(WINDOWS, start=len(LAGS)):
+        assert found.pooled.lag[0, place, step] == pytest.approx(plain / np.sqrt(window), abs=2.0)
+
+
+def test_the_scores_are_kept_for_the_models(panel: Panel, found: Screened) -> None:
+    """Both kinds, at half precision."""
+    axis = axis_of(panel, UNTIL)
+    raw = axis.grid(FEATURES)
+    np.testing.assert_allclose(found.scores[CROSS], cross(axis, raw), atol=2e-3)
+    np.testing.assert_allclose(found.scores[TIME], over_time(axis, raw), atol=2e-3)
 
 
 def test_laws_of_classes_are_found(found: Screened) -> None:

@@ -222,6 +222,15 @@ def test_symbols_listed_late_have_standard_normal_z(tmp_path: Path, monkeypatch:
         assert z.std() > 1.5
 
 
+def test_one_late_symbol_among_many_does_not_deviate_by_luck(tmp_path: Path) -> None:
+    """Its gap to the rest is scaled by its own rows, not by those that all symbols share."""
+    bars = np.ones((6, 1_500), dtype=np.bool_)
+    bars[5, :900] = False
+    found = _screened(_noise(15, tmp_path, bars=bars, each=6))
+    assert found.own.z[5].std() == pytest.approx(1.0, abs=0.12)
+    assert found.own.z[:5].std() == pytest.approx(1.0, abs=0.08)
+
+
 def test_a_symbol_with_a_handful_of_bars_is_not_judged(tmp_path: Path) -> None:
     """Its rows meet none of their own beyond the gap: there is no null, so there is no evidence."""
     found = _screened(_noise(14, tmp_path, symbols=3, bars=_late(share=0.94), each=2))
