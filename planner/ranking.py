@@ -14,7 +14,6 @@ from planner.shift_null import hierarchical_q_values
 from planner.skill import Measured, Skill
 from planner.tables import CROSS_SECTIONAL, RankedRow
 
-
 _STILL_THERE_Z = 2.0  # a newest window with so clear a skill is weaker, not dead
 
 
@@ -55,7 +54,7 @@ def rank_targets(
     q_values = [q for family in hierarchical_q_values(families, config.false_discovery_rate) for q in family]
     deviation_q = _deviation_q_values(measured, config)
     own_laws = {key for key, q in deviation_q.items() if q <= config.false_discovery_rate}
-    deaths = _common_deaths(measured, config)
+    deaths = _pooled_deaths(measured, config)
     rows = [
         _judged(
             cell,
@@ -108,7 +107,7 @@ def _ranked_targets(rows: Sequence[RankedRow]) -> dict[str, int]:
     return {target: place for place, target in enumerate(ordered, start=1)}
 
 
-def _common_deaths(measured: Sequence[Measured], config: RankingConfig) -> dict[str, str]:
+def _pooled_deaths(measured: Sequence[Measured], config: RankingConfig) -> dict[str, str]:
     """Say for each target whose common law was found and died where its skill is gone."""
     found = {}
     for target in measured:
