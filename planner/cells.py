@@ -100,10 +100,11 @@ class Cell:
 
     @property
     def prediction(self) -> Float32s:
-        """The prediction that is judged: both learners, the linear one with double weight, or the one there is.
+        """The prediction that is judged: both learners, the linear one twice, or the one there is.
 
-        Each is in standard deviations of what it says of its fold's training bars, around what it says there on
-        the whole: base rates that differ from fold to fold are no prediction. Boosting fits more of the noise.
+        Each is in standard deviations of what it says of its fold's training bars, around what it says there
+        on the whole: base rates that differ from fold to fold are no prediction. Boosting fits more of the
+        noise.
         """
         both = (_LINEAR_WEIGHT * self.linear + self.boosted) / (_LINEAR_WEIGHT + 1.0)
         return np.where(np.isfinite(self.boosted), both, self.linear)

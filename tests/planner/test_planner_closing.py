@@ -90,8 +90,8 @@ def _score(cell: Cell, prediction: Float32s, first: int = 0, until: int = ROWS) 
 
 
 @pytest.mark.parametrize("target", ["y_x_1d", "y_up_1d", "y_third_1d"])
-def test_the_mean_of_both_learners_is_judged(made: Stage, target: str) -> None:
-    """Score, error and interval are those of the mean; each learner's own stands beside it."""
+def test_what_both_learners_say_together_is_judged(made: Stage, target: str) -> None:
+    """Score, error and interval are those of their common prediction; each learner's own stands beside it."""
     cell = _judged(made.cell(target, confirmed=True))
     found = _close(made, cell)
     own = _score(cell, cell.prediction)
