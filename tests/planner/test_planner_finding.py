@@ -106,12 +106,14 @@ def test_every_family_pays_its_tests_and_its_share(family: str, tests: int) -> N
 
 
 def test_of_equal_evidence_the_plain_law_is_told() -> None:
-    """A rank as clear as a folded size, a product or a lag is what was found."""
+    """A rank as clear as a folded size, a product or a lag is what was found, or a little less clear."""
     screened = _screened()
     for table in (screened.pooled.rank, screened.pooled.fold):
         table[1, 0] = 5.0
     screened.pooled.lag[1, 0, 0] = 5.0
     assert _pooled(screened, Product(first=1, second=1, z=5.0)).found_by == RANK
+    screened.pooled.fold[1, 0] = 5.15
+    assert _pooled(screened).found_by == RANK
     screened.pooled.fold[1, 0] = 5.5
     assert _pooled(screened).found_by == FOLDED
 
