@@ -207,7 +207,7 @@ def test_a_leak_in_one_symbol_alone_is_found(tmp_path: Path) -> None:
     for name, table in list(data.items()):
         rng = np.random.default_rng(len(name))
         table["mixed"] = table["leak_noisy"] if name == "BBB" else rng.standard_normal(ROWS)
-        data[name] = table.drop(columns=[column for column in table if column.startswith("leak_")])
+        data[name] = table.drop(columns=[column for column in table if str(column).startswith("leak_")])
     rows = {(row.target, row.feature): row for row in _judged(panel_of(data, tmp_path))}
     row = rows["y_ret_5d", "mixed"]
     assert row.verdict == BLOCKED
