@@ -354,8 +354,9 @@ def test_where_nobody_deviates_there_is_no_rest(panel: Panel) -> None:
     assert with_rest(laws, screened, axis, [0], np.ones(len(NAMES), dtype=np.bool_)) is laws
 
 
-def test_a_hidden_feature_does_not_speak_for_the_rest(panel: Panel) -> None:
-    """What may not explain the target is not screened again either."""
+def test_a_hidden_feature_does_not_speak_for_the_rest(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What may not explain the target is not screened again, nor does it take the place of another."""
+    monkeypatch.setattr(planner.finding, "_REST_FEATURES", 1)
     laws, screened, axis = _found(panel, "turned")
     usable = np.array([name != "g" for name in NAMES])
     made = with_rest(laws, screened, axis, [0], usable)
