@@ -11,10 +11,11 @@ import pytest
 from planner_cells import Stage, law, series, stage
 
 from panel.ranks import cross_scores, rank_rows
+from planner import confirming
 from planner.cells import Cell
 from planner.config import RankingConfig
 from planner.confirming import learn
-from planner.learners import ridge
+from planner.learners import binned, ridge
 from planner.scores import TIME
 
 CONFIG = RankingConfig(boosting_rounds=8)
@@ -268,13 +269,37 @@ def test_features_that_know_the_future_are_not_touched(made: Stage) -> None:
     assert abs(blind.judge.score(blind.prediction, blind.tested).value) < 0.1
 
 
-def test_thinned_boosting_still_learns(made: Stage) -> None:
-    """With more training rows than are needed every so many bars are taken, evenly in time."""
+def test_boosting_takes_no_more_rows_than_it_may(made: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With more training rows than are needed every so many bars are taken, evenly in time, and it learns."""
+    seen = []
+
+    def noted(columns: Any, config: RankingConfig) -> Any:
+        seen.append(len(columns))
+        return binned(columns, config)
+
+    monkeypatch.setattr(confirming, "binned", noted)
     cell = _confirmed(made, "y_x_1d", "AAA")
-    config = dataclasses.replace(CONFIG, boosting_rows=150)
-    learn(made.grid(400, 500), [cell], config, seed=1)
+    learn(made.grid(400, 500), [cell], dataclasses.replace(CONFIG, boosting_rows=150), seed=1)
     assert cell.folds[0].train_rows == 398
+    assert seen == [133]
     assert cell.judge.score(cell.boosted, cell.tested).value > 0.15
+
+
+def test_the_columns_of_a_found_law_are_fitted_on_training_rows_only(made: Stage) -> None:
+    """Bars whose labels end too late, or that have none, are in no sum of the linear model."""
+    two = {"usable": np.array([0, 1]), "features": ("a", "b")}
+    cell = _confirmed(made, "y_x_1d", "BBB", law=law(rank=1e-20), **two)
+    learn(made.grid(300, 400), [cell], dataclasses.replace(CONFIG, embargo_bars=120), seed=1)
+    grid = made.grid(300, 400)
+    x = grid.matrix(TIME, 1)[:2].astype(np.float64)
+    centred, _, known = cell.train_labels(300, 120)
+    train = x[:, :300] * known
+    gram = train @ train.T
+    coefficients = ridge(gram, train @ centred[0].T, CONFIG.ridge_penalty)
+    said = x[:, 300:].T @ coefficients[:, 0]
+    judged = cell.tested[0, 300:400]
+    spread = np.sqrt(coefficients[:, 0] @ gram @ coefficients[:, 0] / known.sum())
+    assert cell.linear[0, 0, 300:400][judged] == pytest.approx((said / spread)[judged], abs=1e-4)
 
 
 def test_a_cell_says_why_it_cannot_be_measured(made: Stage) -> None:

@@ -112,6 +112,17 @@ def test_symbols_that_never_take_part_ask_for_no_company() -> None:
     _same(judge.score(prediction, mask), _by_rows(judge, prediction, mask))
 
 
+def test_a_bar_of_too_few_symbols_does_not_count() -> None:
+    """Of twelve symbols six must be there: bars with fewer are left out."""
+    labels = _labels(12, missing=0.55)
+    judge = Judge(CROSS, "regression", CROSS_SECTIONAL, 1, labels)
+    prediction, mask = _prediction(labels), np.ones((12, BARS), dtype=bool)
+    found = judge.score(prediction, mask)
+    assert 20 < found.n < BARS - 20
+    assert found.n == int((np.isfinite(labels[:, 0]).sum(axis=0) >= 6).sum())
+    _same(found, _by_rows(judge, prediction, mask))
+
+
 def test_a_constant_prediction_has_no_skill() -> None:
     """Bars where all predictions are equal count as exactly 0; where all are, nothing is scored."""
     labels = _labels(5)

