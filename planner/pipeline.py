@@ -27,6 +27,7 @@ from planner.errors import RequestInvalid
 from planner.families import choose_families, unavailable_families
 from planner.leakage import judge_leaks, spread_blame, unusable_features, verdicts_of
 from planner.measuring import PROBES, SKILL, probes_of, skills_of
+from planner.metering import Meter
 from planner.news import leak_news, ranking_news, routing_news, selection_news
 from planner.provenance import plan_provenance, provenance_of
 from planner.ranking import Ranking, drop_reasons, rank_targets
@@ -292,10 +293,11 @@ class _Planning:
         return count
 
     def _advancing(self, step: str) -> Callable[[str, float], None]:
-        """Return a function that reports the share of a step's work that is done."""
+        """Return a function that reports the share of a step that is done, and the time that is left."""
+        meter = Meter(step, _PARTS, self.tell)
 
         def report(words: str, share: float) -> None:
-            self.tell(Progress(step=step, done=round(_PARTS * share), total=_PARTS, words=words))
+            meter.reach(words, round(_PARTS * share))
 
         return report
 
