@@ -7,6 +7,7 @@ from html import escape
 
 from generated.figures import HARD_LEAKS, PLAIN_LEAKS
 from generated.judge import JudgedTarget, Judgement
+from generated.targets import KINDS
 from generated.truth import BLOCKED
 
 WIDTH, HEIGHT = 960, 470
@@ -76,10 +77,13 @@ def _outcome(target: JudgedTarget) -> str:
 
 def _bars(judged: Sequence[Judgement]) -> list[str]:
     """The share of right routes by kind of target, and of blocked leaks by kind of leak."""
-    routes: dict[str, list[bool]] = {}
-    for one in judged:
-        for target in one.targets:
-            routes.setdefault(target.truth.kind, []).append(target.right_route)
+    targets = [target for one in judged for target in one.targets]
+    present = {target.truth.kind for target in targets}
+    routes = {
+        kind: [target.right_route for target in targets if target.truth.kind == kind]
+        for kind in KINDS
+        if kind in present
+    }
     leaks = {
         kind: [leak.verdict == BLOCKED for one in judged for leak in one.leaks if leak.kind == kind]
         for kind in (*PLAIN_LEAKS, *HARD_LEAKS)

@@ -7,6 +7,7 @@ from statistics import mean
 
 from generated.figures import figures
 from generated.judge import JudgedTarget, Judgement
+from generated.targets import KINDS
 
 STUDY, UNSEEN = "study, made by make study WRITE=1", "unseen, made by planner_study.py --first 1000"
 CALIBRATION = "calibration, made by planner_study.py --calibrate"
@@ -40,7 +41,7 @@ def kinds_table(judged: Sequence[Judgement]) -> str:
         "of them true",
     )
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    lines += [_kind_line(kind, targets) for kind, targets in by_kind.items()]
+    lines += [_kind_line(kind, by_kind[kind]) for kind in KINDS if kind in by_kind]
     return "\n".join(lines)
 
 
