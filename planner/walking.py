@@ -169,8 +169,9 @@ class _Walk:
         cells = [cell for group in self.cells.values() for cell in group if not cell.reason]
         folds = self._folds()
         for number, edges in enumerate(folds, start=1):
-            grid = FoldGrid(self.axis, self.screened, edges)
-            learn(grid, cells, self.config, seed=self.seed)
+            # Held by no name, so that a fold's features are gone before the next fold's are read.
+            learn(FoldGrid(self.axis, self.screened, edges), cells, self.config, seed=self.seed)
+            self.panel.let_go()
             # A fold's cost grows with the time it trains on.
             share = number * (number + 1) / (len(folds) * (len(folds) + 1))
             words = f"fold {number} of {len(folds)}"
