@@ -70,7 +70,7 @@ class LeakageConfig:
     blocked_slope_spike: float = 0.004  # share of pairs of rows where |dx/dy| is: p^2 for a share p of rows
     dominance_share: float = 0.5  # of all importance, in one feature
     dominance_times: float = 3.0  # the importance of the second
-    dominance_score: float = 0.25  # skill above none from which such dominance is suspect
+    dominance_score: float = 0.6  # skill above none from which such dominance is suspect
     trusted: tuple[str, ...] = ()  # features the user vouches for; reported, never blocked
     false_alarm: float = 0.01  # chance that noise alone crosses any line of a target
     min_rows: int = 100

@@ -1,8 +1,7 @@
 """One walk-forward fold on the time axis: standardised features, cross products, and the columns of a model.
 
 Features are standardised by what a symbol's training bars say (cut at their 1 % tails). Cross scores are
-ranks of one moment; the usual place of a symbol, which they are measured from, is that of its training bars
-as well. Sums of products are taken once for all targets of a fold.
+ranks of one moment and need no past. Sums of products are taken once for all targets of a fold.
 """
 
 from collections.abc import Sequence
@@ -16,14 +15,10 @@ from planner.screens import Screened
 
 Float32s = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Levels = tuple[Float32s, Float32s]
 
 _TAIL = 0.01
 _FEWEST_OWN_BARS = 100
 _SAMPLE_ROWS = 20_000
-_FEWEST_IN_SLOT = 8
-_FLAT = 1e-6
 _MOST_DEVIATIONS = 10.0
 
 
@@ -63,7 +58,6 @@ class FoldGrid:
     edges: Edges
     time: Float32s = field(init=False)  # (symbols, features, test_until) standardised on training bars
     _grams: dict[str, Floats] = field(default_factory=dict, init=False)
-    _levels: dict[int, Levels] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         raw = np.empty(
@@ -89,29 +83,7 @@ class FoldGrid:
         """Some features of one symbol in some bars before `test_until`, (places, bars)."""
         if kind == TIME:
             return np.asarray(self.time[symbol][places, span])
-        scores = self.screened.scores[CROSS][symbol][places, span].astype(np.float32)
-        mean, scale = self._cross_levels(symbol)
-        mean, scale = mean[places], scale[places]  # (places, slots), one slot from daily bars on
-        if self.axis.slots is not None:
-            mean, scale = mean[:, self.axis.slots[span]], scale[:, self.axis.slots[span]]
-        levelled = (scores - mean) * scale
-        return np.where(scores != 0.0, levelled, np.float32(0.0))
-
-    def _cross_levels(self, symbol: int) -> Levels:
-        """What the training bars say of a symbol's usual place and, intraday, its spread by time of day.
-
-        The screens took out those of the whole time, and left in what the later bars say of the earlier: a
-        price under its mean of all time is a price that will rise.
-        """
-        if symbol not in self._levels:
-            stop, slots = self.edges.test_from, self.axis.slots
-            scores = self.screened.scores[CROSS][symbol][:, :stop].astype(np.float32)
-            self._levels[symbol] = _levels(scores, None if slots is None else slots[:stop], self._slot_count)
-        return self._levels[symbol]
-
-    @property
-    def _slot_count(self) -> int:
-        return 1 if self.axis.slots is None else int(self.axis.slots.max(initial=0)) + 1
+        return np.asarray(self.screened.scores[CROSS][symbol][places, span], dtype=np.float32)
 
     def gram(self, kind: str, symbols: tuple[int, ...]) -> Floats:
         """Sums of products of all features over the bars before the fold's test, (features, features)."""
@@ -171,31 +143,6 @@ class FoldGrid:
         known = values[: self.edges.test_from][present[: self.edges.test_from]]
         mean = np.float32(known.mean()) if len(known) else np.float32(0.0)
         return np.where(present, np.clip(values - mean, -_MOST_DEVIATIONS, _MOST_DEVIATIONS), np.float32(0.0))
-
-
-def _levels(scores: Float32s, slots: Ints | None, count: int) -> Levels:
-    """Mean, and one over the spread, of training scores by time of day, (features, slots) each.
-
-    `scores` (features, bars), 0 for missing. From daily bars on there is one slot and the spread is left as
-    it is. A slot of few bars is measured by all of the feature's; a feature of few bars is left out.
-    """
-    bars = np.count_nonzero(scores, axis=1)
-    mean = scores.sum(axis=1, dtype=np.float64) / np.maximum(bars, 1)
-    scale = np.where(bars >= _FEWEST_IN_SLOT, 1.0, 0.0)
-    if slots is None:
-        return mean[:, None].astype(np.float32), scale[:, None].astype(np.float32)
-    means, scales = np.repeat(mean[:, None], count, axis=1), np.repeat(scale[:, None], count, axis=1)
-    order = np.argsort(slots, kind="stable")
-    seen, starts = np.unique(slots[order], return_index=True)
-    ordered = scores[:, order].astype(np.float64)
-    there = np.add.reduceat(ordered != 0.0, starts, axis=1, dtype=np.int64)
-    own = np.add.reduceat(ordered, starts, axis=1) / np.maximum(there, 1)
-    squares = np.add.reduceat(ordered**2, starts, axis=1) / np.maximum(there, 1)
-    spread = np.sqrt(np.maximum(squares - own**2, 0.0))
-    usable = (there >= _FEWEST_IN_SLOT) & (spread > _FLAT)
-    means[:, seen] = np.where(usable, own, means[:, seen])
-    scales[:, seen] = np.where(usable, 1.0 / np.maximum(spread, _FLAT), scales[:, seen])
-    return means.astype(np.float32), scales.astype(np.float32)
 
 
 def standardise(raw: Float32s, train_until: int) -> None:

@@ -19,7 +19,7 @@ from planner.skill import FoldView, Measured, Recent, Skill
 from planner.walking import Advance, measure_targets
 
 PROBE_VERSION = 4  # to be raised when a probe measures something else
-SKILL_VERSION = 6  # to be raised when the measurement of skill changes
+SKILL_VERSION = 7  # to be raised when the measurement of skill changes
 
 PROBES, SKILL = "probes", "skill"
 

@@ -24,6 +24,7 @@ Ints = npt.NDArray[np.int64]
 CROSS, TIME = "cross", "time"
 
 _FEWEST_IN_SLOT = 8
+_FLAT = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,14 +121,19 @@ def label_grid(axis: Axis, channels: Sequence[Channel]) -> Float32s:
     return grid
 
 
+def across(grid: Float32s) -> Float32s:
+    """Return raw values, (symbols, columns, timestamps), as their ranks across symbols, same shape."""
+    return cross_scores(grid, symbols_needed(len(grid)))
+
+
 def cross(axis: Axis, grid: Float32s) -> Float32s:
-    """Return cross scores of raw values, (symbols, columns, timestamps), same shape."""
-    scores = cross_scores(grid, symbols_needed(len(grid)))
-    return _level(axis, scores, np.isfinite(grid) & (scores != 0.0).any(axis=0))
+    """Return cross scores of features, (symbols, columns, timestamps), from their own past, same shape."""
+    ranked = across(grid)
+    return past_centred(axis, ranked, np.isfinite(grid) & (ranked != 0.0).any(axis=0))
 
 
 def over_time(axis: Axis, grid: Float32s) -> Float32s:
-    """Return time scores of raw values, (symbols, columns, timestamps), same shape."""
+    """Return time scores of labels, (symbols, columns, timestamps), around their mean, same shape."""
     scores = np.stack([rank_rows(own) for own in grid])
     return _level(axis, scores, np.isfinite(grid))
 
@@ -145,6 +151,65 @@ def chunks(count: int, size: int) -> Iterator[slice]:
     """Yield slices of at most `size` that cover `count`."""
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
+
+
+def past_centred(axis: Axis, scores: Float32s, present: npt.NDArray[np.bool_]) -> Float32s:
+    """Measure features' scores from their own past, (symbols, columns, timestamps), same shape, spread 1.
+
+    From each score goes the mean of the symbol's scores up to that bar, not that of all time. A feature that
+    wanders, like a price, lies over its mean of all time because of what comes later: its product with coming
+    moves would be negative by construction, the bias of Dickey and Fuller (1979) and Stambaugh (1999), and
+    every symbol of a pool would add to it. Intraday each time of day loses the rest of its own mean, and gets
+    spread 1. Where a value is not `present` the score is 0.
+    """
+    known = np.where(present, scores, np.float32(0.0))
+    counts = np.maximum(np.cumsum(present, axis=-1, dtype=np.float32), np.float32(1.0))
+    made = np.where(present, known - np.cumsum(known, axis=-1, dtype=np.float64) / counts, 0.0)
+    if axis.slots is not None:
+        made = _shaped(axis.slots, made, present)
+    sizes = np.maximum(present.sum(axis=-1, keepdims=True), 1)
+    spread = np.sqrt(np.einsum("sft,sft->sf", made, made)[..., None] / sizes)
+    scaled: Float32s = np.divide(made, spread, out=np.zeros_like(made), where=spread > _FLAT).astype(
+        np.float32
+    )
+    return scaled
+
+
+def cross_labels(axis: Axis, grid: Float32s) -> Float32s:
+    """Return labels ranked across symbols, (symbols, columns, timestamps); intraday without the clock's part.
+
+    A symbol's own mean stays in: taking it out would tell of coming moves what all of them add up to.
+    """
+    scores = across(grid)
+    if axis.slots is None:
+        return scores
+    return _shaped(axis.slots, scores, np.isfinite(grid), spread=False).astype(np.float32)
+
+
+def _shaped(
+    slots: Ints,
+    scores: npt.NDArray[np.floating],
+    present: npt.NDArray[np.bool_],
+    *,
+    spread: bool = True,
+) -> npt.NDArray[np.float64]:
+    """Take out what each time of day differs by from the mean of all, and its spread."""
+    order = np.argsort(slots, kind="stable")
+    starts = np.flatnonzero(np.diff(slots[order], prepend=-1))
+    sizes = np.diff(np.append(starts, len(order)))
+    made = np.empty(scores.shape)
+    for own, there, to in zip(scores, present, made, strict=True):
+        known, values = there[:, order], np.where(there, own, 0.0)[:, order].astype(np.float64)
+        counts = np.maximum(np.add.reduceat(known, starts, axis=1, dtype=np.int64), 1)
+        whole = values.sum(axis=1, keepdims=True) / np.maximum(known.sum(axis=1, keepdims=True), 1)
+        shape = np.add.reduceat(values, starts, axis=1) / counts - whole
+        values = np.where(known, values - np.repeat(shape, sizes, axis=1), 0.0)
+        if spread:
+            size = np.sqrt(np.add.reduceat(values**2, starts, axis=1) / counts)
+            scale = np.where((counts >= _FEWEST_IN_SLOT) & (size > _FLAT), size, np.inf)
+            values = values / np.repeat(scale, sizes, axis=1)
+        to[:, order] = values
+    return made
 
 
 def _level(axis: Axis, scores: Float32s, present: npt.NDArray[np.bool_]) -> Float32s:

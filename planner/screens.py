@@ -14,7 +14,20 @@ import numpy as np
 import numpy.typing as npt
 
 from panel.metrics import symbols_needed
-from planner.scores import CROSS, TIME, Axis, Channel, chunks, cross, folded, label_grid, over_time
+from panel.ranks import rank_rows
+from planner.scores import (
+    CROSS,
+    TIME,
+    Axis,
+    Channel,
+    across,
+    chunks,
+    cross_labels,
+    folded,
+    label_grid,
+    over_time,
+    past_centred,
+)
 from planner.spectra import (
     Overlap,
     Spectrum,
@@ -37,7 +50,7 @@ Halves = npt.NDArray[np.float16]
 LAGS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20)
 WINDOWS = (3, 5, 10, 20)  # sums of the newest so many bars, this one included
 
-_CURVE_VALUES = 24_000_000  # float32 numbers of all curves held at once: 96 MB
+_CURVE_VALUES = 6_000_000  # float32 numbers of all curves held at once: 24 MB
 _MOST_LAG = max(*LAGS, WINDOWS[-1] - 1)
 
 
@@ -64,7 +77,11 @@ class Own:
 
 @dataclass(frozen=True, slots=True)
 class Screened:
-    """What the screens measured, and the scores it was measured on, at half precision, for the models."""
+    """What the screens measured, and scores of the features at half precision, for the models.
+
+    The cross scores are plain ranks of each moment: what the screens take out of them (a symbol's mean of all
+    time) would tell a model what is still to come.
+    """
 
     features: tuple[str, ...]
     channels: tuple[Channel, ...]
@@ -97,12 +114,13 @@ def screen(
     room = _CURVE_VALUES // max(1, symbols * len(channels) * labels.length)
     for part in chunks(len(features), max(1, room)):
         grid = axis.grid(features[part])
-        over = over_time(axis, grid)
+        over = past_centred(axis, np.stack([rank_rows(own) for own in grid]), np.isfinite(grid))
         kept[TIME][:, part] = over
         if len(labels.places[CROSS]):
-            across = cross(axis, grid)
-            kept[CROSS][:, part] = across
-            _pooled(labels, CROSS, across, over, part, pooled, own)
+            ranked = across(grid)
+            kept[CROSS][:, part] = ranked
+            there = np.isfinite(grid) & (ranked != 0.0).any(axis=0)
+            _pooled(labels, CROSS, past_centred(axis, ranked, there), over, part, pooled, own)
         if len(labels.places[TIME]):
             _pooled(labels, TIME, over, over, part, pooled, own)
         for symbol in range(apart):
@@ -136,7 +154,7 @@ class _Labels:
     @classmethod
     def of(cls, axis: Axis, raw: Float32s, channels: Sequence[Channel]) -> "_Labels":
         """Score and transform raw labels, (symbols, channels, timestamps)."""
-        scores = {CROSS: cross(axis, raw), TIME: over_time(axis, raw)}
+        scores = {CROSS: cross_labels(axis, raw), TIME: over_time(axis, raw)}
         length = padded(axis.length)
         gaps = gaps_of([one.horizon_bars for one in channels], length)
         bars, known = axis.bars, np.isfinite(raw)

@@ -177,13 +177,13 @@ def test_the_order_of_features_changes_nothing(panel: Panel, found: Screened) ->
 
 
 def test_the_series_of_a_product_is_around_each_symbols_mean(found: Screened) -> None:
-    """Where a symbol has no bar it is 0; elsewhere both scores multiplied, less their mean."""
+    """Where a symbol has no bar, and at its first, it is 0; else both scores multiplied, less their mean."""
     series = product_series(found.scores[TIME], 0, 4)
     np.testing.assert_allclose(series.sum(axis=1), 0.0, atol=0.05)
     assert not series[4, :300].any()
     scores = found.scores[TIME].astype(np.float32)
-    plain = scores[4, 0, 300:] * scores[4, 4, 300:]
-    np.testing.assert_allclose(series[4, 300:], plain - plain.mean(), atol=1e-4)
+    plain = scores[4, 0, 301:] * scores[4, 4, 301:]
+    np.testing.assert_allclose(series[4, 301:], plain - plain.mean(), atol=1e-4)
 
 
 def test_the_largest_sums_lead_and_a_square_counts_by_its_own_spread() -> None:

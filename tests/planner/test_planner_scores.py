@@ -10,12 +10,13 @@ from planner_samples import target_column
 from screen_samples import coming, grid_panel, sessions
 
 from panel.aligned import Panel
-from panel.ranks import cross_scores, rank_rows
+from panel.ranks import rank_rows
 from planner.scores import (
     CROSS,
     TIME,
     Axis,
     Channel,
+    across,
     axis_of,
     channels_of,
     chunks,
@@ -117,21 +118,28 @@ def test_with_two_symbols_there_are_no_ranks_across(tmp_path: Path) -> None:
     assert [one.pooled for one in channels_of(small, [target_column("y_1d")])] == [TIME]
 
 
-def test_what_never_changes_is_taken_out_of_ranks_across_symbols(axis: Axis) -> None:
-    """A symbol that always lies above the others has scores around 0 like them; what is missing scores 0."""
+def test_features_are_measured_from_their_own_past(axis: Axis) -> None:
+    """Each score less the mean of the symbol's scores up to it, spread 1; what is missing scores 0."""
     raw = axis.grid(["level", "holes"])
-    scores = cross(axis, raw)
-    plain = cross_scores(raw, 3)
-    there = np.isfinite(raw)
-    assert plain[4, 0].sum() / there[4, 0].sum() > 1.0
-    sums = scores.sum(axis=-1, dtype=np.float64)
-    np.testing.assert_allclose(sums, 0.0, atol=1e-3)
-    assert not scores[~there].any()
-    # Beyond the symbol's mean nothing is changed.
-    moved = (plain - scores)[:, 0]
+    scores, plain = cross(axis, raw), across(raw)
+    there = np.isfinite(raw) & (plain != 0.0).any(axis=0)
     for symbol in range(SYMBOLS):
-        own = there[symbol, 0] & (plain[:, 0] != 0.0).any(axis=0)
-        np.testing.assert_allclose(moved[symbol][own], moved[symbol][own][0], atol=1e-5)
+        for column in range(2):
+            own = plain[symbol, column][there[symbol, column]].astype(np.float64)
+            wanted = own - np.cumsum(own) / np.arange(1, len(own) + 1)
+            wanted /= np.sqrt((wanted**2).mean())
+            np.testing.assert_allclose(scores[symbol, column][there[symbol, column]], wanted, atol=1e-4)
+    assert not scores[~there].any()
+
+
+def test_what_comes_later_changes_a_score_by_a_factor_alone(axis: Axis) -> None:
+    """The mean that is taken off knows nothing of later bars; with that of all time it would."""
+    raw = axis.grid(["level"])
+    later = raw.copy()
+    later[0, 0, 200:] += 50.0
+    first, second = (cross(axis, grid)[0, 0, 1:200] for grid in (raw, later))
+    ratio = second[np.abs(first) > 0.1] / first[np.abs(first) > 0.1]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-3)
 
 
 def test_a_timestamp_with_too_few_symbols_scores_nothing(axis: Axis) -> None:
@@ -170,8 +178,9 @@ def test_mean_and_spread_of_each_time_of_day_are_taken_out(tmp_path: Path) -> No
     for scored in (over_time, cross):
         by_slot = scored(axis, raw)[:, 0].reshape(4, 32, slots).astype(np.float64)
         known = np.isfinite(raw[:, 0]).reshape(4, 32, slots)
-        np.testing.assert_allclose(by_slot.sum(axis=1), 0.0, atol=1e-3)
-        np.testing.assert_allclose((by_slot**2).sum(axis=1) / known.sum(axis=1), 1.0, atol=1e-3)
+        means = by_slot.sum(axis=1) / known.sum(axis=1)
+        np.testing.assert_allclose(means - means.mean(axis=1, keepdims=True), 0.0, atol=0.05)
+        np.testing.assert_allclose((by_slot**2).sum(axis=1) / known.sum(axis=1), 1.0, atol=0.05)
         assert by_slot[0, 7, 5] == 0.0
 
 

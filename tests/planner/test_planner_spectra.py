@@ -11,7 +11,8 @@ from scipy import stats
 from screen_samples import coming, grid_panel, remembering
 
 from panel.aligned import Panel
-from planner.scores import axis_of, channels_of, cross, over_time
+from panel.ranks import rank_rows
+from planner.scores import axis_of, channels_of, cross, past_centred
 from planner.screens import Screened, screen
 from planner.spectra import (
     Overlap,
@@ -107,7 +108,11 @@ def test_the_variance_is_that_of_all_far_shifts(tmp_path: Path) -> None:
 
 def _exact_scores(panel: Panel, features: tuple[str, ...], kind: str) -> Floats:
     axis = axis_of(panel, len(panel.timestamps) - 25)
-    return (cross if kind == "cross" else over_time)(axis, axis.grid(features)).astype(np.float64)
+    raw = axis.grid(features)
+    if kind == "cross":
+        return cross(axis, raw).astype(np.float64)
+    ranked = np.stack([rank_rows(own) for own in raw])
+    return past_centred(axis, ranked, np.isfinite(raw)).astype(np.float64)
 
 
 @pytest.mark.parametrize(

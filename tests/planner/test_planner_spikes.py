@@ -125,7 +125,7 @@ def _row(feature: str, verdict: str = SAFE, target: str = "y") -> LeakRow:
 
 def _verdicts(
     importances: Mapping[str, float],
-    skill: float | None = 0.3,
+    skill: float | None = 0.7,
     config: LeakageConfig | None = None,
     exempt: tuple[str, ...] = (),
 ) -> dict[str, str]:
@@ -144,12 +144,12 @@ def test_one_feature_that_carries_an_unlikely_skill_alone_is_suspect() -> None:
     assert _verdicts(importances) == {"a": SUSPECT}
     rows = suspect_dominance(
         [_row("a"), _row("a", target="other"), _row("b")],
-        [Standing(target="y", skill=0.3, importances=importances)],
+        [Standing(target="y", skill=0.7, importances=importances)],
         LeakageConfig(),
     )
     assert [(row.verdict, row.probe) for row in rows] == [(SUSPECT, DOMINANCE), (SAFE, None), (SAFE, None)]
     assert rows[0].evidence == (
-        "carries 80 % of the importance, 8.0 times the second (b), of a skill of 0.300 out of sample"
+        "carries 80 % of the importance, 8.0 times the second (b), of a skill of 0.700 out of sample"
     )
 
 
@@ -158,10 +158,10 @@ def test_one_feature_that_carries_an_unlikely_skill_alone_is_suspect() -> None:
     [
         ({"a": 8.0, "b": 1.0, "c": 1.0}, 0.1),  # an honest feature alone
         ({"a": 8.0, "b": 1.0, "c": 1.0}, None),
-        ({"a": 5.0, "b": 4.0, "c": 1.0}, 0.3),  # the second has nearly as much
-        ({"a": 4.0, **{f"n{number}": 0.6 for number in range(10)}}, 0.3),  # many share the rest
-        ({"a": 0.0, "b": 0.0}, 0.3),
-        ({}, 0.3),
+        ({"a": 5.0, "b": 4.0, "c": 1.0}, 0.7),  # the second has nearly as much
+        ({"a": 4.0, **{f"n{number}": 0.6 for number in range(10)}}, 0.7),  # many share the rest
+        ({"a": 0.0, "b": 0.0}, 0.7),
+        ({}, 0.7),
     ],
 )
 def test_shared_or_modest_skill_suspects_nobody(
@@ -195,8 +195,8 @@ def test_the_calendar_and_the_trusted_may_dominate() -> None:
     assert suspect_dominance([lasting], [standing], LeakageConfig()) == [lasting]
     assert _verdicts(importances, exempt=("a",)) == {}
     assert _verdicts(importances, config=LeakageConfig(trusted=("a",))) == {}
-    assert _verdicts(importances, config=LeakageConfig(dominance_score=0.4)) == {}
+    assert _verdicts(importances, config=LeakageConfig(dominance_score=0.8)) == {}
     (row,) = suspect_dominance(
-        [_row("a", BLOCKED)], [Standing(target="y", skill=0.3, importances=importances)], LeakageConfig()
+        [_row("a", BLOCKED)], [Standing(target="y", skill=0.7, importances=importances)], LeakageConfig()
     )
     assert row.verdict == BLOCKED
