@@ -295,6 +295,7 @@ class _Planning:
     def _advancing(self, step: str) -> Callable[[str, float], None]:
         """Return a function that reports the share of a step that is done, and the time that is left."""
         meter = Meter(step, _PARTS, self.tell)
+        self.tell(Progress(step=step, done=0, total=_PARTS))
 
         def report(words: str, share: float) -> None:
             meter.reach(words, round(_PARTS * share))
