@@ -4,6 +4,7 @@ The sums of x_i x_j y for all pairs are one weighted matrix product for each lab
 studentised by the circular-shift null of their own series and paid for as if every pair had been.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,15 +56,16 @@ def screen_products(screened: Screened, usable: npt.NDArray[np.bool_]) -> list[t
     ]
 
 
-def weighted_grams(scores: npt.NDArray[np.floating], labels: Float32s) -> Floats:
+def weighted_grams(scores: Iterable[npt.NDArray[np.floating]], labels: Float32s) -> Floats:
     """Sums of x_i x_j y over symbols and time, (channels, features, features).
 
-    `scores` (symbols, features, timestamps), `labels` (symbols, channels, timestamps).
+    `scores` gives each symbol's (features, timestamps) in turn; `labels` (symbols, channels, timestamps).
     """
-    count = scores.shape[1]
-    sums = np.zeros((labels.shape[1], count, count))
+    sums = np.zeros((labels.shape[1], 0, 0))
     for x, y in zip(scores, labels, strict=True):
-        whole = x.astype(np.float32)
+        whole = x.astype(np.float32, copy=False)
+        if not sums.size:
+            sums = np.zeros((labels.shape[1], len(whole), len(whole)))
         for channel, label in enumerate(y):
             sums[channel] += (whole * label) @ whole.T
     return sums

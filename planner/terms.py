@@ -76,11 +76,12 @@ def _folded(fold: FoldGrid, symbols: tuple[int, ...], labels: Float32s, usable: 
 
 def _products(fold: FoldGrid, symbols: tuple[int, ...], labels: Float32s, usable: Places) -> list[Term]:
     stop = labels.shape[-1]
-    scores = np.stack([fold.time[symbol][usable, :stop] for symbol in symbols])
     found: dict[tuple[int, int], float] = {}
-    for sums in weighted_grams(scores, labels):
+    for sums in weighted_grams((fold.time[symbol][usable, :stop] for symbol in symbols), labels):
         for first, second in leading_pairs(sums, _MOST_EXTRAS):
-            series = scores[:, first] * scores[:, second]
+            pair = usable[[first, second]]
+            both = np.stack([fold.time[symbol][pair, :stop] for symbol in symbols])
+            series = both[:, 0] * both[:, 1]
             series = series - series.mean(axis=-1, keepdims=True)
             size = np.array([np.einsum("st,st->", series, series)])
             for output in range(labels.shape[1]):
