@@ -1,10 +1,9 @@
-"""The only place that writes files: the results tree, atomically, the same bytes for the same content."""
+"""The results tree as files, atomically, the same bytes for the same content."""
 
 import contextlib
 import csv
 import io
 import json
-import os
 import secrets
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,11 +16,12 @@ from pyarrow import parquet
 from panel.names import safe_file_name
 from planner.collecting import uncollected
 from planner.columns import ARROW_TYPES, arrow_column
-from planner.errors import ArtifactUnwritable, PlanUnreadable
+from planner.errors import PlanUnreadable
 from planner.markdown import routing_markdown, training_markdown
 from planner.plan_text import LARGE_FROM, PlanText, as_yaml, pieces, yaml_bytes
 from planner.schema import table_columns
 from planner.views import plan_views
+from planner.writing import write_atomically
 
 PLAN_DIR = Path("globals/training_plan")
 LEGACY_PLAN_DIR = Path("METRICS/training_plan")
@@ -32,33 +32,6 @@ _VIEW_DIRS = ("by_target", "by_symbol", "by_type", "by_route", "by_stage")
 
 class ParquetFailed(UserWarning):
     """A table could not be written as Parquet and lies there as CSV instead."""
-
-
-def write_atomically(path: Path, data: bytes | Iterable[bytes], *, durable: bool = True) -> None:
-    """Put `data` (or its pieces) at `path` by a temporary file and a rename: readers see the old or the new.
-
-    `durable` waits until it is on the disk, so that it survives a power cut; what can be made again need not.
-
-    Raises:
-        ArtifactUnwritable: no space, no permission, or something in the way.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as stream:
-            stream.writelines([data] if isinstance(data, bytes) else data)
-            if durable:
-                stream.flush()
-                os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise ArtifactUnwritable(
-            f"cannot write {path.name}: {error.strerror}",
-            where=str(path.parent),
-            fix="free the place or name another --output-dir",
-        ) from error
 
 
 def write_table(results_dir: Path, name: str, rows: Iterable[Mapping[str, Any]]) -> Path:

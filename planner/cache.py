@@ -9,7 +9,6 @@ folder and are never removed here: accepted plans name them, and their fits may 
 import contextlib
 import io
 import os
-import secrets
 import time
 import zipfile
 from collections import Counter
@@ -22,7 +21,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from planner.errors import ArtifactUnwritable
+from planner.writing import write_atomically
 from store.canonical import canonical_json, sha256_hex
 
 MOST_BYTES = 1 << 30
@@ -59,7 +58,9 @@ class Cache:
         Raises:
             ArtifactUnwritable: no space or no permission.
         """
-        _put(self._path(step, parts, "json"), canonical_json({"parts": parts, "value": value}))
+        write_atomically(
+            self._path(step, parts, "json"), canonical_json({"parts": parts, "value": value}), durable=False
+        )
 
     def find_arrays(self, step: str, parts: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]] | None:
         """Return the arrays stored for these parts, by name; None as in `find`."""
@@ -76,7 +77,7 @@ class Cache:
         sink = io.BytesIO()
         named: dict[str, Any] = dict(arrays)
         np.savez(sink, **named)
-        _put(self._path(step, parts, "npz"), sink.getvalue())
+        write_atomically(self._path(step, parts, "npz"), sink.getvalue(), durable=False)
 
     def answered(self, step: str) -> bool:
         """Return whether every question of a step so far was answered from here."""
@@ -135,20 +136,3 @@ class Cache:
 def _mark_used(path: Path) -> None:
     with contextlib.suppress(OSError):  # a cache that may only be read still answers
         os.utime(path)
-
-
-def _put(path: Path, data: bytes) -> None:
-    """Put `data` at `path` in one step; readers see the old file or the new."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise ArtifactUnwritable(
-            f"cannot write {path.name}: {error.strerror}",
-            where=str(path.parent),
-            fix="free the place or name another --output-dir",
-        ) from error

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from daemon.cli.screen import tell
-from planner.artifacts import write_atomically
 from planner.documents import read_plan
 from planner.errors import NotInResults
 from planner.exporting import FORMATS, exported
+from planner.writing import write_atomically
 
 
 @click.command(epilog="Example: trainwright plan export results --format csv --what fits --output fits.csv")

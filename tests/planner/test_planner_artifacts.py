@@ -19,7 +19,6 @@ from planner.artifacts import (
     ParquetFailed,
     link_legacy_plan,
     read_table,
-    write_atomically,
     write_table,
     write_training_plan,
 )
@@ -30,6 +29,7 @@ from planner.routing_plan import routing_plan
 from planner.schema import DOCUMENTS, TABLES, load_schema, table_columns
 from planner.tables import candidate_from, plain_row
 from planner.training_plan import TrainingPlanGenerator
+from planner.writing import write_atomically
 
 ODD_TARGETS = ("y_a b", "y_ä€", "y" * 200, "..", "con", "y_A", "y_a", "y:*?", "-rf")
 
