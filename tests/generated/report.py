@@ -9,7 +9,7 @@ from generated.figures import figures
 from generated.judge import JudgedTarget, Judgement
 from generated.targets import KINDS
 
-STUDY, UNSEEN = "study, made by make study WRITE=1", "unseen, made by planner_study.py --first 1000"
+STUDY, UNSEEN = "study, made by make study WRITE=1", "unseen, made by planner_study.py --first 201"
 CALIBRATION = "calibration, made by planner_study.py --calibrate"
 
 
