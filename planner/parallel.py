@@ -61,11 +61,10 @@ def _job_count(jobs: int | None) -> int | None:
 
 
 def _alone(function: Callable[[Task], Result], task: Task, home: str) -> Result:
-    """Run a task on one thread; in another process the limits are set here, at home they already are."""
-    if home == _HOME:
-        return function(task)
-    os.environ.setdefault(*_PASSIVE)
-    for name in _ONE_THREAD:
-        os.environ[name] = "1"  # for libraries that the task is the first to load
+    """Run a task on one thread of every library: OpenMP keeps its limit for each thread, so here again."""
+    if home != _HOME:  # another process
+        os.environ.setdefault(*_PASSIVE)
+        for name in _ONE_THREAD:
+            os.environ[name] = "1"  # for libraries that the task is the first to load
     with threadpool_limits(limits=1):
         return function(task)
