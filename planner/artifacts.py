@@ -14,7 +14,6 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from panel.names import safe_file_name
-from planner.collecting import uncollected
 from planner.columns import ARROW_TYPES, arrow_column
 from planner.errors import PlanUnreadable
 from planner.markdown import routing_markdown, training_markdown
@@ -22,6 +21,7 @@ from planner.plan_text import LARGE_FROM, PlanText, as_yaml, pieces, yaml_bytes
 from planner.schema import table_columns
 from planner.views import plan_views
 from planner.writing import write_atomically
+from store.collecting import uncollected
 
 PLAN_DIR = Path("globals/training_plan")
 LEGACY_PLAN_DIR = Path("METRICS/training_plan")

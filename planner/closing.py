@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from panel.aligned import Panel
-from panel.metrics import Score, no_skill, persistence
+from panel.metrics import Score, persistence
 from planner.cells import FEWEST_TRAIN_ROWS, Cell
 from planner.config import RankingConfig
 from planner.finding import Law, Laws
@@ -195,8 +195,3 @@ def best_model(cell: Skill) -> str | None:
     if cell.boosted is None or cell.linear >= cell.boosted:
         return "linear"
     return "boosted"
-
-
-def above_none(cell: Skill, value: float) -> float:
-    """Return a score above that of a prediction without information."""
-    return value - no_skill(cell.metric or "")

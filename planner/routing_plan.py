@@ -8,7 +8,6 @@ from typing import Any
 import yaml
 
 from panel.errors import nearest
-from planner.collecting import uncollected
 from planner.config import RoutingConfig, config_document
 from planner.errors import PlanUnreadable
 from planner.routing import (
@@ -22,6 +21,7 @@ from planner.routing import (
 )
 from planner.signals import Signal
 from planner.tables import Candidate
+from store.collecting import uncollected
 
 SCHEMA_VERSION = 1
 CANDIDATES_FILE = "routing_candidates.parquet"

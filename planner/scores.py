@@ -126,16 +126,26 @@ def across(grid: Float32s) -> Float32s:
     return cross_scores(grid, symbols_needed(len(grid)))
 
 
-def cross(axis: Axis, grid: Float32s) -> Float32s:
-    """Return cross scores of features, (symbols, columns, timestamps), from their own past, same shape."""
-    ranked = across(grid)
-    return past_centred(axis, ranked, np.isfinite(grid) & (ranked != 0.0).any(axis=0))
+def cross(axis: Axis, grid: Float32s, ranked: Float32s | None = None) -> Float32s:
+    """Return cross scores of features, (symbols, columns, timestamps), from their own past, same shape.
+
+    `ranked` is what `across` says of them, where that is known already.
+    """
+    scores = across(grid) if ranked is None else ranked
+    return past_centred(axis, scores, np.isfinite(grid) & (scores != 0.0).any(axis=0))
+
+
+def time_features(axis: Axis, grid: Float32s) -> Float32s:
+    """Return time scores of features, (symbols, columns, timestamps), from their own past, same shape."""
+    return past_centred(axis, np.stack([rank_rows(own) for own in grid]), np.isfinite(grid))
 
 
 def over_time(axis: Axis, grid: Float32s) -> Float32s:
     """Return time scores of labels, (symbols, columns, timestamps), around their mean, same shape."""
     scores = np.stack([rank_rows(own) for own in grid])
-    return _level(axis, scores, np.isfinite(grid))
+    if axis.slots is None:
+        return scores
+    return _shaped(axis.slots, scores, np.isfinite(grid)).astype(np.float32)
 
 
 def folded(scores: Float32s) -> Float32s:
@@ -210,24 +220,3 @@ def _shaped(
             values = values / np.repeat(scale, sizes, axis=1)
         to[:, order] = values
     return made
-
-
-def _level(axis: Axis, scores: Float32s, present: npt.NDArray[np.bool_]) -> Float32s:
-    """Take out each symbol's mean or, intraday, mean and spread of each time of day."""
-    if axis.slots is None:
-        counts = np.maximum(present.sum(axis=-1, keepdims=True), 1).astype(np.float32)
-        scores -= scores.sum(axis=-1, keepdims=True, dtype=np.float64).astype(np.float32) / counts
-        scores[~present] = 0.0
-        return scores
-    order = np.argsort(axis.slots, kind="stable")
-    starts = np.flatnonzero(np.diff(axis.slots[order], prepend=-1))
-    sizes = np.diff(np.append(starts, len(order)))
-    for own, there in zip(scores, present, strict=True):
-        sorted_scores, known = own[:, order].astype(np.float64), there[:, order]
-        counts = np.maximum(np.add.reduceat(known, starts, axis=1, dtype=np.int64), 1)
-        mean = np.repeat(np.add.reduceat(sorted_scores, starts, axis=1) / counts, sizes, axis=1)
-        sorted_scores = np.where(known, sorted_scores - mean, 0.0)
-        spread = np.sqrt(np.add.reduceat(sorted_scores**2, starts, axis=1) / counts)
-        scale = np.where((counts >= _FEWEST_IN_SLOT) & (spread > 1e-6), spread, np.inf)
-        own[:, order] = sorted_scores / np.repeat(scale, sizes, axis=1)
-    return scores

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from panel.metrics import symbols_needed
-from panel.ranks import rank_rows
 from planner.scores import (
     CROSS,
     TIME,
@@ -22,11 +21,12 @@ from planner.scores import (
     Channel,
     across,
     chunks,
+    cross,
     cross_labels,
     folded,
     label_grid,
     over_time,
-    past_centred,
+    time_features,
 )
 from planner.spectra import (
     Overlap,
@@ -114,13 +114,12 @@ def screen(
     room = _CURVE_VALUES // max(1, symbols * len(channels) * labels.length)
     for part in chunks(len(features), max(1, room)):
         grid = axis.grid(features[part])
-        over = past_centred(axis, np.stack([rank_rows(own) for own in grid]), np.isfinite(grid))
+        over = time_features(axis, grid)
         kept[TIME][:, part] = over
         if len(labels.places[CROSS]):
             ranked = across(grid)
             kept[CROSS][:, part] = ranked
-            there = np.isfinite(grid) & (ranked != 0.0).any(axis=0)
-            _pooled(labels, CROSS, past_centred(axis, ranked, there), over, part, pooled, own)
+            _pooled(labels, CROSS, cross(axis, grid, ranked), over, part, pooled, own)
         if len(labels.places[TIME]):
             _pooled(labels, TIME, over, over, part, pooled, own)
         for symbol in range(apart):

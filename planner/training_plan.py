@@ -8,13 +8,13 @@ from typing import Any
 
 from executors.families import DEFAULT_FAMILIES
 from planner.artifacts import write_training_plan
-from planner.collecting import uncollected
 from planner.config import TrainingConfig
 from planner.estimates import PastCosts, estimates_source
 from planner.families import choose_families
 from planner.jobs import PRIORITIES, JobMaker
 from planner.routing import ROUTE_BLOCKED, ROUTES
 from planner.routing_plan import check_routing_plan
+from store.collecting import uncollected
 
 __all__ = ["PRIORITIES", "TrainingPlanGenerator"]
 

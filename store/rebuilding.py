@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 
+from store.collecting import uncollected
 from store.comparing import differences
 from store.database import Database, Row, Tx
 from store.folding import fold
@@ -54,7 +53,7 @@ def _fold_into(
 ) -> tuple[int, int]:
     """Fold events and return how many they were, and the seq of the last."""
     count = last = 0
-    with _uncollected():
+    with uncollected():  # the fold makes no cycles
         for row in events:
             if witness is not None:
                 witness(row)
@@ -63,18 +62,6 @@ def _fold_into(
             count += 1
             last = recorded.seq
     return count, last
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the cyclic collector away: the fold makes no cycles, and each look at a million rows is dear."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _note_version(tx: Tx, count: int) -> None:

@@ -30,16 +30,6 @@ def set_option(command: Command) -> Command:
     )(command)
 
 
-def config_table(config: Path | None) -> tuple[Mapping[str, Any], str]:
-    """The parsed configuration file and its name; empty when none was named and none lies here.
-
-    Raises:
-        SettingsInvalid: the named file is missing or is no TOML.
-    """
-    _, table, source = _file(config)
-    return table, source
-
-
 def configuration_for(
     config: Path | None = None,
     *,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cli_samples import Call
 
-from daemon.cli.configuration import config_table, settings_for
+from daemon.cli.configuration import settings_for
 from daemon.cli.workspace import NoLogHere, existing_log, log_url
 from daemon.errors import SettingsInvalid
 
@@ -40,12 +40,12 @@ def test_a_log_that_is_not_there_is_said_before_anything_is_opened(folder: Path)
 
 def test_a_configuration_file_that_cannot_be_read_is_named(folder: Path) -> None:
     """A missing named file and one that is no TOML are faults; no file at all is none."""
-    assert config_table(None) == ({}, "configuration")
+    assert settings_for(None)
     with pytest.raises(SettingsInvalid, match=r"nowhere\.toml"):
-        config_table(Path("nowhere.toml"))
+        settings_for(Path("nowhere.toml"))
     (folder / "trainwright.toml").write_text("[daemon\n")
     with pytest.raises(SettingsInvalid, match=r"trainwright\.toml"):
-        config_table(None)
+        settings_for(None)
 
 
 def test_faults_of_the_settings_exit_with_two(call: Call, folder: Path) -> None:
