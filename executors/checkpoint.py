@@ -23,7 +23,7 @@ MANIFEST = "manifest.json"
 KEPT = 2
 
 #: Raised whenever a training loop changes so that old states would lead to other models.
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 _STEP = re.compile(r"step-(\d+)")
 
@@ -31,7 +31,7 @@ _STEP = re.compile(r"step-(\d+)")
 _CIRCUMSTANCES = frozenset(
     {
         *("attempt", "fence", "panel_path", "checkpoint_dir", "checkpoint_seconds", "checkpoint_rounds"),
-        *("bundle_path", "device_requested", "gpu_fallback", "threads"),
+        *("bundle_path", "device_requested", "gpu_fallback", "threads", "cpus", "memory_bytes_max"),
     }
 )
 
@@ -49,6 +49,8 @@ class Checkpoint:
 def identity(spec: FitSpec, versions: Mapping[str, str]) -> str:
     """Return the digest of everything that determines the fit's result; states of another are not resumed."""
     values = {key: value for key, value in json.loads(spec.to_json()).items() if key not in _CIRCUMSTANCES}
+    for part in values["parts"]:
+        del part["bundle_path"]  # a bundle is known by its content, wherever it lies
     text = json.dumps([STATE_VERSION, values, dict(versions)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -15,7 +15,40 @@ from typing import Any
 
 from executors.errors import BadReport, BadSpec
 
-CAUSES = ("bad_input", "out_of_memory", "disk_full", "library", "device", "lost_worker", "internal")
+CAUSES = (
+    "bad_input",
+    "out_of_memory",
+    "disk_full",
+    "library",
+    "device",
+    "lost_worker",
+    "time_limit",
+    "internal",
+)
+
+_CHOICES = {
+    "gpu_fallback": ("auto", "never"),
+    "precision": ("auto", "float32", "bfloat16"),
+    "compile_network": ("auto", "never", "always"),
+    "blend_weights": ("inverse_validation_loss", "equal"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A finished fit that another is made from: an ensemble's member, a side of a blend.
+
+    Attributes:
+        name: `job_id/Family`.
+        family: catalogue name.
+        bundle_path: its bundle's directory.
+        bundle_sha256: the identity that bundle must have.
+    """
+
+    name: str
+    family: str
+    bundle_path: Path
+    bundle_sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +71,20 @@ class FitSpec:
         panel_key: content hash the panel there must have.
         seed: of the plan; each fit derives its own.
         params: of the family; unknown ones are refused.
+        parts: the finished fits it is made from, of families that stack (Ensemble, Blend).
+        other_targets: further targets of the plan, learnt beside `target` by families that share (MultiTask).
+        blend_weights: "inverse_validation_loss" or "equal", of a Blend.
         test_share: share of the time span, at its end, no model sees.
         valid_share: share before it, for early stopping.
         embargo_bars: bars left out at each seam on top of the label's span; None takes the panel's default.
         device_requested: "cpu" or "cuda:N".
         gpu_fallback: "auto" lets a GPU family train on the CPU when the device is missing; "never" fails.
+        precision: "auto" (bfloat16 products where the device is made for them, else float32), "float32"
+            or "bfloat16", of the torch families.
+        compile_network: "auto" (on a GPU, where a fit is long enough to pay for it), "never" or "always".
         threads: of the numeric libraries in the child.
+        cpus: numbers of the CPUs the child may run on; empty leaves it to the system.
+        memory_bytes_max: most memory of its own a child may take; None: not limited.
         checkpoint_dir: directory of the fit's checkpoints, one sub-directory per fence.
         checkpoint_seconds: longest time between two checkpoints.
         checkpoint_rounds: most steps (boosting rounds, batches) between two checkpoints; a boosted fit
@@ -66,12 +107,19 @@ class FitSpec:
     panel_key: str
     seed: int = 0
     params: Mapping[str, Any] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
+    other_targets: tuple[str, ...] = ()
+    blend_weights: str = "inverse_validation_loss"
     test_share: float = 0.2
     valid_share: float = 0.15
     embargo_bars: int | None = None
     device_requested: str = "cpu"
     gpu_fallback: str = "auto"
+    precision: str = "auto"
+    compile_network: str = "auto"
     threads: int = 1
+    cpus: tuple[int, ...] = ()
+    memory_bytes_max: int | None = None
     checkpoint_dir: Path
     checkpoint_seconds: float = 30.0
     checkpoint_rounds: int = 100
@@ -89,8 +137,9 @@ class FitSpec:
             )
         if (self.training_type == "symbol_specific") != (self.symbol is not None):
             raise BadSpec("symbol", "given for symbol_specific fits, and only for those")
-        if self.gpu_fallback not in {"auto", "never"}:
-            raise BadSpec("gpu_fallback", f'{self.gpu_fallback!r} is not "auto" or "never"')
+        for name, words in _CHOICES.items():
+            if getattr(self, name) not in words:
+                raise BadSpec(name, f"{getattr(self, name)!r} is not one of {', '.join(words)}")
         if self.device_requested != "cpu" and not self.device_requested.startswith("cuda:"):
             raise BadSpec("device_requested", f'{self.device_requested!r} is not "cpu" or "cuda:N"')
         if self.threads < 1 or self.checkpoint_rounds < 1 or self.checkpoint_seconds < 0:
@@ -100,6 +149,7 @@ class FitSpec:
         """Return the spec as one JSON document, sorted keys, paths as text."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         values["params"] = dict(self.params)
+        values["parts"] = [dataclasses.asdict(part) for part in self.parts]
         return json.dumps(values, sort_keys=True, allow_nan=False, default=str)
 
     @classmethod
@@ -118,7 +168,7 @@ class FitSpec:
         for name in ("panel_path", "checkpoint_dir", "bundle_path"):
             if name in values:
                 values[name] = Path(values[name])
-        for name in ("features", "blocked_features"):
+        for name in ("features", "blocked_features", "other_targets", "cpus"):
             if name in values:
                 values[name] = tuple(values[name])
         known = {f.name for f in dataclasses.fields(cls)}
@@ -126,8 +176,11 @@ class FitSpec:
         if unknown:
             raise BadSpec(unknown[0], "unknown field; parent and child are of different versions")
         try:
+            values["parts"] = tuple(
+                Part(**{**part, "bundle_path": Path(part["bundle_path"])}) for part in values.get("parts", ())
+            )
             return cls(**values)
-        except TypeError as error:
+        except (TypeError, KeyError) as error:
             raise BadSpec("(document)", str(error)) from error
 
 

@@ -16,11 +16,14 @@ CROSS_SECTIONAL = "cross_sectional"
 SEQUENTIAL = "sequential"
 
 _ALL_TASKS = ("regression", "binary", "multiclass")
-_TWO_TASKS = ("regression", "binary")
 _REGRESSION = ("regression",)
 
 #: How a missing library is installed: import name -> what to type.
-_INSTALL = {"torch": "pip install 'trainwright[torch]'"}
+_INSTALL = {
+    "torch": "pip install 'trainwright[torch]'",
+    "ngboost": "pip install 'trainwright[ngboost]'",
+    "sklearn": "pip install scikit-learn",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +36,11 @@ class Family:
         stage: "cpu" or "gpu", the stage of a plan in which its fits are trained.
         group: "cross_sectional" (rows on their own) or "sequential" (windows of rows of one symbol).
         tasks: kinds of target it can learn: regression, binary, multiclass.
+        refusal: why it learns no other kind; empty when it learns all.
         library: import name of the training library, or None when numpy does.
-        built: whether this version can train it.
         resumable: whether a killed fit continues from its checkpoint, to the same bytes.
+        stacks: whether it is made from the job's other fits and waits for them.
+        shares: whether it learns several targets of the plan at once.
     """
 
     name: str
@@ -43,53 +48,61 @@ class Family:
     stage: str = CPU
     group: str = CROSS_SECTIONAL
     tasks: tuple[str, ...] = _ALL_TASKS
+    refusal: str = ""
     library: str | None = None
-    built: bool = False
-    resumable: bool = False
-
-
-def _on_cpu(name: str, *aliases: str, library: str | None, tasks: tuple[str, ...] = _ALL_TASKS) -> Family:
-    built = name in {"LightGBM", "XGBoost"}
-    return Family(name=name, aliases=aliases, tasks=tasks, library=library, built=built, resumable=built)
-
-
-def _on_gpu(name: str, *aliases: str, group: str, tasks: tuple[str, ...] = _ALL_TASKS) -> Family:
-    built = name == "LSTM"
-    return Family(
-        name=name,
-        aliases=aliases,
-        stage=GPU,
-        group=group,
-        tasks=tasks,
-        library="torch",
-        built=built,
-        resumable=built,
-    )
+    resumable: bool = True
+    stacks: bool = False
+    shares: bool = False
 
 
 #: All families, in the order of the published contract: the CPU stage first, then the GPU stage.
 FAMILIES: tuple[Family, ...] = (
-    _on_cpu("LightGBM", "lgbm", "lgb", library="lightgbm"),
-    _on_cpu("QuantileLightGBM", "quantile_lgbm", "quantile", library="lightgbm", tasks=_REGRESSION),
-    _on_cpu("XGBoost", "xgb", library="xgboost"),
-    _on_cpu("RewardBased", "reward", library=None, tasks=_REGRESSION),
-    _on_cpu("NGBoost", library="ngboost", tasks=_TWO_TASKS),
-    _on_cpu("GMMRegime", "gmm", library="sklearn", tasks=_REGRESSION),
-    _on_cpu("ChangePoint", library=None, tasks=_REGRESSION),
-    _on_cpu("FTRLProximal", "ftrl", library=None, tasks=_TWO_TASKS),
-    _on_cpu("Ensemble", library="sklearn", tasks=_TWO_TASKS),
-    _on_cpu("MetaLearning", "meta", library=None, tasks=_TWO_TASKS),
-    _on_gpu("MLP", "neural_network", group=CROSS_SECTIONAL),
-    _on_gpu("VAE", group=CROSS_SECTIONAL),
-    _on_gpu("GAN", group=CROSS_SECTIONAL, tasks=_REGRESSION),
-    _on_gpu("MultiTask", group=CROSS_SECTIONAL),
-    _on_gpu("CNN1D", "cnn", group=SEQUENTIAL),
-    _on_gpu("LSTM", group=SEQUENTIAL),
-    _on_gpu("Transformer", group=SEQUENTIAL),
-    _on_gpu("TabCNN", group=SEQUENTIAL),
-    _on_gpu("TabLSTM", group=SEQUENTIAL),
-    _on_gpu("TabTransformer", group=SEQUENTIAL),
+    Family(name="LightGBM", aliases=("lgbm", "lgb"), library="lightgbm"),
+    Family(
+        name="QuantileLightGBM",
+        aliases=("quantile_lgbm", "quantile"),
+        library="lightgbm",
+        tasks=_REGRESSION,
+        refusal="quantiles are of numbers, and a class is none",
+    ),
+    Family(name="XGBoost", aliases=("xgb",), library="xgboost"),
+    Family(
+        name="RewardBased",
+        aliases=("reward",),
+        tasks=_REGRESSION,
+        refusal="a position earns a return, and a class is none",
+    ),
+    Family(name="NGBoost", library="ngboost"),
+    Family(name="GMMRegime", aliases=("gmm",), library="sklearn"),
+    Family(name="ChangePoint"),
+    Family(name="FTRLProximal", aliases=("ftrl",)),
+    Family(name="Ensemble", stacks=True),
+    Family(name="MetaLearning", aliases=("meta",)),
+    Family(name="MLP", aliases=("neural_network",), stage=GPU, library="torch"),
+    Family(name="VAE", stage=GPU, library="torch"),
+    Family(
+        name="GAN",
+        stage=GPU,
+        library="torch",
+        tasks=_REGRESSION,
+        refusal="it generates returns, and a class is none",
+    ),
+    Family(name="MultiTask", stage=GPU, library="torch", shares=True),
+    *(
+        Family(name=name, aliases=aliases, stage=GPU, group=SEQUENTIAL, library="torch")
+        for name, aliases in (
+            ("CNN1D", ("cnn",)),
+            ("LSTM", ()),
+            ("Transformer", ()),
+            ("TabCNN", ()),
+            ("TabLSTM", ()),
+            ("TabTransformer", ()),
+        )
+    ),
 )
+
+#: The blend of a ROUTE_BOTH job: made from finished fits like a family, and none of the twenty.
+BLEND = Family(name="Blend", stacks=True)
 
 #: What is trained when nobody names families: both stages of the pipeline.
 DEFAULT_FAMILIES: tuple[str, ...] = ("LightGBM", "XGBoost", "LSTM")
@@ -98,9 +111,13 @@ DEFAULT_FAMILIES: tuple[str, ...] = ("LightGBM", "XGBoost", "LSTM")
 def resolve(name: str) -> Family:
     """Return the family meant by `name`, in any spelling (`LightGBM`, `light_gbm`, `tab-lstm`).
 
+    "Blend", no family of the catalogue, is found by exactly this name.
+
     Raises:
         UnknownFamily: nothing in the catalogue is spelt like it; carries the nearest name.
     """
+    if name == BLEND.name:
+        return BLEND
     spellings = _spellings()
     key = _plain(name)
     if key in spellings:
@@ -114,8 +131,6 @@ def availability(family: Family) -> str | None:
 
     A library is looked for, not imported: the answer costs well under a millisecond.
     """
-    if not family.built:
-        return "not available yet in this version"
     if family.library is not None and importlib.util.find_spec(family.library) is None:
         command = _INSTALL.get(family.library, f"pip install {family.library}")
         return f"library {family.library} not installed; install with: {command}"

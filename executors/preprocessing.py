@@ -68,13 +68,16 @@ class LabelCode:
 
     Regression: (label - mean) / scale of the training rows, because XGBoost takes no split that gains less
     than 1e-6, which would silence it on returns. Classes: their place in `classes`, ascending; of two, the
-    larger is the one whose probability is predicted.
+    larger is the one whose probability is predicted. Where classes were weighted for training, the answers
+    are divided by `class_weights` again, so that they are probabilities of the data as it is (Elkan, IJCAI
+    2001).
     """
 
     task: str
     classes: tuple[float, ...] = ()
     mean: float = 0.0
     scale: float = 1.0
+    class_weights: tuple[float, ...] = ()
 
     @classmethod
     def fitted(cls, task: str, classes: tuple[float, ...], training: NDArray[np.float32]) -> LabelCode:
@@ -97,16 +100,28 @@ class LabelCode:
         return np.clip(places, 0, len(self.classes) - 1).astype(np.float32)
 
     def decoded(self, answers: NDArray[Any]) -> NDArray[np.float32]:
-        """Return predictions in the label's own unit, or probabilities unchanged, as float32."""
+        """Return predictions in the label's own unit, or probabilities, as float32."""
         if self.task != "regression":
-            return np.asarray(answers, dtype=np.float32)
+            return np.asarray(self._unweighted(np.asarray(answers)), dtype=np.float32)
         return (np.asarray(answers, dtype=np.float64) * self.scale + self.mean).astype(np.float32)
+
+    def _unweighted(self, answers: NDArray[Any]) -> NDArray[Any]:
+        """Return the probabilities without the weights that the classes had in training."""
+        if not self.class_weights:
+            return answers
+        if self.task == "binary":
+            low, high = (1.0 - answers) / self.class_weights[0], answers / self.class_weights[1]
+            return np.asarray(high / (low + high))
+        shares = answers / np.array(self.class_weights)
+        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"task": self.task, "classes": list(self.classes), "mean": self.mean, "scale": self.scale}
+        values = {"task": self.task, "classes": list(self.classes), "mean": self.mean, "scale": self.scale}
+        return {**values, "class_weights": list(self.class_weights)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> LabelCode:
         """Read what `to_json` wrote."""
-        return cls(**{**values, "classes": tuple(values["classes"])})
+        lists = {name: tuple(values.get(name, ())) for name in ("classes", "class_weights")}
+        return cls(**{**values, **lists})

@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from executors import checkpoint
 from executors.checkpoint import Checkpoint
 from executors.contract import Checkpointed, FitSpec, Progressed, Report, Started
@@ -16,6 +19,7 @@ from executors.dataset import FitData
 from executors.errors import StopAsked
 from executors.parameters import Number
 from executors.seeds import derived_seed
+from executors.weights import row_weights
 
 PROGRESS_SECONDS = 0.5
 
@@ -77,6 +81,10 @@ class Session:
     _saved_step: int = field(default=0, init=False)
     _saved_at: float = field(default=0.0, init=False)
     _told_at: float = field(default=float("-inf"), init=False)
+
+    def weights(self) -> NDArray[np.float32]:
+        """Return how much each training row counts, (rows,) float32 with mean 1."""
+        return row_weights(self.data, self.params)
 
     def seed(self, *parts: str | int) -> int:
         """Return this fit's seed for the purpose `parts`: a function of the spec and nothing else."""

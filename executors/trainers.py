@@ -18,16 +18,34 @@ from panel.aligned import Panel
 
 _MODULES = {
     "LightGBM": "executors.cpu.lightgbm_family",
+    "QuantileLightGBM": "executors.cpu.quantile_family",
     "XGBoost": "executors.cpu.xgboost_family",
+    "RewardBased": "executors.cpu.reward_family",
+    "NGBoost": "executors.cpu.ngboost_family",
+    "GMMRegime": "executors.cpu.regime_family",
+    "ChangePoint": "executors.cpu.change_point_family",
+    "FTRLProximal": "executors.cpu.ftrl_family",
+    "Ensemble": "executors.cpu.ensemble_family",
+    "MetaLearning": "executors.cpu.meta_family",
+    "MLP": "executors.gpu.mlp_family",
+    "VAE": "executors.gpu.vae_family",
+    "GAN": "executors.gpu.gan_family",
+    "MultiTask": "executors.gpu.multi_task_family",
+    "CNN1D": "executors.gpu.cnn_family",
     "LSTM": "executors.gpu.lstm_family",
+    "Transformer": "executors.gpu.transformer_family",
+    "TabCNN": "executors.gpu.tab_cnn_family",
+    "TabLSTM": "executors.gpu.tab_lstm_family",
+    "TabTransformer": "executors.gpu.tab_transformer_family",
+    "Blend": "executors.cpu.blend_family",
 }
 
 
 class Trainer(Protocol):
-    """What the module of a family offers.
+    """What the module of a family offers, itself or as its object `TRAINER`.
 
     Attributes:
-        PARAMETERS: its settings.
+        PARAMETERS: its settings beside those that all share.
         LIBRARIES: distributions whose versions determine the result.
     """
 
@@ -51,8 +69,32 @@ class Trainer(Protocol):
     def predict(
         self, files: Mapping[str, bytes], outline: Mapping[str, Any], panel: Panel, rows: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """Return predictions for `rows`: (rows,) float32, of a multiclass target (rows, classes)."""
+        """Return predictions for `rows`: (rows,) float32, of a multiclass target (rows, classes).
+
+        NaN where it can say nothing, such as before the first full window.
+        """
         ...
+
+
+class DistributionTrainer(Trainer, Protocol):
+    """A family that predicts a distribution of the label, not only its mean.
+
+    Attributes:
+        QUANTILES: the levels it gives, ascending, in (0, 1).
+    """
+
+    QUANTILES: tuple[float, ...]
+
+    def quantiles(
+        self, files: Mapping[str, bytes], outline: Mapping[str, Any], panel: Panel, rows: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Return the label's quantiles at `rows`, (rows, levels) float32, never falling along a row."""
+        ...
+
+
+def quantile_trainer(trainer: Trainer) -> DistributionTrainer | None:
+    """Return `trainer` if it predicts a distribution, else None."""
+    return cast("DistributionTrainer", trainer) if hasattr(trainer, "QUANTILES") else None
 
 
 def trainer_of(family: str) -> Trainer:
@@ -64,10 +106,10 @@ def trainer_of(family: str) -> Trainer:
     """
     found = resolve(family)
     problem = availability(found)
-    if problem is not None or found.name not in _MODULES:
-        problem = problem or "not available yet in this version"
-        raise BadInput(f"family {found.name}", problem, "leave it out of the plan until it is")
-    return cast("Trainer", importlib.import_module(_MODULES[found.name]))
+    if problem is not None:
+        raise BadInput(f"family {found.name}", problem, "or leave it out of the plan")
+    module = importlib.import_module(_MODULES[found.name])
+    return cast("Trainer", getattr(module, "TRAINER", module))
 
 
 def library_versions(libraries: tuple[str, ...]) -> dict[str, str]:

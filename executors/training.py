@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from executors import checkpoint
@@ -13,10 +14,11 @@ from executors.contract import Failed, FitSpec, Outcome, Report, Stopped, Succee
 from executors.dataset import FitData, fit_data
 from executors.errors import BadInput, DeviceUnavailable, ExecutorsError, StopAsked
 from executors.evaluation import judge
-from executors.families import resolve
-from executors.parameters import settings
+from executors.families import Family, resolve
+from executors.parameters import Number, settings
 from executors.session import Session
 from executors.trainers import library_versions, trainer_of
+from executors.weights import SHARED_PARAMETERS, class_weights
 from panel.errors import PanelError
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -33,9 +35,9 @@ def fit_once(spec: FitSpec, *, tell: Callable[[Report], None], should_stop: Call
     """
     family = resolve(spec.family)
     trainer = trainer_of(family.name)
-    params = settings(family.name, trainer.PARAMETERS, spec.params)
-    data = fit_data(spec, window=trainer.window_rows(params))
-    _check_task(data, family.name, family.tasks)
+    params = settings(family.name, {**trainer.PARAMETERS, **SHARED_PARAMETERS}, spec.params)
+    data = _weighted(fit_data(spec, window=trainer.window_rows(params)), params)
+    _check_task(data, family)
     session = Session(
         spec=spec,
         data=data,
@@ -85,9 +87,17 @@ def failure(error: BaseException) -> Failed:
     return Failed(cause="internal", sentence=sentence, where=where, retryable=True)
 
 
-def _check_task(data: FitData, family: str, tasks: tuple[str, ...]) -> None:
-    if data.code.task not in tasks:
-        problem = f"{family} learns {', '.join(tasks)}, not {data.code.task}"
+def _weighted(data: FitData, params: Mapping[str, Number]) -> FitData:
+    """Return the data with the weights of its classes, as the settings want them."""
+    if data.code.task == "regression":
+        return data
+    weights = class_weights(data.encoded_at(data.train), len(data.code.classes), params["class_balance"])
+    return replace(data, code=replace(data.code, class_weights=weights))
+
+
+def _check_task(data: FitData, family: Family) -> None:
+    if data.code.task not in family.tasks:
+        problem = f"{family.name} learns {', '.join(family.tasks)}, not {data.code.task}: {family.refusal}"
         raise BadInput(f"target {data.target.name}", problem, "give this target to another family")
 
 

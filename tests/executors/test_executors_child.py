@@ -20,7 +20,7 @@ SpecMaker = Callable[..., FitSpec]
     [
         ({"params": {"lerning_rate": 0.1}}, "did you mean learning_rate"),
         ({"target": "fwd_ret_1"}, "column fwd_ret_1: no such column"),
-        ({"family": "NGBoost"}, "family NGBoost: not available yet in this version"),
+        ({"family": "GAN", "target": "y_up_1d"}, "GAN learns regression, not binary"),
         ({"family": "Lightgmb"}, "did you mean LightGBM"),
         ({"panel_path": Path("/nowhere")}, "/nowhere: meta.json is not readable"),
     ],

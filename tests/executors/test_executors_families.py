@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from executors.errors import UnknownFamily
-from executors.families import FAMILIES, availability, resolve
+from executors.families import BLEND, FAMILIES, availability, resolve
 
 
 def test_the_catalogue_holds_the_twenty_families_cpu_stage_first() -> None:
@@ -50,18 +50,31 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 
 
 def test_availability_says_why_a_family_cannot_be_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Built and installed is None, unbuilt and uninstalled are sentences, the second with the command."""
+    """Installed is None, missing is a sentence with the command that installs it."""
     assert availability(resolve("LightGBM")) is None
-    assert availability(resolve("NGBoost")) == "not available yet in this version"
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert "pip install 'trainwright[torch]'" in str(availability(resolve("LSTM")))
+    assert "pip install 'trainwright[ngboost]'" in str(availability(resolve("NGBoost")))
+    assert availability(resolve("FTRLProximal")) is None
 
 
-def test_built_families_are_resumable_and_learn_every_task() -> None:
-    """What this version trains, it trains for all three kinds of target and resumes."""
-    built = [family for family in FAMILIES if family.built]
-    assert [family.name for family in built] == ["LightGBM", "XGBoost", "LSTM"]
-    assert all(family.resumable and len(family.tasks) == 3 for family in built)
+def test_every_family_is_resumable_and_says_why_it_refuses_a_task() -> None:
+    """All twenty resume; those that do not learn every kind of target have a reason."""
+    assert all(family.resumable for family in FAMILIES)
+    assert {family.name for family in FAMILIES if family.refusal} == {
+        "QuantileLightGBM",
+        "RewardBased",
+        "GAN",
+    }
+    assert all(bool(family.refusal) == (len(family.tasks) < 3) for family in FAMILIES)
+
+
+def test_the_blend_is_found_by_its_name_and_is_none_of_the_twenty() -> None:
+    """Blend can be resolved for a plan's blends, and no spelling of a family leads to it."""
+    assert resolve("Blend") is BLEND
+    assert BLEND not in FAMILIES
+    with pytest.raises(UnknownFamily):
+        resolve("blend")
 
 
 def test_the_light_modules_load_no_numeric_library() -> None:
