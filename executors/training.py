@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 from executors import checkpoint
@@ -15,10 +14,10 @@ from executors.dataset import FitData, fit_data
 from executors.errors import BadInput, DeviceUnavailable, ExecutorsError, StopAsked
 from executors.evaluation import judge
 from executors.families import Family, resolve
-from executors.parameters import Number, settings
+from executors.parameters import settings
 from executors.session import Session
 from executors.trainers import library_versions, trainer_of
-from executors.weights import SHARED_PARAMETERS, class_weights
+from executors.weights import SHARED_PARAMETERS, weighted
 from panel.errors import PanelError
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +35,7 @@ def fit_once(spec: FitSpec, *, tell: Callable[[Report], None], should_stop: Call
     family = resolve(spec.family)
     trainer = trainer_of(family.name)
     params = settings(family.name, {**trainer.PARAMETERS, **SHARED_PARAMETERS}, spec.params)
-    data = _weighted(fit_data(spec, window=trainer.window_rows(params)), params)
+    data = weighted(fit_data(spec, window=trainer.window_rows(params)), params)
     _check_task(data, family)
     session = Session(
         spec=spec,
@@ -85,14 +84,6 @@ def failure(error: BaseException) -> Failed:
         )
     sentence = f"{type(error).__name__}: {sentence}"
     return Failed(cause="internal", sentence=sentence, where=where, retryable=True)
-
-
-def _weighted(data: FitData, params: Mapping[str, Number]) -> FitData:
-    """Return the data with the weights of its classes, as the settings want them."""
-    if data.code.task == "regression":
-        return data
-    weights = class_weights(data.encoded_at(data.train), len(data.code.classes), params["class_balance"])
-    return replace(data, code=replace(data.code, class_weights=weights))
 
 
 def _check_task(data: FitData, family: Family) -> None:

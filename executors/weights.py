@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,14 @@ SHARED_PARAMETERS: Mapping[str, Parameter] = {
     "overlap_weights": Parameter(default=1, low=0, high=1),
     "class_balance": Parameter(default=0.0, low=0.0, high=1.0),
 }
+
+
+def weighted(data: FitData, params: Mapping[str, Number]) -> FitData:
+    """Return `data` with the weights that its classes get in training, as the settings want them."""
+    if data.code.task == "regression":
+        return data
+    weights = class_weights(data.encoded_at(data.train), len(data.code.classes), params["class_balance"])
+    return replace(data, code=replace(data.code, class_weights=weights))
 
 
 def row_weights(data: FitData, params: Mapping[str, Number]) -> NDArray[np.float32]:
