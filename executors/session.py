@@ -43,9 +43,10 @@ class Trained:
         steps: done in all.
         best_step: whose state is kept, by the validation loss.
         curve: losses by step or epoch: name -> values.
-        importances: gain by feature, or empty.
+        importances: by feature, from the model itself; empty: measured by permutation afterwards.
         device: where it was trained.
         outline: what `predict` needs to know beside the files, JSON-able.
+        importance_method: what the importances are ("gain", "tree_shap", "permutation", ...).
     """
 
     files: Mapping[str, bytes]
@@ -55,6 +56,7 @@ class Trained:
     importances: Mapping[str, float]
     device: Device
     outline: Mapping[str, Any]
+    importance_method: str = "gain"
 
 
 @dataclass(slots=True, kw_only=True)
