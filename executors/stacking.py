@@ -83,7 +83,8 @@ def predicted(files: Mapping[str, bytes], panel: Panel, rows: NDArray[np.int64])
         own = {name: files[f"member{place}.{name}"] for name in told["files"]}
         members.append(Member(name=told["name"], family=told["family"], params={}, importances={}, files=own))
         weights.append(told["weight"])
-    speaking = [place for place, weight in enumerate(weights) if weight > 0.0]
+    # A member of no weight need not be asked; one of them all the same where none has any, for the shape.
+    speaking = [place for place, weight in enumerate(weights) if weight > 0.0] or [0]
     answers = [members[place].predict(panel, rows) for place in speaking]
     return added_up(answers, [weights[place] for place in speaking]).astype(np.float32)
 
@@ -100,10 +101,13 @@ def added_up(answers: Sequence[NDArray[Any]], weights: Sequence[float]) -> NDArr
         speaks = np.isfinite(answer).reshape(len(value), -1).all(axis=1)
         heard += weight * speaks
         value += weight * np.where(_like(speaks, answer), answer, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    if total == 0.0:
+        return value
+    with np.errstate(divide="ignore"):
         scale = np.where(heard > 0.0, total / heard, np.nan)
     # Rows that all members speak for keep the sum as it is, without the rounding of total / heard.
-    return value * _like(np.where(heard >= total * (1.0 - 1e-12), 1.0, scale), value)
+    whole = np.where(heard >= total * (1.0 - 1e-12), 1.0, scale)
+    return np.asarray(value * _like(whole, value))
 
 
 def weighted_importances(members: Sequence[Member], weights: Sequence[float]) -> dict[str, float]:
