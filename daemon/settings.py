@@ -16,7 +16,7 @@ from typing import Any
 
 from daemon.errors import Fault, SettingsInvalid
 from executors.errors import UnknownFamily
-from executors.families import DEFAULT_FAMILIES, resolve
+from executors.families import DEFAULT_FAMILIES, named, resolve
 from planner.config import SECTIONS, PlannerConfig, planner_config
 from planner.errors import ConfigInvalid
 from store.retries import RetryPolicy
@@ -299,7 +299,7 @@ def _words(value: object) -> tuple[str, ...]:
 
 
 def _families(value: object) -> tuple[str, ...]:
-    return tuple(resolve(name).name for name in _words(value))
+    return named(_words(value))
 
 
 def _table(value: object) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ import difflib
 import functools
 import importlib.util
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from executors.errors import UnknownFamily
@@ -104,6 +105,8 @@ FAMILIES: tuple[Family, ...] = (
 #: The blend of a ROUTE_BOTH job: made from finished fits like a family, and none of the twenty.
 BLEND = Family(name="Blend", stacks=True)
 
+ALL: tuple[str, ...] = tuple(family.name for family in FAMILIES)
+
 #: What is trained when nobody names families: both stages of the pipeline.
 DEFAULT_FAMILIES: tuple[str, ...] = ("LightGBM", "XGBoost", "LSTM")
 
@@ -124,6 +127,16 @@ def resolve(name: str) -> Family:
         return spellings[key]
     close = difflib.get_close_matches(key, spellings, n=1, cutoff=0.5)
     raise UnknownFamily(name, spellings[close[0]].name if close else None)
+
+
+def named(words: Iterable[str]) -> tuple[str, ...]:
+    """Return the catalogue's names of the families meant by `words`, each once; "all" means all twenty.
+
+    Raises:
+        UnknownFamily: a word is no family; carries the nearest name.
+    """
+    names = [name for word in words for name in (ALL if _plain(word) == "all" else (resolve(word).name,))]
+    return tuple(dict.fromkeys(names))
 
 
 def availability(family: Family) -> str | None:

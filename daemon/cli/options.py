@@ -27,7 +27,9 @@ PLANNING = (
     click.option("--top-n-targets", type=click.IntRange(min=1), help="How many targets; default 10."),
     click.option("--targets", multiple=True, help="These targets, space-separated."),
     click.option("--features", multiple=True, help="These features, space-separated."),
-    click.option("--families", multiple=True, help="Model families, space-separated, in any spelling."),
+    click.option(
+        "--families", multiple=True, help="Model families, space-separated, in any spelling; all: all twenty."
+    ),
     click.option("--force-refresh", is_flag=True, help="Ignore the cache and do everything again."),
     click.option("--output-dir", type=click.Path(path_type=Path), help="Where results go; default results."),
     click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file."),

@@ -10,6 +10,7 @@ import click
 
 from daemon.cli import work
 from daemon.cli.configuration import settings_for
+from daemon.cli.greedy import GreedyCommand
 from daemon.cli.screen import say, span, tell
 from daemon.demo import PLANTED_FEATURE, PLANTED_TARGET, claim_folder, label_bars_with_plants, write_bars
 from daemon.settings import Settings
@@ -24,17 +25,20 @@ PLANT_SEED = 1
 TOP_TARGETS = 3
 
 
-@click.command(epilog="Example: trainwright demo --dir demo")
+@click.command(
+    cls=GreedyCommand, epilog="Example: trainwright demo --dir demo   (--families all: all twenty families)"
+)
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
+@click.option("--families", multiple=True, help="Model families, space-separated; all: all twenty.")
 @click.option("--skip-training", is_flag=True, help="Stop after the plan.")
 @click.pass_context
-def demo(ctx: click.Context, *, folder: Path, skip_training: bool) -> None:
+def demo(ctx: click.Context, *, folder: Path, families: tuple[str, ...], skip_training: bool) -> None:
     """Rank, probe, select, route, plan and train real daily bars; no root, no network."""
     began = time.monotonic()
     settings = settings_for(
         results_dir=folder / "results",
         data_dir=folder / "data",
-        families=DEFAULT_FAMILIES,
+        families=families or DEFAULT_FAMILIES,
         seed=SEED,
         gpu_fallback="auto",
     )
