@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 from executors.cards import CARD_NAME, CARD_VERSION, card_bytes, read_card, read_files
 from executors.contract import FitSpec
+from executors.curve_picture import CURVE, curve_picture
+from executors.distributions import Quantiles
 from executors.durable import write_directory
 from executors.errors import BundleDamaged
-from executors.evaluation import Judged
+from executors.evaluation import EVALUATION, Judged, evaluation_bytes
 from executors.predictions import Predictions, from_files, table_of, to_file
 from executors.session import Session, Trained
-from executors.trainers import trainer_of
+from executors.trainers import predicted_quantiles, trainer_of
 from panel.aligned import Panel
 
 PREPROCESSING = "preprocessing.json"
@@ -52,8 +54,28 @@ class Bundle:
             UnknownColumn: the panel lacks a feature the model was trained on.
             BadInput: the family's library is not installed here.
         """
-        outline = json.loads(self.files[PREPROCESSING])
-        return trainer_of(self.card["family"]).predict(self.files, outline, panel, rows)
+        return trainer_of(self.card["family"]).predict(self.files, self.outline, panel, rows)
+
+    def quantiles(self, panel: Panel, rows: NDArray[np.int64]) -> Quantiles | None:
+        """Return the label's quantiles at the panel rows `rows`, None where the family predicts none.
+
+        Raises:
+            UnknownColumn, BadInput: as `predict`.
+        """
+        trainer = trainer_of(self.card["family"])
+        return predicted_quantiles(trainer, self.files, self.outline, panel, rows)
+
+    @property
+    def outline(self) -> dict[str, Any]:
+        """What predicting needs beside the model: features, label code, scales."""
+        outline: dict[str, Any] = json.loads(self.files[PREPROCESSING])
+        return outline
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """Calibration and scores by period and symbol; empty in bundles older than these."""
+        evaluation: dict[str, Any] = json.loads(self.files.get(EVALUATION, b"{}"))
+        return evaluation
 
     def predictions(self) -> Predictions:
         """Return the recorded predictions of the test rows."""
@@ -89,9 +111,12 @@ def write_bundle(session: Session, trained: Trained, judged: Judged) -> tuple[Pa
 
 def bundle_files(session: Session, trained: Trained, judged: Judged) -> dict[str, bytes]:
     """Return every file of the bundle, the card among them: name -> content."""
-    name, content = to_file(table_of(session.data, judged.prediction))
+    name, content = to_file(table_of(session.data, judged.prediction, judged.quantiles))
     outline = json.dumps(trained.outline, sort_keys=True, allow_nan=False).encode()
-    files = {**trained.files, PREPROCESSING: outline, name: content}
+    evaluation = evaluation_bytes(judged.evaluation)
+    files = {**trained.files, PREPROCESSING: outline, EVALUATION: evaluation, name: content}
+    if picture := curve_picture(trained.curve, best_step=trained.best_step):
+        files[CURVE] = picture.encode()
     card, _ = card_bytes(_card(session, trained, judged, files))
     return {**files, CARD_NAME: card}
 
@@ -108,11 +133,18 @@ def _card(session: Session, trained: Trained, judged: Judged, files: Mapping[str
         "target": spec.target,
         "task": data.code.task,
         "classes": list(data.code.classes),
+        "labels": data.code.to_json(),
+        "quantile_levels": list(judged.quantiles.levels) if judged.quantiles else [],
         "horizon_bars": data.horizon_bars,
         "symbol": spec.symbol,
         "training_type": spec.training_type,
         "panel_key": spec.panel_key,
         "features": list(data.features),
+        "blocked_features": list(spec.blocked_features),
+        "other_targets": list(spec.other_targets),
+        "parts": [
+            {"name": part.name, "family": part.family, "sha256": part.bundle_sha256} for part in spec.parts
+        ],
         "seed": spec.seed,
         "params": dict(session.params),
         "split": {
@@ -123,12 +155,18 @@ def _card(session: Session, trained: Trained, judged: Judged, files: Mapping[str
             "rows_valid": len(data.valid),
             "rows_test": len(data.test),
         },
+        "weights": {
+            "overlap": bool(session.params["overlap_weights"]),
+            "class_balance": float(session.params["class_balance"]),
+            "by_class": list(data.code.class_weights),
+        },
         "device": trained.device.used,
         "versions": dict(session.versions),
         "steps": trained.steps,
         "best_step": trained.best_step,
         "curve": dict(trained.curve),
         "importances": dict(trained.importances),
+        "importance_method": trained.importance_method if trained.importances else "none",
         "metrics": judged.metrics,
         "files": {name: sha256(content).hexdigest() for name, content in sorted(files.items())},
     }

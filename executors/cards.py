@@ -16,7 +16,18 @@ from typing import Any
 from executors.errors import BundleDamaged
 
 CARD_NAME = "card.json"
-CARD_VERSION = 1
+CARD_VERSION = 2
+
+#: What a card of version 1 does not say, as it was then; `labels` is in its preprocessing.
+_SINCE_VERSION_2: Mapping[str, Any] = {
+    "labels": None,
+    "quantile_levels": [],
+    "blocked_features": [],
+    "other_targets": [],
+    "parts": [],
+    "importance_method": "gain",
+    "weights": {"overlap": False, "class_balance": 0.0, "by_class": []},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +60,8 @@ def card_bytes(card: Mapping[str, Any]) -> tuple[bytes, str]:
 def read_card(bundle: Path) -> dict[str, Any]:
     """Return the card in the directory `bundle`, checked against its own digest.
 
+    A card of an older version is given what it does not say; its version and digest stay its own.
+
     Raises:
         BundleDamaged: no card, not JSON, or not the bytes that were written.
     """
@@ -58,12 +71,12 @@ def read_card(bundle: Path) -> dict[str, Any]:
         raise BundleDamaged(bundle, f"no {CARD_NAME}") from error
     except (ValueError, OSError, RecursionError) as error:
         raise BundleDamaged(bundle, f"{CARD_NAME} cannot be read ({error})") from error
-    if not isinstance(card, dict) or card.get("card_version") != CARD_VERSION:
-        raise BundleDamaged(bundle, f"{CARD_NAME} is not of version {CARD_VERSION}")
+    if not isinstance(card, dict) or card.get("card_version") not in range(1, CARD_VERSION + 1):
+        raise BundleDamaged(bundle, f"{CARD_NAME} is of no version from 1 to {CARD_VERSION}")
     unsigned = {key: value for key, value in card.items() if key != "sha256"}
     if hashlib.sha256(_canonical(unsigned)).hexdigest() != card.get("sha256"):
         raise BundleDamaged(bundle, f"{CARD_NAME} was changed after it was written")
-    return card
+    return {**_SINCE_VERSION_2, **card}
 
 
 def read_files(bundle: Path, card: Mapping[str, Any]) -> dict[str, bytes]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from executors.breakdown import by_period, by_symbol
+from executors.calibration import calibration_report
 from executors.dataset import FitData
+from executors.distributions import Quantiles, distribution_report
 from panel.metrics import (
     CROSS_SECTIONAL,
     SYMBOL_SPECIFIC,
@@ -20,6 +26,10 @@ from panel.metrics import (
     skill,
 )
 
+EVALUATION = "evaluation.json"
+EVALUATION_VERSION = 1
+_DIGITS = 9  # what a float32 can tell
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
@@ -28,14 +38,24 @@ class Judged:
     `metrics` is JSON-able: metric (its name), score, standard_error, low, high (95 %), n, n_effective, skill
     (above no skill), beats_no_skill, baseline, baseline_score, baseline_standard_error, ahead (score less the
     baseline's, with the paired 95 % interval ahead_low to ahead_high), beats_baseline, error_reduction.
+    `evaluation` is the longer account in the bundle's file evaluation.json: calibration, scores by period and
+    by symbol, and the distribution where the family predicts one.
     """
 
     metrics: dict[str, Any]
     rows: NDArray[np.int64]
     prediction: NDArray[np.float32]
+    quantiles: Quantiles | None
+    evaluation: dict[str, Any]
 
 
-def judge(data: FitData, prediction: NDArray[np.float32], *, training_type: str) -> Judged:
+def judge(
+    data: FitData,
+    prediction: NDArray[np.float32],
+    *,
+    training_type: str,
+    quantiles: Quantiles | None = None,
+) -> Judged:
     """Score `prediction` ((rows,) or (rows, classes)) of the fit's test rows against their labels.
 
     The baseline is persistence, the newest label of the same symbol that was complete at the row, judged by
@@ -76,7 +96,48 @@ def judge(data: FitData, prediction: NDArray[np.float32], *, training_type: str)
         "beats_baseline": ahead.low > 0,
         "error_reduction": error_reduction(prediction, labels, _constant(data), task=data.code.task),
     }
-    return Judged(metrics=metrics, rows=data.test, prediction=prediction)
+    return Judged(
+        metrics=metrics,
+        rows=data.test,
+        prediction=prediction,
+        quantiles=quantiles,
+        evaluation=_evaluation(data, prediction, labels, view, quantiles),
+    )
+
+
+def evaluation_bytes(evaluation: Mapping[str, Any]) -> bytes:
+    """Return the longer account as it is written: numbers that are not finite as null, nine digits each."""
+    return json.dumps(_plain(evaluation), sort_keys=True, indent=1, allow_nan=False).encode() + b"\n"
+
+
+def _evaluation(
+    data: FitData,
+    prediction: NDArray[np.float32],
+    labels: NDArray[np.float32],
+    view: str,
+    quantiles: Quantiles | None,
+) -> dict[str, Any]:
+    times = data.panel.time_codes[data.test]
+    how: dict[str, Any] = {"task": data.code.task, "horizon_bars": data.horizon_bars}
+    report = None
+    if quantiles is not None:
+        truth, known = data.labels_at(data.test), data.labels_at(data.train)
+        report = distribution_report(quantiles, truth, known, times, horizon_bars=data.horizon_bars)
+    return {
+        "evaluation_version": EVALUATION_VERSION,
+        "calibration": calibration_report(prediction, labels, _constant(data), times, **how),
+        "distribution": report,
+        "by_period": by_period(data.panel, data.test, prediction, labels, view=view, **how),
+        "by_symbol": by_symbol(data.panel, data.test, prediction, labels, **how),
+    }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _scored(data: FitData, prediction: NDArray[Any], labels: NDArray[np.float32], view: str) -> Score:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from executors.dataset import FitData
+from executors.distributions import Quantiles
 
 PARQUET = "predictions.parquet"
 CSV = "predictions.csv"
@@ -28,6 +29,8 @@ class Predictions:
         label: (rows,) float32, as the data has it.
         prediction: (rows,) float32: value, probability of the larger class, or the likeliest class.
         probabilities: (rows, classes) float32 of a multiclass target, else (rows, 0).
+        levels: of the quantiles, ascending; empty for a family that gives none.
+        quantiles: (rows, levels) float32 in the label's unit.
     """
 
     symbol: tuple[str, ...]
@@ -35,9 +38,18 @@ class Predictions:
     label: NDArray[np.float32]
     prediction: NDArray[np.float32]
     probabilities: NDArray[np.float32]
+    levels: tuple[float, ...]
+    quantiles: NDArray[np.float32]
+
+    @property
+    def answers(self) -> NDArray[np.float32]:
+        """What the model answered, as `Bundle.predict` gives it: (rows,) or (rows, classes)."""
+        return self.probabilities if self.probabilities.shape[1] else self.prediction
 
 
-def table_of(data: FitData, prediction: NDArray[np.float32]) -> Predictions:
+def table_of(
+    data: FitData, prediction: NDArray[np.float32], quantiles: Quantiles | None = None
+) -> Predictions:
     """Return the table of the fit's test rows for `prediction`, (rows,) or (rows, classes)."""
     rows = data.test
     classes = np.array(data.code.classes, dtype=np.float32)
@@ -48,7 +60,14 @@ def table_of(data: FitData, prediction: NDArray[np.float32]) -> Predictions:
         label=data.labels_at(rows),
         prediction=classes[prediction.argmax(axis=1)] if is_multiclass else prediction,
         probabilities=prediction if is_multiclass else np.zeros((len(rows), 0), dtype=np.float32),
+        levels=quantiles.levels if quantiles else (),
+        quantiles=quantiles.values if quantiles else np.zeros((len(rows), 0), dtype=np.float32),
     )
+
+
+def quantile_name(level: float) -> str:
+    """Return the name of the column of one quantile, such as quantile_0.05."""
+    return f"quantile_{level:g}"
 
 
 def to_file(table: Predictions) -> tuple[str, bytes]:
@@ -65,14 +84,22 @@ def from_files(files: Mapping[str, bytes]) -> Predictions:
     """Return the table from a bundle's files, whichever form it has there."""
     columns = _from_parquet(files[PARQUET]) if PARQUET in files else _from_csv(files[CSV])
     named = sorted((name for name in columns if name.startswith("probability_")), key=_place)
+    levels = sorted(float(name.rsplit("_", 1)[1]) for name in columns if name.startswith("quantile_"))
     count = len(columns["symbol"])
     return Predictions(
         symbol=tuple(str(name) for name in columns["symbol"]),
         time=np.asarray(columns["time"], dtype=np.int64),
         label=np.asarray(columns["label"], dtype=np.float32),
         prediction=np.asarray(columns["prediction"], dtype=np.float32),
-        probabilities=np.array([columns[name] for name in named], dtype=np.float32).reshape(-1, count).T,
+        probabilities=_beside([columns[name] for name in named], count),
+        levels=tuple(levels),
+        quantiles=_beside([columns[quantile_name(level)] for level in levels], count),
     )
+
+
+def _beside(columns: list[Any], count: int) -> NDArray[np.float32]:
+    """Return columns as one array, (rows, columns) float32."""
+    return np.ascontiguousarray(np.array(columns, dtype=np.float32).reshape(-1, count).T)
 
 
 def _place(name: str) -> int:
@@ -88,6 +115,8 @@ def _columns(table: Predictions) -> dict[str, Any]:
     }
     for place in range(table.probabilities.shape[1]):
         columns[f"probability_{place}"] = np.ascontiguousarray(table.probabilities[:, place])
+    for place, level in enumerate(table.levels):
+        columns[quantile_name(level)] = np.ascontiguousarray(table.quantiles[:, place])
     return columns
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from executors.distributions import Quantiles
 from executors.errors import BadInput
 from executors.families import availability, resolve
 from executors.parameters import Number, Parameter
@@ -95,6 +96,23 @@ class DistributionTrainer(Trainer, Protocol):
 def quantile_trainer(trainer: Trainer) -> DistributionTrainer | None:
     """Return `trainer` if it predicts a distribution, else None."""
     return cast("DistributionTrainer", trainer) if hasattr(trainer, "QUANTILES") else None
+
+
+def predicted_quantiles(
+    trainer: Trainer,
+    files: Mapping[str, bytes],
+    outline: Mapping[str, Any],
+    panel: Panel,
+    rows: NDArray[np.int64],
+) -> Quantiles | None:
+    """Return the label's quantiles at `rows`, None where the family predicts no distribution.
+
+    Of classes the probabilities are the distribution; quantiles are of numbers.
+    """
+    speaker = quantile_trainer(trainer)
+    if speaker is None or outline.get("labels", {}).get("task", "regression") != "regression":
+        return None
+    return Quantiles(levels=speaker.QUANTILES, values=speaker.quantiles(files, outline, panel, rows))
 
 
 def trainer_of(family: str) -> Trainer:

@@ -14,9 +14,10 @@ from executors.dataset import FitData, fit_data
 from executors.errors import BadInput, DeviceUnavailable, ExecutorsError, StopAsked
 from executors.evaluation import judge
 from executors.families import Family, resolve
+from executors.importances import with_importances
 from executors.parameters import settings
 from executors.session import Session
-from executors.trainers import library_versions, trainer_of
+from executors.trainers import library_versions, predicted_quantiles, trainer_of
 from executors.weights import SHARED_PARAMETERS, weighted
 from panel.errors import PanelError
 
@@ -50,7 +51,9 @@ def fit_once(spec: FitSpec, *, tell: Callable[[Report], None], should_stop: Call
     except StopAsked as stop:
         return Stopped(step=stop.step)
     prediction = trainer.predict(trained.files, trained.outline, data.panel, data.test)
-    judged = judge(data, prediction, training_type=spec.training_type)
+    quantiles = predicted_quantiles(trainer, trained.files, trained.outline, data.panel, data.test)
+    judged = judge(data, prediction, training_type=spec.training_type, quantiles=quantiles)
+    trained = with_importances(session, trainer, trained)
     path, digest = write_bundle(session, trained, judged)
     checkpoint.discard(spec.checkpoint_dir, fence=spec.fence)
     return Succeeded(bundle=str(path), bundle_sha256=digest, metrics=judged.metrics)
