@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from itertools import count
@@ -24,6 +25,16 @@ _NUMBERS = count(1)
 _OWN_REPORT = pytest.StashKey[bool]()
 # Durability stays as the server has it, on: with less the store refuses to work.
 _OPTIONS = "-c max_connections=60 -c listen_addresses="
+
+
+@pytest.fixture
+def ngboost_missing(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let the library of one family be missing, here and in every process started from here."""
+    monkeypatch.setitem(sys.modules, "ngboost", None)
+    folder = tmp_path_factory.mktemp("missing")
+    (folder / "sitecustomize.py").write_text("import sys\nsys.modules['ngboost'] = None\n", encoding="utf-8")
+    inherited = [os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *inherited]))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from cli_samples import Call
 
@@ -25,8 +27,11 @@ def test_what_is_missing_is_said_with_its_reason(call: Call, monkeypatch: pytest
     assert "no: library torch not installed" in call("families").out
 
 
-def test_measured_time_and_score_come_from_the_log(call: Call, finished: str) -> None:
+def test_measured_time_and_score_come_from_the_log(
+    call: Call, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After a plan each trained family shows its device, its median seconds and its score in one job."""
+    monkeypatch.chdir(trained)
     document = call("families").out
     line = next(line for line in document.splitlines() if line.startswith("LightGBM"))
     assert " s " in line

@@ -197,14 +197,14 @@ def test_settings_with_faults_name_all_of_them(tmp_path: Path) -> None:
     assert "cpu_slots" in done.stderr
 
 
-def test_families_lists_all_twenty() -> None:
-    """The catalogue is printed as a versioned document, the unbuilt ones with their reason."""
+def test_families_lists_all_twenty(ngboost_missing: None) -> None:
+    """The catalogue is printed as a versioned document, what is missing with the line that installs it."""
     document = json.loads(trainwright("families", "--json").stdout)
     assert document["v"] == 1
     assert [entry["name"] for entry in document["families"]] == [family.name for family in FAMILIES]
     reasons = {entry["name"]: entry["reason"] for entry in document["families"]}
     assert reasons["LightGBM"] is None
-    assert "not available yet" in reasons["GAN"]
+    assert "pip install 'trainwright[ngboost]'" in reasons["NGBoost"]
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_an_empty_plan_is_refused(call: Call, folder: Path) -> None:
     assert "the plan is empty" in done.err
 
 
-def test_a_valid_plan_is_counted_by_stage(call: Call, folder: Path) -> None:
+def test_a_valid_plan_is_counted_by_stage(call: Call, folder: Path, ngboost_missing: None) -> None:
     """What cannot be trained here is named with its reason."""
     write_plan(folder, cs_job("y", families=("LightGBM", "lstm", "NGBoost")))
     done = call("plan", "validate", "results")

@@ -94,10 +94,10 @@ def test_a_rehearsal_needs_no_data(tmp_path: Path) -> None:
         rehearse(settings_in(tmp_path), document(job(["LigtGBM"])), source="plan.json")
 
 
-def test_a_family_says_where_and_whether_it_runs() -> None:
+def test_a_family_says_where_and_whether_it_runs(ngboost_missing: None) -> None:
     """The store hears the stage of a family, and why it cannot run here."""
     assert family_entry("tab_lstm").stage == "gpu"
-    assert "not available" in str(family_entry("NGBoost").unavailable)
+    assert "pip install 'trainwright[ngboost]'" in str(family_entry("NGBoost").unavailable)
     assert family_entry("light_gbm").unavailable is None
     with pytest.raises(LookupError, match="did you mean LightGBM"):
         family_entry("LigtGBM")

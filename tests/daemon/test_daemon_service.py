@@ -37,6 +37,8 @@ from daemon.service import drain, serve, submit_plan
 from daemon.settings import Settings
 from store import PlanRejected, PlanStore, open_store
 
+pytestmark = pytest.mark.usefixtures("ngboost_missing")  # a fit that needs no training
+
 QUICK = {"LightGBM": {"rounds": 20, "chunk_rounds": 10}}
 
 

@@ -259,21 +259,21 @@ class TestWithoutAPlan:
         assert done.returncode == 3
         assert "--no-training-plan" in done.stderr
 
-    def test_every_target_is_trained(self, labelled: Path) -> None:
-        """All targets of the data get a job; a family not built yet is reported, never left out silently."""
+    def test_every_target_is_trained(self, labelled: Path, ngboost_missing: None) -> None:
+        """All targets of the data get a job; one without its library is reported, not left out in silence."""
         folder = labelled / "noplan"
         folder.mkdir()
         (folder / "trainwright.toml").write_text(CONFIG, encoding="utf-8")
         done = call(
             folder,
             *("executors", "--data-dir", "../data", "--symbols", *SYMBOLS, "--model-types", "sequential"),
-            *("--no-training-plan", "--families", "lightgbm", "tab_lstm"),
+            *("--no-training-plan", "--families", "lightgbm", "ng_boost"),
         )
         assert done.returncode == 0, done.stderr
-        assert "TabLSTM: not available yet" in done.stdout
+        assert "NGBoost: library ngboost not installed" in done.stdout
         with open_reader(f"sqlite:///{folder}/results/trainwright.db") as reader:
             fits = reader.fits()
         columns = pd.read_parquet(labelled / "data" / "symbol=AAPL" / "AAPL.parquet").columns
         targets = {name for name in columns if name.startswith(("y_", "fwd_ret_"))}
         assert {fit.target for fit in fits if fit.state == "succeeded"} == targets
-        assert {fit.family for fit in fits if fit.state == "unavailable"} == {"TabLSTM"}
+        assert {fit.family for fit in fits if fit.state == "unavailable"} == {"NGBoost"}

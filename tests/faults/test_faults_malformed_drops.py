@@ -23,6 +23,8 @@ from fault_hosts import start_host
 
 from store import open_store
 
+pytestmark = pytest.mark.usefixtures("ngboost_missing")  # a fit that needs no training
+
 GOOD = json.dumps(document(job(["NGBoost"])))
 ODD = (
     b'{"a":' * 5000,
