@@ -21,25 +21,36 @@ class AdamW:
     """Steps parameters against their gradients, with momentum, scaling by size, and decoupled decay."""
 
     def __init__(self, parameters: Iterable[Tensor], *, learning_rate: float, weight_decay: float) -> None:
-        self._parameters: list[Tensor] = list(parameters)
+        self.parameters: list[Tensor] = list(parameters)
         self._learning_rate = learning_rate
         self._weight_decay = weight_decay
-        self._first: list[Tensor] = [torch.zeros_like(parameter) for parameter in self._parameters]
-        self._second: list[Tensor] = [torch.zeros_like(parameter) for parameter in self._parameters]
+        self._first: list[Tensor] = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self._second: list[Tensor] = [torch.zeros_like(parameter) for parameter in self.parameters]
 
-    def step(self, number: int) -> None:
-        """Take the step with this `number`, from 1, by the gradients the parameters hold; clear them."""
-        first_correction = 1.0 - _FIRST_DECAY**number
-        second_correction = math.sqrt(1.0 - _SECOND_DECAY**number)
+    def clip(self, largest_norm: float) -> None:
+        """Scale the gradients so that their norm is at most `largest_norm` (Pascanu et al., ICML 2013)."""
+        torch.nn.utils.clip_grad_norm_(self.parameters, largest_norm)
+
+    def step(self, number: int, rate_share: float = 1.0) -> None:
+        """Take the step with this `number`, from 1, by the gradients the parameters hold; clear them.
+
+        `rate_share` is the share of the learning rate taken. A parameter without a gradient stays.
+        """
+        places = [place for place, own in enumerate(self.parameters) if own.grad is not None]
+        if not places:
+            return
+        parameters = [self.parameters[place] for place in places]
+        first = [self._first[place] for place in places]
+        second = [self._second[place] for place in places]
+        rate = self._learning_rate * rate_share
         with torch.no_grad():
-            for parameter, first, second in zip(self._parameters, self._first, self._second, strict=True):
-                gradient = parameter.grad
-                parameter.mul_(1.0 - self._learning_rate * self._weight_decay)
-                first.lerp_(gradient, 1.0 - _FIRST_DECAY)
-                second.mul_(_SECOND_DECAY).addcmul_(gradient, gradient, value=1.0 - _SECOND_DECAY)
-                size = (second.sqrt() / second_correction).add_(_EPSILON)
-                parameter.addcdiv_(first, size, value=-self._learning_rate / first_correction)
-                parameter.grad = None
+            _moved(parameters, first, second, number, rate=rate, decay=rate * self._weight_decay)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
 
     def state(self) -> dict[str, Tensor]:
         """Return all there is to remember between steps, copies on the CPU: name -> tensor."""
@@ -52,6 +63,29 @@ class AdamW:
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `state` returned."""
-        for place in range(len(self._parameters)):
+        for place in range(len(self.parameters)):
             self._first[place].copy_(state[f"first.{place}"])
             self._second[place].copy_(state[f"second.{place}"])
+
+
+def _moved(
+    parameters: list[Tensor],
+    first: list[Tensor],
+    second: list[Tensor],
+    number: int,
+    *,
+    rate: float,
+    decay: float,
+) -> None:
+    """Move parameters and moments in place, all tensors in one call each: a GPU waits for no launches."""
+    first_correction = 1.0 - _FIRST_DECAY**number
+    second_correction = math.sqrt(1.0 - _SECOND_DECAY**number)
+    gradients = [parameter.grad for parameter in parameters]
+    torch._foreach_mul_(parameters, 1.0 - decay)
+    torch._foreach_lerp_(first, gradients, 1.0 - _FIRST_DECAY)
+    torch._foreach_mul_(second, _SECOND_DECAY)
+    torch._foreach_addcmul_(second, gradients, gradients, 1.0 - _SECOND_DECAY)
+    sizes = torch._foreach_sqrt(second)  # noqa: SLF001 -- what torch.optim itself calls
+    torch._foreach_div_(sizes, second_correction)
+    torch._foreach_add_(sizes, _EPSILON)
+    torch._foreach_addcdiv_(parameters, first, sizes, -rate / first_correction)

@@ -6,9 +6,13 @@ use, and so a resumed fit is the uninterrupted one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from executors.parameters import Number, Parameter
 
@@ -49,6 +53,33 @@ class Shape:
     others: tuple[tuple[str, int], ...] = ()
     params: Mapping[str, Number]
 
+    def to_json(self) -> str:
+        """Return the shape as one JSON document with sorted keys."""
+        values = {name: getattr(self, name) for name in Shape.__dataclass_fields__}
+        return json.dumps({**values, "params": dict(self.params)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Shape:
+        """Read what `to_json` wrote."""
+        values = json.loads(text)
+        others = tuple((str(task), int(outputs)) for task, outputs in values["others"])
+        return cls(**{**values, "others": others})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Further:
+    """Targets learnt beside the fit's own.
+
+    Attributes:
+        tasks: (task, outputs) of each.
+        labels: (panel rows, targets) float32 as a model learns them, NaN where unknown or not to be seen.
+        outline: what is kept of them with the model, JSON-able.
+    """
+
+    tasks: tuple[tuple[str, int], ...]
+    labels: NDArray[np.float32]
+    outline: Mapping[str, Any]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
@@ -57,7 +88,8 @@ class Batch:
     Attributes:
         windows: (batch, window, features) float32, standardised and all finite; oldest bar first.
         labels: (batch,) float32 as a model learns them: standardised, or the place of the class.
-        weights: (batch,) float32, mean about 1 over the training rows; ones in validation.
+        weights: (batch,) float32, mean about 1 over the training rows; in validation ones, or those of the
+            classes where they are balanced.
         others: (batch, further targets) float32 encoded in the same way, NaN where unknown.
     """
 
@@ -73,6 +105,8 @@ class Recipe(Protocol):
     Attributes:
         PARAMETERS: its settings beside those of the loop (it may give those another default).
         players: names of those who take turns in every batch, each with its own optimiser.
+
+    `compiles = False`, where a recipe says it, keeps torch.compile away from its loss.
     """
 
     PARAMETERS: Mapping[str, Parameter]
@@ -87,7 +121,10 @@ class Recipe(Protocol):
         ...
 
     def loss(self, network: Network, batch: Batch, player: str, shape: Shape) -> Tensor:
-        """Return what `player` makes smaller: a scalar, in training mode, free to draw random numbers."""
+        """Return what `player` makes smaller: a scalar, in training mode, free to draw random numbers.
+
+        A mean over the rows, so that the parts of a batch too large for the memory add up to the whole.
+        """
         ...
 
     def valid_losses(self, network: Network, batch: Batch, shape: Shape) -> Tensor:

@@ -1,13 +1,15 @@
-"""The one loop that trains a network on windows, able to stop after any batch and go on to the same bits.
+"""The one loop that trains a network, able to stop after any batch and go on to the same bits.
 
-Everything random is a function of the seed and the place: the order of the rows of the epoch, dropout of the
-step. What is left is saved: weights, optimiser, best weights so far, losses, and where we are.
+Everything random is a function of the seed and the place: the order of the rows of the epoch, dropout and
+noise of the step. What is left is saved: weights and buffers, optimisers, best weights so far, losses, how
+many rows fit into the memory at once, and where we are.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,56 +21,34 @@ from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as bytes_from_tensors
 
 from executors.checkpoint import Checkpoint
+from executors.errors import BadInput
 from executors.gpu.adamw import AdamW
-from executors.session import Session
+from executors.gpu.batches import LabelledRows
+from executors.gpu.memory import cuts, give_back, halved, is_out_of_memory
+from executors.gpu.numerics import Numerics, compiled, say_not_compiled
+from executors.gpu.recipe import Network, Recipe, Shape
+from executors.gpu.schedule import rate_share
+from executors.session import PROGRESS_SECONDS, Session
 
-_VALID_BATCH = 1024
-_LARGEST_GRADIENT = 1.0
+VALID_BATCH_ROWS = 1024
 
-Tensor = Any  # torch is not followed by the type checker; the names say what is meant
-Network = Any
-
-Forward = Callable[[Network, Tensor], Tensor]
-"""(network, windows (batch, window, features)) -> answers (batch, outputs)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WindowBatches:
-    """Windows of one standardised matrix on a device, gathered batch by batch.
-
-    The matrix (rows, features) float32 holds consecutive panel rows beginning with row `first_row`; `flat`
-    views it as (rows - window + 1, window * features), overlapping, without a copy.
-    """
-
-    flat: Tensor
-    window: int
-    first_row: int
-
-    @classmethod
-    def of(cls, matrix: NDArray[np.float32], *, window: int, first_row: int, device: str) -> WindowBatches:
-        """Move `matrix` to `device` and view its windows."""
-        values = torch.from_numpy(np.ascontiguousarray(matrix)).to(device)
-        rows, features = values.shape
-        flat = torch.as_strided(values, (rows - window + 1, window * features), (features, 1))
-        return cls(flat=flat, window=window, first_row=first_row)
-
-    def at(self, rows: NDArray[np.int64]) -> Tensor:
-        """Return the windows that end at the panel rows `rows`, (rows, window, features)."""
-        begins = torch.from_numpy(rows - self.first_row - self.window + 1).to(self.flat.device)
-        return self.flat.index_select(0, begins).view(len(rows), self.window, -1)
+Tensor = Any  # torch is not followed by the type checker; the name says what is meant
 
 
 @dataclass(slots=True)
 class Progress:
     """Where a training stands; with the tensors, all there is to its state.
 
-    `step` counts the batches done in all, `loss_sum` adds up the losses of the epoch's rows so far.
+    `step` counts the batches done in all, `loss_sum` adds up the losses of the epoch's rows so far; the last
+    two say how many rows are computed at once, 0 for as many as a batch has.
     """
 
     step: int = 0
     loss_sum: float = 0.0
     train_losses: list[float] = field(default_factory=list)
     valid_losses: list[float] = field(default_factory=list)
+    train_rows_at_once: int = 0
+    valid_rows_at_once: int = 0
 
     @property
     def epoch(self) -> int:
@@ -84,33 +64,41 @@ class Progress:
 class TorchLoop:
     """Trains `network` on the training rows until the validation loss stops improving.
 
-    Reads the settings epochs, patience, batch_rows, learning_rate and weight_decay of the session.
+    Reads the settings of LOOP_PARAMETERS from the session. Each player of the recipe takes one step a batch,
+    with an optimiser of its own.
     """
 
     def __init__(
         self,
         session: Session,
+        recipe: Recipe,
+        shape: Shape,
         network: Network,
-        forward: Forward,
-        batches: WindowBatches,
+        rows: LabelledRows,
+        numerics: Numerics,
     ) -> None:
-        data, params = session.data, session.params
-        self._session = session
-        self._network = network
-        self._forward = forward
-        self._batches = batches
-        self._device = batches.flat.device
-        self._labels = torch.from_numpy(_labels_by_row(session)).to(self._device)
-        self._batch_rows = int(params["batch_rows"])
-        self._epochs = int(params["epochs"])
-        self._steps_per_epoch = math.ceil(len(data.train) / self._batch_rows)
-        self._optimiser = AdamW(
-            network.parameters(),
-            learning_rate=float(params["learning_rate"]),
-            weight_decay=float(params["weight_decay"]),
-        )
+        params = session.params
+        self._session, self._recipe, self._shape = session, recipe, shape
+        self._network, self._rows, self._numerics = network, rows, numerics
+        self._batches = cuts(len(session.data.train), int(params["batch_rows"]))  # of an epoch's order
+        self.steps_total = int(params["epochs"]) * len(self._batches)
+        self._optimisers = {
+            player: AdamW(
+                recipe.parameters(network, player),
+                learning_rate=float(params["learning_rate"]),
+                weight_decay=float(params["weight_decay"]),
+            )
+            for player in recipe.players
+        }
+        self._loss: Callable[..., Tensor] = compiled(recipe.loss) if numerics.compiles else recipe.loss
+        self.is_compiled = numerics.compiles
+        self._loss_sum = torch.zeros((), dtype=torch.float64, device=numerics.device)
+        self._told_at = -math.inf
         self._best = _copied(network)
-        self.progress = Progress()
+        self.progress = Progress(
+            train_rows_at_once=max(batch.stop - batch.start for batch in self._batches),
+            valid_rows_at_once=VALID_BATCH_ROWS,
+        )
 
     def resume(self, found: Checkpoint | None) -> None:
         """Take over the state a checkpoint holds; None leaves the beginning."""
@@ -118,18 +106,31 @@ class TorchLoop:
             return
         self._network.load_state_dict(tensors_from_bytes(found.files["weights.safetensors"]))
         self._best = tensors_from_bytes(found.files["best.safetensors"])
-        self._optimiser.restore(tensors_from_bytes(found.files["optimiser.safetensors"]))
+        for player, optimiser in self._optimisers.items():
+            optimiser.restore(tensors_from_bytes(found.files[f"optimiser-{player}.safetensors"]))
         self.progress = Progress(**json.loads(found.files["state.json"]))
 
     def state_files(self) -> dict[str, bytes]:
         """Return the whole state as files; no pickle."""
-        progress = self.progress
-        values = {name: getattr(progress, name) for name in Progress.__dataclass_fields__}
+        self.progress.loss_sum = float(self._loss_sum)
+        values = {name: getattr(self.progress, name) for name in Progress.__dataclass_fields__}
         return {
             "weights.safetensors": bytes_from_tensors(_copied(self._network)),
             "best.safetensors": bytes_from_tensors(self._best),
-            "optimiser.safetensors": bytes_from_tensors(self._optimiser.state()),
             "state.json": json.dumps(values).encode(),
+            **{
+                f"optimiser-{player}.safetensors": bytes_from_tensors(optimiser.state())
+                for player, optimiser in self._optimisers.items()
+            },
+        }
+
+    def account(self) -> dict[str, Any]:
+        """Return how it was computed, JSON-able; `rows_at_once` is less than a batch if memory ran out."""
+        return {
+            "precision": self._numerics.precision,
+            "compiled": self.is_compiled,
+            "batch_rows": max(batch.stop - batch.start for batch in self._batches),
+            "rows_at_once": self.progress.train_rows_at_once,
         }
 
     def train(self) -> dict[str, Tensor]:
@@ -137,75 +138,128 @@ class TorchLoop:
 
         Raises:
             StopAsked: SIGTERM came; the state after the last batch is saved.
+            BadInput: the loss became something that is no number.
+            MemoryError: not even one row fits into the memory.
         """
         session, progress = self._session, self.progress
+        self._loss_sum.fill_(progress.loss_sum)
         while not self._is_finished():
-            order = self._order_of_epoch(progress.epoch)
-            for place in range(progress.step - progress.epoch * self._steps_per_epoch, self._steps_per_epoch):
+            order = self._rows.places_of(self._order_of_epoch(progress.epoch))
+            for batch in self._batches[progress.step - progress.epoch * len(self._batches) :]:
                 session.stop_if_asked(progress.step, self.state_files)
                 session.save_if_due(progress.step, self.state_files)
-                self._train_batch(order[place * self._batch_rows : (place + 1) * self._batch_rows])
-                train_loss = progress.loss_sum / min(len(order), (place + 1) * self._batch_rows)
-                last_valid = progress.valid_losses[-1] if progress.valid_losses else None
-                session.progress(progress.step, self._epochs * self._steps_per_epoch, train_loss, last_valid)
+                self._train_batch(order[batch])
+                self._tell(batch.stop)
             self._finish_epoch(len(order))
         return self._best
 
     def _is_finished(self) -> bool:
         waited = self.progress.epoch - self.progress.best_epoch
-        return self.progress.epoch >= self._epochs or waited >= self._session.params["patience"]
+        is_last = self.progress.epoch >= self._session.params["epochs"]
+        return is_last or waited >= self._session.params["patience"]
 
     def _order_of_epoch(self, epoch: int) -> NDArray[np.int64]:
         """Return the training rows in the order of this epoch: a function of seed and epoch."""
         shuffle = np.random.Generator(np.random.PCG64(self._session.seed("order", epoch)))
         return shuffle.permutation(self._session.data.train)
 
-    def _train_batch(self, rows: NDArray[np.int64]) -> None:
-        torch.manual_seed(self._session.seed("dropout", self.progress.step))
+    def _train_batch(self, places: Tensor) -> None:
+        """Let each player take its step on the rows at `places`; the last one's loss is the batch's."""
+        params, number = self._session.params, self.progress.step + 1
+        share = rate_share(number, steps=self.steps_total, warmup_share=float(params["warmup_share"]))
         self._network.train()
-        answers = self._forward(self._network, self._batches.at(rows))
-        loss = self._loss(answers, rows)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._network.parameters(), _LARGEST_GRADIENT)
-        self.progress.step += 1
-        self._optimiser.step(self.progress.step)
-        self.progress.loss_sum += float(loss.item()) * len(rows)
+        for player, optimiser in self._optimisers.items():
+            loss = self._with_gradients(player, optimiser, places)
+            optimiser.clip(float(params["gradient_norm"]))
+            optimiser.step(number, share)
+        self._loss_sum += loss.double() * len(places)
+        self.progress.step = number
+
+    def _with_gradients(self, player: str, optimiser: AdamW, places: Tensor) -> Tensor:
+        """Leave the gradients of the batch with the player's weights and return its loss, a scalar.
+
+        When memory runs out, the batch is cut in two and computed part after part.
+        """
+        while True:
+            try:
+                return self._summed_gradients(player, optimiser, places)
+            except RuntimeError as error:
+                problem, no_memory = str(error), is_out_of_memory(error)
+                if not no_memory and not self.is_compiled:
+                    raise
+            # Outside the handler: the error holds on to the frames, and they to the memory.
+            optimiser.clear()
+            if no_memory:
+                self._halve("train_rows_at_once", problem)
+            else:
+                say_not_compiled(problem)
+                self._loss, self.is_compiled = self._recipe.loss, False
+
+    def _summed_gradients(self, player: str, optimiser: AdamW, places: Tensor) -> Tensor:
+        torch.manual_seed(self._session.seed("dropout", self.progress.step, player))
+        total = torch.zeros((), device=self._numerics.device)
+        for part in cuts(len(places), self.progress.train_rows_at_once):
+            batch = self._rows.batch(places[part])
+            with self._numerics.autocast():
+                loss = self._loss(self._network, batch, player, self._shape)
+            loss = loss * ((part.stop - part.start) / len(places))
+            loss.backward(inputs=optimiser.parameters)
+            total += loss.detach()
+        return total
+
+    def _tell(self, rows: int) -> None:
+        """Report where we are, seldom: to read a loss, a GPU has to finish all that was asked of it."""
+        now, progress = self._session.clock(), self.progress
+        if now - self._told_at >= PROGRESS_SECONDS:
+            self._told_at = now
+            last_valid = progress.valid_losses[-1] if progress.valid_losses else None
+            train_loss = float(self._loss_sum) / rows
+            self._session.progress(progress.step, self.steps_total, train_loss, last_valid)
 
     def _finish_epoch(self, rows: int) -> None:
         progress = self.progress
-        progress.train_losses.append(progress.loss_sum / rows)
-        progress.valid_losses.append(self._valid_loss())
-        progress.loss_sum = 0.0
+        train_loss, valid_loss = float(self._loss_sum) / rows, self._valid_loss()
+        if not math.isfinite(train_loss + valid_loss):
+            problem = f"the loss is no longer a number after epoch {progress.epoch + 1}"
+            fix = "lower its learning_rate or gradient_norm"
+            raise BadInput(f"family {self._session.spec.family}", problem, fix)
+        progress.train_losses.append(train_loss)
+        progress.valid_losses.append(valid_loss)
+        self._loss_sum.zero_()
         if progress.best_epoch == progress.epoch:
             self._best = _copied(self._network)
 
     def _valid_loss(self) -> float:
+        """Return the mean loss of the prediction over the validation rows."""
         self._network.eval()
-        rows = self._session.data.valid
-        total = 0.0
-        with torch.no_grad():
-            for begin in range(0, len(rows), _VALID_BATCH):
-                batch = rows[begin : begin + _VALID_BATCH]
-                answers = self._forward(self._network, self._batches.at(batch))
-                total += float(self._loss(answers, batch).item()) * len(batch)
-        return total / len(rows)
+        while True:
+            try:
+                return self._mean_valid_loss()
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                problem = str(error)
+            self._halve("valid_rows_at_once", problem)
 
-    def _loss(self, answers: Tensor, rows: NDArray[np.int64]) -> Tensor:
-        labels = self._labels[torch.from_numpy(rows).to(self._device)]
-        task = self._session.data.code.task
-        if task == "regression":
-            return torch.nn.functional.mse_loss(answers[:, 0], labels)
-        if task == "binary":
-            return torch.nn.functional.binary_cross_entropy_with_logits(answers[:, 0], labels)
-        return torch.nn.functional.cross_entropy(answers, labels.long())
+    def _mean_valid_loss(self) -> float:
+        places = self._rows.places_of(self._session.data.valid)
+        total = torch.zeros((2,), dtype=torch.float64, device=self._numerics.device)
+        at_once = self.progress.valid_rows_at_once
+        with torch.no_grad(), self._numerics.autocast():
+            for begin in range(0, len(places), at_once):
+                batch = self._rows.batch(places[begin : begin + at_once])
+                losses = self._recipe.valid_losses(self._network, batch, self._shape).double()
+                total += torch.stack([(losses * batch.weights).sum(), batch.weights.sum()])
+        loss, weight = total.tolist()
+        return float(loss / weight)
 
-
-def _labels_by_row(session: Session) -> NDArray[np.float32]:
-    """Return encoded labels by panel row, (panel rows,) float32; rows that are not ours hold 0."""
-    labels = np.zeros(session.data.panel.rows, dtype=np.float32)
-    for rows in (session.data.train, session.data.valid):
-        labels[rows] = session.data.encoded_at(rows)
-    return labels
+    def _halve(self, name: str, problem: str) -> None:
+        device = self._numerics.device
+        rows = halved(getattr(self.progress, name), device=device, problem=problem)
+        setattr(self.progress, name, rows)
+        give_back(device)
+        doing = "training" if name == "train_rows_at_once" else "validation"
+        sys.stderr.write(f"WARNING: memory of {device} ran out in {doing}; going on {rows} rows at a time\n")
 
 
 def _copied(network: Network) -> dict[str, Tensor]:

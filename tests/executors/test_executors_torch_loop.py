@@ -11,12 +11,16 @@ import torch
 
 from executors.contract import Checkpointed, FitSpec, Report, Started
 from executors.dataset import fit_data
-from executors.errors import StopAsked
-from executors.gpu.lstm_family import PARAMETERS, forward, network_of, train
-from executors.gpu.torch_loop import Progress, TorchLoop, WindowBatches
+from executors.errors import BadInput, StopAsked
+from executors.gpu.batches import labelled_rows
+from executors.gpu.losses import row_losses
+from executors.gpu.lstm_family import TRAINER
+from executors.gpu.numerics import Numerics
+from executors.gpu.recipe import Shape
+from executors.gpu.torch_loop import Progress, TorchLoop
 from executors.parameters import settings
-from executors.preprocessing import Standardisation
 from executors.session import Session
+from executors.weights import SHARED_PARAMETERS
 
 SpecMaker = Callable[..., FitSpec]
 
@@ -25,7 +29,7 @@ SMALL = {"hidden": 4, "window": 3, "epochs": 3, "batch_rows": 500}
 
 def session_of(spec: FitSpec, reports: list[Report] | None = None, **params: Any) -> Session:
     """Return a session with the LSTM's settings."""
-    given = settings("LSTM", PARAMETERS, {**SMALL, **params})
+    given = settings("LSTM", {**TRAINER.PARAMETERS, **SHARED_PARAMETERS}, {**SMALL, **params})
     return Session(
         spec=spec,
         data=fit_data(spec, window=int(given["window"])),
@@ -36,18 +40,24 @@ def session_of(spec: FitSpec, reports: list[Report] | None = None, **params: Any
     )
 
 
-def loop_of(session: Session) -> TorchLoop:
-    """Return a loop at its beginning on the CPU."""
-    data = session.data
-    matrix = Standardisation.fitted(data.features_at(data.train)).applied(
-        data.features_at(slice(0, data.panel.rows))
+def shape_of(session: Session) -> Shape:
+    """Return the shape of the session's network."""
+    return Shape(
+        features=len(session.data.features),
+        outputs=session.data.code.outputs,
+        window=int(session.params["window"]),
+        task=session.data.code.task,
+        params=session.params,
     )
-    window = int(session.params["window"])
-    batches = WindowBatches.of(matrix, window=window, first_row=0, device="cpu")
-    shape: dict[str, float] = {"features": len(data.features), "hidden": 4, "layers": 1, "outputs": 1}
-    shape["dropout"] = float(session.params["dropout"])
+
+
+def loop_of(session: Session, recipe: Any = TRAINER.recipe) -> TorchLoop:
+    """Return a loop at its beginning on the CPU."""
+    shape = shape_of(session)
+    rows, _ = labelled_rows(session, window=shape.window, device="cpu")
     torch.manual_seed(1)
-    return TorchLoop(session, network_of(shape), forward, batches)
+    numerics = Numerics(device="cpu", precision="float32", compiles=False)
+    return TorchLoop(session, recipe, shape, recipe.network(shape), rows, numerics)
 
 
 def test_every_epoch_has_all_training_rows_once_in_an_order_of_its_own(make_spec: SpecMaker) -> None:
@@ -80,24 +90,47 @@ def test_training_ends_when_no_epoch_has_been_better_for_patience_epochs(
     assert any(not torch.equal(kept[name], weights[3][name]) for name in kept)
 
 
-def test_the_loss_of_an_epoch_is_the_mean_over_its_rows(make_spec: SpecMaker) -> None:
-    """A smaller last batch counts by its rows: with weights that hardly move it is the loss of them all."""
-    session = session_of(make_spec(family="LSTM"), epochs=1, learning_rate=1e-7, batch_rows=300, dropout=0.0)
+@pytest.mark.parametrize("overlap_weights", [0, 1])
+def test_the_loss_of_an_epoch_is_the_weighted_mean_over_its_rows(
+    make_spec: SpecMaker, overlap_weights: int
+) -> None:
+    """A smaller batch counts by its rows: with weights that hardly move it is the loss of them all."""
+    spec = make_spec(family="LSTM", target="y_up_1d")
+    session = session_of(
+        spec,
+        epochs=1,
+        learning_rate=1e-7,
+        batch_rows=300,
+        dropout=0.0,
+        class_balance=1.0,
+        overlap_weights=overlap_weights,
+    )
     loop = loop_of(session)
-    rows = session.data.train
+    batch = loop._rows.batch(loop._rows.places_of(session.data.train))
     with torch.no_grad():
-        expected = float(loop._loss(forward(loop._network, loop._batches.at(rows)), rows))
+        answers = loop._recipe.answers(loop._network, batch.windows, loop._shape)
+        losses = row_losses(answers, batch.labels, "binary").numpy()
+    expected = float((losses * session.weights()).mean())
     loop.train()
-    assert loop.progress.step == -(-len(rows) // 300)
+    assert loop.progress.step == -(-len(session.data.train) // 300)
     assert loop.progress.train_losses == [pytest.approx(expected, rel=1e-4)]
 
 
 def test_losses_fall_while_there_is_a_signal_to_learn(make_spec: SpecMaker) -> None:
     """A planted signal is learnt on rows of training and carries over to those of validation."""
-    loop = loop_of(session_of(make_spec(family="LSTM"), epochs=6, learning_rate=0.02))
+    loop = loop_of(session_of(make_spec(family="LSTM"), epochs=6, learning_rate=0.02, batch_rows=150))
     loop.train()
-    assert loop.progress.train_losses[-1] < 0.9 * loop.progress.train_losses[0]
+    assert loop.progress.train_losses[-1] < 0.95 * loop.progress.train_losses[0]
     assert min(loop.progress.valid_losses) < 0.95
+
+
+def test_a_loss_that_is_no_number_ends_the_fit_with_a_sentence(
+    make_spec: SpecMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights without meaning are never bundled."""
+    monkeypatch.setattr(TorchLoop, "_valid_loss", lambda loop: float("nan"))
+    with pytest.raises(BadInput, match=r"no longer a number after epoch 1; lower its learning_rate"):
+        loop_of(session_of(make_spec(family="LSTM"))).train()
 
 
 def test_progress_knows_its_epoch_and_the_best_one() -> None:
@@ -113,12 +146,12 @@ def test_an_lstm_stops_after_any_batch_with_its_state_saved(make_spec: SpecMaker
     asked = iter(range(100))
     session.should_stop = lambda: next(asked) >= 6
     with pytest.raises(StopAsked) as stop:
-        train(session)
+        TRAINER.train(session)
     assert stop.value.step == 6  # four batches an epoch: in the second
     assert [report.step for report in reports if isinstance(report, Checkpointed)] == [6]
     later: list[Report] = []
     successor = session_of(make_spec(family="LSTM", fence=2), later)
-    trained = train(successor)
+    trained = TRAINER.train(successor)
     assert isinstance(later[0], Started)
     assert later[0].resumed_from_step == 6
     assert trained.steps == 3 * 4
@@ -128,6 +161,6 @@ def test_symbols_train_on_their_own_windows(make_spec: SpecMaker) -> None:
     """A symbol's own network needs its own slice of the panel alone."""
     spec = make_spec(family="LSTM", training_type="symbol_specific", symbol="DDD")
     session = session_of(spec, epochs=1)
-    trained = train(session)
+    trained = TRAINER.train(session)
     assert trained.steps == 1
     assert set(trained.files) == {"model.safetensors", "model.json"}

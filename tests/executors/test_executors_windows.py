@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from executor_panels import symbol_frame, write_panel
 
-from executors.gpu.torch_loop import WindowBatches
+from executors.gpu.batches import WindowBatches
 from executors.windows import DAY_NS, first_reachable, window_view, with_full_window
 from panel.aligned import Panel
 
