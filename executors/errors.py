@@ -68,6 +68,17 @@ class BundleDamaged(ExecutorsError):
         super().__init__(f"bundle {path}: {problem}; train the fit again or restore the directory")
 
 
+class ReplayFailed(ExecutorsError):
+    """A saved model that does not say again what it has on record."""
+
+    def __init__(self, path: Path, problem: str, fix: str) -> None:
+        self.what = f"bundle {path}"
+        self.path = path
+        self.problem = problem
+        self.fix = fix
+        super().__init__(f"bundle {path}: {problem}; {fix}")
+
+
 class StopAsked(ExecutorsError):
     """Raised inside a training loop once SIGTERM has come and the state is saved."""
 
