@@ -23,7 +23,7 @@ MANIFEST = "manifest.json"
 KEPT = 2
 
 #: Raised whenever a training loop changes so that old states would lead to other models.
-STATE_VERSION = 2
+STATE_VERSION = 3
 
 _STEP = re.compile(r"step-(\d+)")
 

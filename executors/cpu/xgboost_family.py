@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xgboost
 from numpy.typing import NDArray
+from safetensors.numpy import load as arrays_from_bytes
+from safetensors.numpy import save as bytes_from_arrays
 
-from executors.boosting import AfterRound, boost
+from executors.boosting import LOOP_PARAMETERS, AfterRound, boost, watched_rows
+from executors.cpu.xgboost_json import joined, loaded
 from executors.dataset import feature_matrix
 from executors.parameters import Number, Parameter
 from executors.preprocessing import LabelCode
@@ -21,9 +25,7 @@ LIBRARIES = ("xgboost",)
 
 #: min_leaf_rows 0 means a hundredth of the training rows, within [20, 2000].
 PARAMETERS: Mapping[str, Parameter] = {
-    "rounds": Parameter(default=400, low=1, high=100_000),
-    "patience": Parameter(default=40, low=1, high=100_000),
-    "chunk_rounds": Parameter(default=50, low=1, high=10_000),
+    **LOOP_PARAMETERS,
     "learning_rate": Parameter(default=0.05, low=1e-6, high=1.0),
     "depth": Parameter(default=6, low=1, high=32),
     "min_leaf_rows": Parameter(default=0, low=0, high=10_000_000),
@@ -35,8 +37,10 @@ PARAMETERS: Mapping[str, Parameter] = {
     "bins": Parameter(default=256, low=2, high=65_535),
 }
 
-Booster = Any  # the library is not followed by the type checker; the name says what is meant
+Matrix = Any  # the library is not followed by the type checker; the name says what is meant
 
+_MARGINS = "margins.safetensors"
+_LOSS = re.compile(r":(\S+)")
 _OBJECTIVES = {"regression": "reg:squarederror", "binary": "binary:logistic", "multiclass": "multi:softprob"}
 _METRICS = {"regression": "rmse", "binary": "logloss", "multiclass": "mlogloss"}
 
@@ -56,19 +60,22 @@ def train(session: Session) -> Trained:
     Raises:
         StopAsked: SIGTERM came and the state is saved.
     """
+    data, params = session.data, session.params
     device = Device(used="cpu", reason="XGBoost is a family of the CPU stage")
-    boosted = boost(session, _XGBoost(session), device)
-    best = _loaded(boosted.model or b"")[: boosted.best_round]
-    gains = best.get_score(importance_type="total_gain")
-    features = session.data.features
+    engine = _XGBoost(session)
+    cells = len(data.train) * max(1.0, len(data.features) * params["feature_share"])
+    work = cells * params["depth"] * data.code.outputs
+    boosted = boost(session, engine, device, round_work=work)
+    model = engine.model(boosted.best_round)
+    gains = loaded(model).get_score(importance_type="total_gain")
     return Trained(
-        files={MODEL: bytes(best.save_raw("ubj"))},
+        files={MODEL: model},
         steps=boosted.rounds,
         best_step=boosted.best_round,
-        curve={"train_loss": list(boosted.train_losses), "valid_loss": list(boosted.valid_losses)},
-        importances={name: float(gains.get(f"f{place}", 0.0)) for place, name in enumerate(features)},
+        curve=boosted.curve,
+        importances={name: float(gains.get(f"f{place}", 0.0)) for place, name in enumerate(data.features)},
         device=device,
-        outline={"features": list(features), "labels": session.data.code.to_json()},
+        outline={"features": list(data.features), "labels": data.code.to_json()},
     )
 
 
@@ -76,51 +83,79 @@ def predict(
     files: Mapping[str, bytes], outline: Mapping[str, Any], panel: Panel, rows: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Return predictions for `rows`: (rows,) float32, of a multiclass target (rows, classes)."""
-    model = _loaded(files[MODEL])
+    model = loaded(files[MODEL])
     answers = model.inplace_predict(feature_matrix(panel, tuple(outline["features"]), rows))
     return LabelCode.from_json(outline["labels"]).decoded(answers)
 
 
 class _XGBoost:
-    """XGBoost on one fit's data, binned once."""
+    """XGBoost on one fit's data, binned once; training rows are weighted, losses are not.
+
+    Each chunk is a model of its own that begins with the margins of the rows after the chunks before it,
+    which the library has at hand and which are saved with the state.
+    """
 
     def __init__(self, session: Session) -> None:
         data = session.data
         self._settings = _library_settings(session)
-        shape = {"max_bin": self._settings["max_bin"], "nthread": session.spec.threads}
-        self._train = xgboost.QuantileDMatrix(
-            data.features_at(data.train), data.encoded_at(data.train), **shape
+        weights = session.weights()
+        self._train = self._matrix(session, data.train, weight=None if np.all(weights == 1) else weights)
+        watched = data.train[watched_rows(len(data.train))]
+        self._watched = self._matrix(session, watched, ref=self._train)
+        self._valid = self._matrix(session, data.valid, ref=self._train)
+        self._chunks: list[bytes] = []
+        self._margins: dict[str, NDArray[np.float32]] = {}  # (rows,) or (rows, classes), after all chunks
+
+    def grow(self, *, rounds: int, seed: int, after_round: AfterRound) -> None:
+        """Add up to `rounds` rounds; samplers start afresh from `seed`."""
+        matrices = {"train": self._train, "watched": self._watched, "valid": self._valid}
+        for name, margins in self._margins.items():
+            matrices[name].set_base_margin(margins)
+        booster = xgboost.Booster({**self._settings, "seed": seed}, list(matrices.values()))
+        judged = [(self._watched, "watched"), (self._valid, "valid")]
+        for number in range(rounds):
+            booster.update(self._train, number)
+            watched, valid = _LOSS.findall(booster.eval_set(judged, number))
+            if after_round(float(watched), float(valid)):
+                break
+        self._chunks.append(bytes(booster.save_raw("ubj")))
+        self._margins = {
+            name: booster.predict(matrix, output_margin=True) for name, matrix in matrices.items()
+        }
+
+    def model(self, rounds: int) -> bytes:
+        """Return the model of the first `rounds` rounds in the library's format."""
+        return joined(self._chunks, rounds)
+
+    def state(self) -> dict[str, bytes]:
+        """Return trees and margins."""
+        margins = {name: np.ascontiguousarray(values) for name, values in self._margins.items()}
+        chunks = {f"chunk-{place}.ubj": chunk for place, chunk in enumerate(self._chunks)}
+        return {**chunks, _MARGINS: bytes_from_arrays(margins)}
+
+    def restore(self, state: Mapping[str, bytes]) -> None:
+        """Take over what `state` returned."""
+        count = sum(name.startswith("chunk-") for name in state)
+        self._chunks = [state[f"chunk-{place}.ubj"] for place in range(count)]
+        self._margins = arrays_from_bytes(state[_MARGINS])
+
+    def _matrix(
+        self,
+        session: Session,
+        rows: NDArray[np.int64],
+        *,
+        weight: NDArray[np.float32] | None = None,
+        ref: Matrix = None,
+    ) -> Matrix:
+        data = session.data
+        return xgboost.QuantileDMatrix(
+            data.features_at(rows),
+            data.encoded_at(rows),
+            weight=weight,
+            ref=ref,
+            max_bin=self._settings["max_bin"],
+            nthread=session.spec.threads,
         )
-        self._valid = xgboost.QuantileDMatrix(
-            data.features_at(data.valid), data.encoded_at(data.valid), ref=self._train, **shape
-        )
-
-    def grow(self, model: bytes | None, *, rounds: int, seed: int, after_round: AfterRound) -> bytes:
-        """Add up to `rounds` rounds to `model`; samplers start afresh from `seed`."""
-        grown = xgboost.train(
-            {**self._settings, "seed": seed},
-            self._train,
-            num_boost_round=rounds,
-            evals=[(self._train, "train"), (self._valid, "valid")],
-            xgb_model=None if model is None else _loaded(model),
-            callbacks=[_AfterRound(after_round)],
-            verbose_eval=False,
-        )
-        return bytes(grown.save_raw("ubj"))
-
-
-class _AfterRound(xgboost.callback.TrainingCallback):  # type: ignore[misc]  # the library is untyped
-    """Hands the losses of each round on."""
-
-    def __init__(self, after_round: AfterRound) -> None:
-        super().__init__()
-        self._after_round = after_round
-
-    def after_iteration(self, model: object, epoch: int, evals_log: Mapping[str, Any]) -> bool:
-        """Return whether to add no more rounds."""
-        del model, epoch
-        train_loss, valid_loss = (next(iter(evals_log[part].values()))[-1] for part in ("train", "valid"))
-        return self._after_round(float(train_loss), float(valid_loss))
 
 
 def _library_settings(session: Session) -> dict[str, Any]:
@@ -148,7 +183,3 @@ def _library_settings(session: Session) -> dict[str, Any]:
     if task == "multiclass":
         settings["num_class"] = data.code.outputs
     return settings
-
-
-def _loaded(model: bytes) -> Booster:
-    return xgboost.Booster({"nthread": 1}, model_file=bytearray(model))

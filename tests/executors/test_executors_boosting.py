@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
 
-from executors.boosting import AfterRound, Boosted, boost
+from executors.boosting import AfterRound, Boosted, boost, chunk_rounds, watched_rows
 from executors.contract import Checkpointed, FitSpec, Progressed, Report, Started
 from executors.dataset import fit_data
 from executors.errors import StopAsked
@@ -21,21 +21,29 @@ DEVICE = Device(used="cpu", reason="a test")
 
 @dataclass
 class CountingEngine:
-    """Grows a list of (seed, rounds) instead of trees; the losses are given."""
+    """Grows a list of seeds instead of trees; the losses are given."""
 
     valid_losses: list[float]
+    grown: list[int] = field(default_factory=list)
     calls: list[tuple[int, int]] = field(default_factory=list)
 
-    def grow(self, model: bytes | None, *, rounds: int, seed: int, after_round: AfterRound) -> bytes:
-        """Add rounds, telling the given losses."""
-        grown = json.loads(model) if model else []
+    def grow(self, *, rounds: int, seed: int, after_round: AfterRound) -> None:
+        """Add rounds, telling the given losses; none are added once those are at their end."""
         self.calls.append((seed, rounds))
-        for _ in range(rounds):
-            loss = self.valid_losses[len(grown)]
+        grown = list(self.grown)
+        for loss in self.valid_losses[len(grown) : len(grown) + rounds]:
             grown.append(seed)
             if after_round(loss / 2, loss):
                 break
-        return json.dumps(grown).encode()
+        self.grown = grown
+
+    def state(self) -> dict[str, bytes]:
+        """Return the seeds."""
+        return {"grown.json": json.dumps(self.grown).encode()}
+
+    def restore(self, state: Mapping[str, bytes]) -> None:
+        """Take them over."""
+        self.grown = json.loads(state["grown.json"])
 
 
 def session_of(
@@ -78,7 +86,7 @@ def test_training_ends_when_the_validation_loss_has_not_improved_for_patience_ro
 
 def test_the_first_of_equal_losses_is_the_best() -> None:
     """A flat loss keeps the smaller model."""
-    assert Boosted(model=b"", train_losses=(1, 1, 1), valid_losses=(0.5, 0.4, 0.4)).best_round == 2
+    assert Boosted(train_losses=(1, 1, 1), valid_losses=(0.5, 0.4, 0.4)).best_round == 2
 
 
 def test_checkpoints_come_as_often_as_asked_and_never_after_the_last_round(make_spec: SpecMaker) -> None:
@@ -103,7 +111,8 @@ def test_checkpoints_also_come_when_enough_seconds_have_passed(make_spec: SpecMa
 
 def test_a_stop_inside_a_chunk_saves_the_chunk_s_beginning(make_spec: SpecMaker) -> None:
     """SIGTERM in round 37 leaves the state of round 30, from which the rest comes out the same."""
-    whole = boost(session_of(make_spec(), []), CountingEngine(falling(100)), DEVICE)
+    engines = [CountingEngine(falling(100)) for _ in range(2)]
+    whole = boost(session_of(make_spec(), []), engines[0], DEVICE)
     reports: list[Report] = []
     asked = iter(range(1000))
     stopping = session_of(make_spec(), reports, should_stop=lambda: next(asked) >= 40)
@@ -113,11 +122,38 @@ def test_a_stop_inside_a_chunk_saves_the_chunk_s_beginning(make_spec: SpecMaker)
     saved = [report for report in reports if isinstance(report, Checkpointed)]
     assert [report.step for report in saved] == [30]
     resumed_reports: list[Report] = []
-    resumed = boost(session_of(make_spec(fence=2), resumed_reports), CountingEngine(falling(100)), DEVICE)
+    resumed = boost(session_of(make_spec(fence=2), resumed_reports), engines[1], DEVICE)
     started = resumed_reports[0]
     assert isinstance(started, Started)
     assert (started.resumed_from_step, started.resumed_from_fence) == (30, 1)
-    assert resumed == whole
+    assert (resumed, engines[1].grown) == (whole, engines[0].grown)
+
+
+def test_a_library_that_can_add_no_more_ends_the_fit(make_spec: SpecMaker) -> None:
+    """A chunk that comes back short without being told to stop is the last one."""
+    engine = CountingEngine(falling(34))
+    boosted = boost(session_of(make_spec(), []), engine, DEVICE)
+    assert (boosted.rounds, boosted.is_exhausted) == (34, True)
+    assert len(engine.calls) == 4
+    assert len(boost(session_of(make_spec(), []), CountingEngine([]), DEVICE).valid_losses) == 0
+
+
+def test_the_size_of_the_data_chooses_the_chunk_and_a_setting_overrules_it() -> None:
+    """Small data is grown 50 rounds a time, large data so that a chunk is some seconds; never none."""
+    assert chunk_rounds(0, 1e5) == 50
+    assert chunk_rounds(0, 2e8) == 10
+    assert chunk_rounds(0, 1e12) == 1
+    assert chunk_rounds(77, 1e12) == 77
+
+
+@pytest.mark.parametrize("rows", [1, 4096, 4097, 100_000])
+def test_the_rows_watched_are_few_and_spread(rows: int) -> None:
+    """At most 4,096, from the first row to near the last."""
+    watched = watched_rows(rows)
+    assert 1 <= len(watched) <= 4096
+    assert len(watched) >= min(rows, 2048)
+    assert watched[0] == 0
+    assert rows - watched[-1] <= -(-rows // 4096)
 
 
 def test_a_disk_that_refuses_a_checkpoint_does_not_end_the_fit(

@@ -1,0 +1,150 @@
+"""QuantileLightGBM: several quantiles of the label, that never cross and come true as often as they say.
+
+One LightGBM model a level with the pinball loss of that level (Koenker and Bassett, Econometrica 1978; Ke et
+al., NeurIPS 2017), all grown together, round by round, and stopped by the mean of their losses. Each level
+is then shifted by the quantile of its misses on the validation rows, which no tree has seen (conformalised
+quantile regression: Romano, Patterson and Candès, NeurIPS 2019, one-sided and asymmetric), and the levels of
+a row are put into order (rearrangement: Chernozhukov, Fernández-Val and Galichon, Econometrica 2010).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from executors.boosting import LOOP_PARAMETERS, AfterRound, boost
+from executors.cpu.lightgbm_growth import (
+    TREE_PARAMETERS,
+    BinnedRows,
+    GrowingModel,
+    round_work,
+    tree_settings,
+)
+from executors.dataset import feature_matrix
+from executors.estimating import cpu_device
+from executors.parameters import Number, Parameter
+from executors.preprocessing import LabelCode
+from executors.session import Session, Trained
+from panel.aligned import Panel
+
+LIBRARIES = ("lightgbm",)
+QUANTILES: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+PARAMETERS: Mapping[str, Parameter] = {
+    **LOOP_PARAMETERS,
+    **TREE_PARAMETERS,
+    "rounds": Parameter(default=250, low=1, high=100_000),
+    "patience": Parameter(default=30, low=1, high=100_000),
+    "leaves": Parameter(default=15, low=2, high=131_072),
+}
+
+_MEDIAN = QUANTILES.index(0.5)
+
+
+def window_rows(params: Mapping[str, Number]) -> int:
+    """Return 1: each row is predicted from itself."""
+    del params
+    return 1
+
+
+def train(session: Session) -> Trained:
+    """Grow a model a level, keep the rounds up to the best mean pinball loss, shift each level.
+
+    Raises:
+        StopAsked: SIGTERM came and the state is saved.
+    """
+    data = session.data
+    device = cpu_device("QuantileLightGBM")
+    engine = _Levels(session)
+    work = round_work(session.params, rows=len(data.train), features=len(data.features), trees=len(QUANTILES))
+    boosted = boost(session, engine, device, round_work=work)
+    texts = [model.text(boosted.best_round) for model in engine.models]
+    gains = sum(lightgbm.Booster(model_str=text).feature_importance("gain") for text in texts)
+    return Trained(
+        files={_file_of(level): text.encode() for level, text in zip(QUANTILES, texts, strict=True)},
+        steps=boosted.rounds,
+        best_step=boosted.best_round,
+        curve=boosted.curve,
+        importances=dict(zip(data.features, (float(gain) for gain in gains), strict=True)),
+        device=device,
+        outline={
+            "features": list(data.features),
+            "labels": data.code.to_json(),
+            "quantiles": list(QUANTILES),
+            "shifts": shifts(_raw(texts, data.features_at(data.valid)), data.encoded_at(data.valid)),
+        },
+    )
+
+
+def predict(
+    files: Mapping[str, bytes], outline: Mapping[str, Any], panel: Panel, rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return the median of the label at `rows`, (rows,) float32."""
+    return quantiles(files, outline, panel, rows)[:, _MEDIAN]
+
+
+def quantiles(
+    files: Mapping[str, bytes], outline: Mapping[str, Any], panel: Panel, rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return the label's quantiles at `rows`, (rows, levels) float32, never falling along a row."""
+    features = feature_matrix(panel, tuple(outline["features"]), rows)
+    texts = [files[_file_of(level)].decode() for level in outline["quantiles"]]
+    shifted = _raw(texts, features) + np.array(outline["shifts"])
+    return LabelCode.from_json(outline["labels"]).decoded(np.sort(shifted, axis=1))
+
+
+def shifts(raw: NDArray[np.float64], labels: NDArray[np.float32]) -> list[float]:
+    """Return what to add to each level so that as many labels lie at or below it as it says.
+
+    `raw` (rows, levels) and `labels` (rows,) are of rows no tree has seen. The shift of level q is the
+    ceil(q (rows + 1))-th smallest miss (label less quantile), by which a new row that is exchangeable with
+    these lies at or below the shifted level with a probability in [q, q + 1 / (rows + 1)].
+    """
+    misses = np.sort(labels[:, None].astype(np.float64) - raw, axis=0)
+    places = [min(len(labels), math.ceil(level * (len(labels) + 1))) - 1 for level in QUANTILES]
+    return [float(misses[place, number]) for number, place in enumerate(places)]
+
+
+class _Levels:
+    """A model a level on the same binned rows; all of them sample the same rows and features."""
+
+    def __init__(self, session: Session) -> None:
+        settings = {**tree_settings(session), "objective": "quantile", "metric": "quantile"}
+        rows = BinnedRows(session, settings)
+        self.models = [GrowingModel(rows, {**settings, "alpha": level}) for level in QUANTILES]
+
+    def grow(self, *, rounds: int, seed: int, after_round: AfterRound) -> None:
+        """Add up to `rounds` rounds to every level, stopped by the mean of their pinball losses."""
+        for model in self.models:
+            model.begin(seed)
+        for _ in range(rounds):
+            losses = np.array([model.add_round() for model in self.models])  # (levels, 2)
+            if after_round(*losses.mean(axis=0).tolist()):
+                break
+        for model in self.models:
+            model.keep()
+
+    def state(self) -> dict[str, bytes]:
+        """Return the trees and scores of all levels."""
+        named = zip(QUANTILES, self.models, strict=True)
+        return {name: file for level, model in named for name, file in model.state(f"q{level}").items()}
+
+    def restore(self, state: Mapping[str, bytes]) -> None:
+        """Take over what `state` returned."""
+        for level, model in zip(QUANTILES, self.models, strict=True):
+            model.restore(f"q{level}", state)
+
+
+def _raw(texts: list[str], features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return what the models say, (rows, levels), in the unit they learnt."""
+    models = [lightgbm.Booster(model_str=text) for text in texts]
+    return np.column_stack([model.predict(features, num_threads=1) for model in models])
+
+
+def _file_of(level: float) -> str:
+    return f"quantile_{level}.txt"
