@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from executors.cards import CARD_NAME, CARD_VERSION, card_bytes, read_card, read_files
+from executors.cards import CARD_NAME, CARD_VERSION, EVALUATION, card_bytes, read_card, read_files
 from executors.contract import FitSpec
 from executors.curve_picture import CURVE, curve_picture
 from executors.distributions import Quantiles
 from executors.durable import write_directory
 from executors.errors import BundleDamaged
-from executors.evaluation import EVALUATION, Judged, evaluation_bytes
+from executors.evaluation import Judged, evaluation_bytes
 from executors.predictions import Predictions, from_files, table_of, to_file
 from executors.session import Session, Trained
 from executors.trainers import predicted_quantiles, trainer_of

@@ -16,6 +16,7 @@ from typing import Any
 from executors.errors import BundleDamaged
 
 CARD_NAME = "card.json"
+EVALUATION = "evaluation.json"
 CARD_VERSION = 2
 
 #: What a card of version 1 does not say, as it was then; `labels` is in its preprocessing.
@@ -85,15 +86,22 @@ def read_files(bundle: Path, card: Mapping[str, Any]) -> dict[str, bytes]:
     Raises:
         BundleDamaged: a file is missing or is not the one that was written.
     """
-    contents: dict[str, bytes] = {}
-    for name, digest in card["files"].items():
-        try:
-            contents[name] = (bundle / name).read_bytes()
-        except OSError as error:
-            raise BundleDamaged(bundle, f"{name} cannot be read ({error.strerror})") from error
-        if hashlib.sha256(contents[name]).hexdigest() != digest:
-            raise BundleDamaged(bundle, f"{name} is damaged")
-    return contents
+    return {name: read_file(bundle, card, name) for name in card["files"]}
+
+
+def read_file(bundle: Path, card: Mapping[str, Any], name: str) -> bytes:
+    """Return the content of one file the card names, checked against its digest.
+
+    Raises:
+        BundleDamaged: it is missing or is not the one that was written.
+    """
+    try:
+        content = (bundle / name).read_bytes()
+    except OSError as error:
+        raise BundleDamaged(bundle, f"{name} cannot be read ({error.strerror})") from error
+    if hashlib.sha256(content).hexdigest() != card["files"][name]:
+        raise BundleDamaged(bundle, f"{name} is damaged")
+    return content
 
 
 def _canonical(card: Mapping[str, Any]) -> bytes:

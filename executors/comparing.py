@@ -56,7 +56,7 @@ class Comparison:
     differences: tuple[Difference, ...]
 
 
-def compare(bundles: Mapping[str, Bundle]) -> Comparison:
+def compare_bundles(bundles: Mapping[str, Bundle]) -> Comparison:
     """Compare two or more models, by name; each is judged on the rows that all have on record.
 
     Models of all symbols are judged across symbols, as `panel.metrics.score` does; as soon as one of a
@@ -82,9 +82,7 @@ def compare(bundles: Mapping[str, Bundle]) -> Comparison:
         np.unique(first.time[places[0]], return_inverse=True)[1],
         np.unique(np.array(first.symbol)[places[0]], return_inverse=True)[1],
     )
-    answers = {
-        name: table.answers[own] for name, table, own in zip(bundles, tables, places, strict=True)
-    }
+    answers = {name: table.answers[own] for name, table, own in zip(bundles, tables, places, strict=True)}
     scores = {name: score(answer, *rows, **how) for name, answer in answers.items()}
     return Comparison(
         target=cards[0]["target"],

@@ -26,7 +26,6 @@ from panel.metrics import (
     skill,
 )
 
-EVALUATION = "evaluation.json"
 EVALUATION_VERSION = 1
 _DIGITS = 9  # what a float32 can tell
 

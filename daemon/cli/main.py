@@ -40,7 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("daemon.cli.changing:pause", "start nothing more of a plan, of a stage, on a host"),
     "resume": ("daemon.cli.changing:resume", "end a pause"),
     "families": ("daemon.cli.catalogue:families", "the 20 model families"),
-    "models": ("daemon.cli.models:models", "ls | show | predict"),
+    "models": ("daemon.cli.models:models", "ls | leaderboard | show | compare | predict | verify | export"),
     "db": (
         "daemon.cli.database:db",
         "upgrade | verify | rebuild | backup | restore | seal | archive | retain | export | import | info",

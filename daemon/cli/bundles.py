@@ -1,0 +1,34 @@
+"""From the word for a model on the command line to its bundle on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from daemon.cli.workspace import reader_for
+from daemon.errors import DaemonError
+
+
+class NoModel(DaemonError):
+    """There is no bundle of that name."""
+
+    exit_code = 4
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(f"{name}: {what}", fix="list the models with: trainwright models ls")
+
+
+def bundle_of(name: str, options: Mapping[str, Path | None]) -> Path:
+    """The bundle directory that a name means: a fit's name, a fit's id, or the directory itself.
+
+    Raises:
+        NoModel: the fit has no bundle.
+        NotFound: there is no such fit.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    with reader_for(**options) as reader:
+        fit = reader.fit(name)
+    if fit.bundle is None:
+        raise NoModel(name, f"the fit is {fit.state}, it has no model")
+    return Path(fit.bundle)
