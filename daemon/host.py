@@ -13,12 +13,16 @@ from types import FrameType
 import structlog
 
 from daemon.bell import Bell
-from daemon.dispatcher import Dispatcher
+from daemon.dispatcher import Dispatcher, start_child
 from daemon.identity import Identity, own_identity
 from daemon.news import Tell, keep_quiet
 from daemon.rescuer import Rescuer
 from daemon.settings import Settings
 from daemon.timetable import RESCUE, Timetable
+from daemon.workplace import FitPlaces
+from executors.contract import FitSpec
+from executors.process import Child
+from executors.warm import WarmServers
 from store.plan_store import PlanStore
 
 log = structlog.get_logger("host")
@@ -46,8 +50,15 @@ class Host:
         self.timetable = Timetable(self.bell)
         self.timetable.every(min(RESCUE_SECONDS_MAX, settings.lease_seconds / 3), RESCUE)
         self.rescuer = Rescuer(store, self.identity, tell=tell)
+        self.servers = WarmServers(clock=clock)
         self.dispatcher = Dispatcher(
-            settings, store, worker=self.identity.worker, plans=plans, tell=tell, clock=clock
+            settings,
+            store,
+            worker=self.identity.worker,
+            plans=plans,
+            tell=tell,
+            begin=self._start_warm if settings.warm_children else start_child,
+            clock=clock,
         )
         self._waker = store.waker(self.identity.worker)
         self._moved, self._presence_at = True, float("-inf")
@@ -68,6 +79,7 @@ class Host:
             self._moved = False
             self.rescuer.look()
         self.dispatcher.tick()
+        self.servers.tend()
         return rang
 
     def wait(self, seconds: float) -> None:
@@ -82,6 +94,9 @@ class Host:
             self._ask_presence()
             if self._moved or left <= patience or any(descriptor != hint for descriptor, _ in ready):
                 return
+
+    def _start_warm(self, spec: FitSpec, places: FitPlaces) -> Child:
+        return self.servers.start(spec, log_path=places.log, spec_path=places.spec)
 
     def _poll(self, hint: int) -> select.poll:
         """Return all descriptors to wait for, with that of the waker if it has one now."""
@@ -119,6 +134,7 @@ class Host:
     def close(self) -> None:
         """End what still runs and let go of the timetable and the bell."""
         self.dispatcher.end_all()
+        self.servers.close()
         self.timetable.stop()
         self.rescuer.close()
         self._waker.close()

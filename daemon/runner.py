@@ -16,6 +16,7 @@ import structlog
 
 from daemon.errors import ChildStopped
 from daemon.identity import is_stopped
+from daemon.limits import Limits
 from daemon.news import FitBegan, FitEnded, FitMoved, Tell
 from daemon.settings import Settings
 from daemon.slots import Slot
@@ -45,7 +46,9 @@ SIGN_OF_LIFE_SECONDS = 1.0  # between two renewals at most: what a crash cost is
 class FitProcess(Protocol):
     """What a runner needs of a child process; `executors.process.Child` is one."""
 
-    pid: int
+    @property
+    def pid(self) -> int:
+        """Its number."""
 
     @property
     def returncode(self) -> int | None:
@@ -100,6 +103,7 @@ class Runner:
         self.name = f"{claim.job_id}/{claim.family}"
         self._store, self._settings, self._tell, self._clock = store, settings, tell, clock
         self._began_at = clock()
+        self._limits = Limits(settings, name=self.name, began_at=self._began_at, log=places.log)
         self._renew_at, self._lost_at = self._turns_of_the_lease(self._began_at)
         self._progress_at = float("-inf")
         self._saved_step = claim.checkpoint.step if claim.checkpoint else None
@@ -148,13 +152,16 @@ class Runner:
     def _hear(self) -> None:
         ended = self.child.returncode is not None  # asked first: nothing can be written after it
         for report in self.child.reports():
+            self._limits.hear(report, self._clock())
             if not is_outcome(report):
                 self._note(report)
         if ended and self._outcome is None:
             outcome = self.child.outcome()
             if outcome is not None:
-                self._note_end(outcome)
+                self._note_end(self._limits.verdict(outcome))
             self._outcome = outcome
+        elif not ended:
+            self._limits.keep(self.child, self._clock())
 
     def _note(self, report: Report) -> None:
         match report:

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from daemon import readers
 from daemon.errors import Fault, SettingsInvalid
+from executors.contract import CHOICES
 from executors.errors import UnknownFamily
-from executors.families import DEFAULT_FAMILIES, named, resolve
+from executors.families import DEFAULT_FAMILIES
 from planner.config import SECTIONS, PlannerConfig, planner_config
 from planner.errors import ConfigInvalid
 from store.retries import RetryPolicy
@@ -51,6 +53,11 @@ class Settings:
         gpu_slots: fits of the GPU stage trained at the same time, one device each.
         memory_bytes: main memory for all fits together, of those that say what they need; None: not counted.
         threads_per_fit: of the numeric libraries, for each place that a fit takes.
+        warm_children: whether fits are forked from servers that have their libraries, or import them each.
+        pin_cpus: whether each place has CPUs of its own, where there are as many as the places need.
+        fit_memory_bytes: most memory of its own a fit may take, mapped data not counted; None: all.
+        fit_seconds_max: longest time of an attempt, after which it is stopped and failed; None: no limit.
+        fit_silent_seconds: how long a fit may report nothing before the log says so.
         lease_seconds: how long a fit is owned without a sign of life.
         poll_seconds: the longest a report or a free slot waits to be seen.
         settle_seconds: how long a dropped directory must be unchanged.
@@ -66,6 +73,8 @@ class Settings:
         memory_wait_seconds: wait after the first failure for want of memory.
         disk_wait_seconds: wait after a full disk, which uses up no attempt.
         gpu_fallback: "auto" lets a GPU fit train on the CPU when there is no GPU; "never" fails it.
+        precision: "auto", "float32" or "bfloat16" of the torch families; bfloat16 where a GPU is made for it.
+        compile_network: "auto", "never" or "always"; whether torch compiles a network before it is trained.
         stage_barrier: "plan" or "job", of plans that do not say it.
         seed: of plans that do not say it.
         params: family name -> parameters.
@@ -88,6 +97,11 @@ class Settings:
     gpu_slots: int = 1
     memory_bytes: int | None = None
     threads_per_fit: int = 1
+    warm_children: bool = True
+    pin_cpus: bool = True
+    fit_memory_bytes: int | None = None
+    fit_seconds_max: float | None = None
+    fit_silent_seconds: float = 600.0
     lease_seconds: float = 30.0
     poll_seconds: float = 0.1
     settle_seconds: float = 2.0
@@ -103,6 +117,8 @@ class Settings:
     memory_wait_seconds: float = 60.0
     disk_wait_seconds: float = 30.0
     gpu_fallback: str = "auto"
+    precision: str = "auto"
+    compile_network: str = "auto"
     stage_barrier: str = "plan"
     seed: int = 42
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -185,7 +201,8 @@ class _Reading:
             self.faults.append(Fault(place=error.where, problem=error.what, fix=error.fix))
             return {}
         values = _shared_values(planned)
-        values["params"] = self._checked("params", values["params"], f"{self.source}: [training]", _table)
+        place = f"{self.source}: [training]"
+        values["params"] = self._checked("params", values["params"], place, readers.table)
         return values
 
     def own_table(self, table: object) -> dict[str, Any]:
@@ -264,114 +281,48 @@ def _shared_values(planned: PlannerConfig) -> dict[str, Any]:
 def _with_places(given: Mapping[str, Any]) -> dict[str, Any]:
     """Fill in the places that follow from the results directory."""
     values = {key: value for key, value in given.items() if value is not None or key in _MAY_BE_NONE}
-    results = values.setdefault("results_dir", _path("results"))
+    results = values.setdefault("results_dir", readers.path("results"))
     values.setdefault("output_dir", results.parent / "output")
     values.setdefault("inbox_dir", results.parent / "inbox")
     values.setdefault("database_url", f"sqlite:///{results / 'trainwright.db'}")
     return values
 
 
-def _path(value: object) -> Path:
-    if not isinstance(value, (str, Path)) or not str(value):
-        raise TypeError("write a path")
-    return Path(os.path.abspath(Path(value).expanduser()))  # noqa: PTH100 (resolve() would follow links)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise TypeError("write a word")
-    return value
-
-
-def _address(value: object) -> str:
-    """An address of a database that outlives the process."""
-    text = _text(value)
-    if text.startswith("memory:"):
-        raise ValueError("a log in memory is lost with its process; write sqlite:///PATH or postgresql://…")
-    return text
-
-
-def _words(value: object) -> tuple[str, ...]:
-    words = value.replace(",", " ").split() if isinstance(value, str) else value
-    if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) and word for word in words):
-        raise TypeError("write a list of words")
-    return tuple(words)
-
-
-def _families(value: object) -> tuple[str, ...]:
-    return named(_words(value))
-
-
-def _table(value: object) -> dict[str, dict[str, Any]]:
-    if not isinstance(value, Mapping) or not all(isinstance(inner, Mapping) for inner in value.values()):
-        raise TypeError("write a table of tables: family name -> parameters")
-    return {resolve(name).name: dict(inner) for name, inner in value.items()}
-
-
-def _bars(value: object) -> dict[str, int]:
-    if not isinstance(value, Mapping) or not all(isinstance(bars, int) for bars in value.values()):
-        raise TypeError("write a table: target name -> bars")
-    return dict(value)
-
-
-def _count(low: int, high: int) -> Callable[[object], int]:
-    def read(value: object) -> int:
-        number = int(value) if isinstance(value, str) else value
-        if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
-            raise ValueError(f"write a whole number from {low} to {high}")
-        return number
-
-    return read
-
-
-def _number(low: float, high: float) -> Callable[[object], float]:
-    def read(value: object) -> float:
-        number = float(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else value
-        if not isinstance(number, float) or not low <= number <= high:
-            raise ValueError(f"write a number from {low:g} to {high:g}")
-        return number
-
-    return read
-
-
-def _one_of(*words: str) -> Callable[[object], str]:
-    def read(value: object) -> str:
-        if value not in words:
-            raise ValueError(f"write one of: {', '.join(words)}")
-        return str(value)
-
-    return read
-
-
 _TABLES = frozenset({"params", "horizons"})  # cannot be said in an environment variable
-_MAY_BE_NONE = frozenset({"data_dir", "embargo_bars", "interval", "memory_bytes"})
+_MAY_BE_NONE = frozenset(
+    {"data_dir", "embargo_bars", "interval", "memory_bytes", "fit_memory_bytes", "fit_seconds_max"}
+)
 _READERS: dict[str, Callable[[object], object]] = {
-    **dict.fromkeys(("results_dir", "output_dir", "inbox_dir", "data_dir"), _path),
-    "database_url": _address,
-    "interval": _text,
-    **dict.fromkeys(("symbols", "target_patterns"), _words),
-    "families": _families,
-    "params": _table,
-    "horizons": _bars,
-    "cpu_slots": _count(0, 4096),
-    "gpu_slots": _count(0, 64),
-    "memory_bytes": _count(1, 2**50),
-    "threads_per_fit": _count(1, 1024),
-    "checkpoint_rounds": _count(1, 10**9),
-    "embargo_bars": _count(0, 10**6),
-    "seed": _count(0, 2**31 - 1),
-    "lease_seconds": _number(0.5, 86_400),
-    "poll_seconds": _number(0.005, 60),
-    "settle_seconds": _number(0, 3600),
-    "rescan_seconds": _number(0.05, 3600),
-    "checkpoint_seconds": _number(0, 86_400),
-    "stop_seconds": _number(0, 3600),
-    "progress_seconds": _number(0, 3600),
-    "test_share": _number(0.01, 0.9),
-    "valid_share": _number(0.01, 0.8),
-    **dict.fromkeys(("attempts_max", "expiries_max"), _count(1, 1000)),
-    **dict.fromkeys(("backoff_seconds", "backoff_seconds_max"), _number(0, 86_400)),
-    **dict.fromkeys(("memory_wait_seconds", "disk_wait_seconds"), _number(0, 86_400)),
-    "gpu_fallback": _one_of("auto", "never"),
-    "stage_barrier": _one_of("plan", "job"),
+    **dict.fromkeys(("results_dir", "output_dir", "inbox_dir", "data_dir"), readers.path),
+    "database_url": readers.address,
+    "interval": readers.text,
+    **dict.fromkeys(("symbols", "target_patterns"), readers.words),
+    "families": readers.families,
+    "params": readers.table,
+    "horizons": readers.bars,
+    "cpu_slots": readers.count(0, 4096),
+    "gpu_slots": readers.count(0, 64),
+    **dict.fromkeys(("memory_bytes", "fit_memory_bytes"), readers.count(1, 2**50)),
+    **dict.fromkeys(("warm_children", "pin_cpus"), readers.switch),
+    **dict.fromkeys(("fit_seconds_max", "fit_silent_seconds"), readers.number(0.1, 10**9)),
+    "threads_per_fit": readers.count(1, 1024),
+    "checkpoint_rounds": readers.count(1, 10**9),
+    "embargo_bars": readers.count(0, 10**6),
+    "seed": readers.count(0, 2**31 - 1),
+    "lease_seconds": readers.number(0.5, 86_400),
+    "poll_seconds": readers.number(0.005, 60),
+    "settle_seconds": readers.number(0, 3600),
+    "rescan_seconds": readers.number(0.05, 3600),
+    "checkpoint_seconds": readers.number(0, 86_400),
+    "stop_seconds": readers.number(0, 3600),
+    "progress_seconds": readers.number(0, 3600),
+    "test_share": readers.number(0.01, 0.9),
+    "valid_share": readers.number(0.01, 0.8),
+    **dict.fromkeys(("attempts_max", "expiries_max"), readers.count(1, 1000)),
+    **dict.fromkeys(("backoff_seconds", "backoff_seconds_max"), readers.number(0, 86_400)),
+    **dict.fromkeys(("memory_wait_seconds", "disk_wait_seconds"), readers.number(0, 86_400)),
+    "gpu_fallback": readers.one_of("auto", "never"),
+    "precision": readers.one_of(*CHOICES["precision"]),
+    "compile_network": readers.one_of(*CHOICES["compile_network"]),
+    "stage_barrier": readers.one_of("plan", "job"),
 }

@@ -1,7 +1,8 @@
-"""What a host has for fits: places of the CPU stage, one device for each GPU, main memory."""
+"""What a host has for fits: places of the CPU stage and their CPUs, one device for each GPU, main memory."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from store.records import Room
@@ -9,9 +10,13 @@ from store.records import Room
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """What one running fit has: numbered places of the CPU stage, numbered devices, bytes of memory."""
+    """What one running fit has: numbered places of the CPU stage, numbered devices, bytes of memory.
+
+    `cpus` are the numbers of the CPUs that belong to its places, none where CPUs are not shared out.
+    """
 
     places: tuple[int, ...] = ()
+    cpus: tuple[int, ...] = ()
     devices: tuple[int, ...] = ()
     memory_bytes: int = 0
 
@@ -22,9 +27,16 @@ class Slot:
 
 
 class Slots:
-    """What is free; taking and giving back are exact. Memory is not counted where nobody said how much."""
+    """What is free; taking and giving back are exact. Memory is not counted where nobody said how much.
 
-    def __init__(self, *, cpu: int, gpu: int, memory_bytes: int | None = None) -> None:
+    `cpus` are shared out evenly among the places of the CPU stage, where each place gets one at least.
+    """
+
+    def __init__(
+        self, *, cpu: int, gpu: int, memory_bytes: int | None = None, cpus: Sequence[int] = ()
+    ) -> None:
+        each = len(cpus) // cpu if cpu else 0
+        self._cpus = [tuple(cpus[place * each : (place + 1) * each]) for place in range(cpu)]
         self._places, self._devices = set(range(cpu)), set(range(gpu))
         self._memory = memory_bytes
 
@@ -34,13 +46,18 @@ class Slots:
         return Room(cores=len(self._places), gpus=len(self._devices), memory_bytes=self._memory)
 
     def free(self, stage: str) -> int:
-        """How many fits of a stage could start, if each needs as little as it can."""
-        return len(self._places if stage == "cpu" else self._devices)
+        """How many fits of a stage could start, if each needs as little as it can.
+
+        A blend of the GPU stage needs a place and no device.
+        """
+        return len(self._places) + (len(self._devices) if stage == "gpu" else 0)
 
     def take(self, *, cores: int, gpus: int, memory_bytes: int = 0) -> Slot:
         """Take what a fit needs, the lowest numbers first; raises ValueError when it is not free."""
+        places = _lowest(self._places, cores)
         slot = Slot(
-            places=_lowest(self._places, cores),
+            places=places,
+            cpus=tuple(number for place in places for number in self._cpus[place]),
             devices=_lowest(self._devices, gpus),
             memory_bytes=memory_bytes,
         )

@@ -1,4 +1,4 @@
-"""The child process of one fit: `python -m executors.child SPEC.json`, started by `executors.process.start`.
+"""The process of one fit: forked by a warm server, or `python -m executors.child SPEC.json` of its own.
 
 It dies with its parent, takes SIGTERM as "save and stop", reports through the pipe it was given, and ends
 with exit code 0 after Succeeded or Stopped, 1 after Failed.
@@ -6,52 +6,84 @@ with exit code 0 after Succeeded or Stopped, 1 after Failed.
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
-import importlib.abc
 import os
 import signal
 import sys
-import threading
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
+from executors.confinement import confine, die_with_parent, post_guard
 from executors.contract import Failed, FitSpec, Outcome, Report, encode
-from executors.families import resolve
+from executors.kinds import kind_of, leave_out_slow_interfaces
 from executors.process import DEATH_SIGNAL, LIFELINE_FD, PARENT_PID, REPORT_FD
 from executors.training import failure, fit_once
 
-_PR_SET_PDEATHSIG = 1  # prctl(2)
+_MEMORY_FIX = "raise fit_memory_bytes, or give the fit fewer features or smaller settings"
 
 
-def main(arguments: list[str]) -> int:
-    """Do the fit of the specification in the file `arguments[0]`; return the exit code."""
-    _die_with_parent()
-    stop = _StopFlag()
-    signal.signal(signal.SIGTERM, stop.set)
-    report_fd = int(os.environ[REPORT_FD])
-    outcome = _outcome(Path(arguments[0]), report_fd, stop)
-    _tell(report_fd, outcome)
-    return 1 if isinstance(outcome, Failed) else 0
+def main(arguments: list[str]) -> NoReturn:
+    """Do the fit of the specification in the file `arguments[0]` and end the process."""
+
+    def settle() -> None:
+        post_guard([int(os.environ[LIFELINE_FD])])
+        if os.environ.get(DEATH_SIGNAL) == "1":
+            die_with_parent(int(os.environ[PARENT_PID]))
+
+    do(Path(arguments[0]), int(os.environ[REPORT_FD]), settle=settle)
 
 
-def _outcome(spec_path: Path, report_fd: int, stop: _StopFlag) -> Outcome:
-    """Return how the fit ended; whatever is raised becomes Failed, its traceback goes to the log."""
+def do(spec_path: Path, report_fd: int, *, settle: Callable[[], None]) -> NoReturn:
+    """Do the fit of the specification in a file, tell how it went, and end the process.
+
+    Args:
+        spec_path: the specification.
+        report_fd: where reports go.
+        settle: makes the process what the fit needs around it; what it raises is told as well.
+    """
+    code = 1
     try:
+        stop = StopFlag()
+        outcome = _outcome(spec_path, report_fd, stop, settle)
+        _tell(report_fd, outcome)
+        code = 1 if isinstance(outcome, Failed) else 0
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)  # not through the libraries' teardown, which can hang or crash after all is done
+
+
+def _outcome(spec_path: Path, report_fd: int, stop: StopFlag, settle: Callable[[], None]) -> Outcome:
+    """Return how the fit ended; whatever is raised becomes Failed, its traceback goes to the log."""
+    spec: FitSpec | None = None
+    try:
+        signal.signal(signal.SIGTERM, stop.set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        settle()
         spec = FitSpec.from_json(spec_path.read_bytes())
-        if resolve(spec.family).library in {"lightgbm", "xgboost"}:
-            sys.meta_path.insert(0, _WithoutSlowInterfaces())
+        leave_out_slow_interfaces(kind_of(spec))
+        confine(spec)
         return fit_once(spec, tell=lambda report: _tell(report_fd, report), should_stop=stop.is_set)
     except Exception as error:  # noqa: BLE001 -- the end of the child: nothing is above it but the exit code
         with suppress(OSError):
             traceback.print_exc()
-        return failure(error)
+        return _named(failure(error), spec)
 
 
-class _StopFlag:
+def _named(failed: Failed, spec: FitSpec | None) -> Failed:
+    """Return a failure for want of memory with the limit it was due to; it would fail again."""
+    if failed.cause != "out_of_memory" or spec is None or spec.memory_bytes_max is None:
+        return failed
+    limit = f"limit {spec.memory_bytes_max / 2**20:,.0f} MiB (fit_memory_bytes)"
+    return dataclasses.replace(failed, sentence=f"{failed.sentence}; {limit}; {_MEMORY_FIX}", retryable=False)
+
+
+class StopFlag:
     """Whether SIGTERM has come."""
 
     def __init__(self) -> None:
@@ -79,37 +111,5 @@ def _tell(report_fd: int, report: Report) -> None:
         view = view[os.write(report_fd, view) :]
 
 
-def _die_with_parent() -> None:
-    """Arrange that the process group is killed when the parent is gone, by kernel and by lifeline."""
-    threading.Thread(target=_watch_lifeline, args=(int(os.environ[LIFELINE_FD]),), daemon=True).start()
-    if os.environ.get(DEATH_SIGNAL) == "1":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != int(os.environ[PARENT_PID]):
-        os._exit(1)  # it died before the line above
-
-
-def _watch_lifeline(descriptor: int) -> None:
-    """Wait for the end of a pipe nobody writes to: it comes when the parent dies or lets go."""
-    os.read(descriptor, 1)
-    os.killpg(0, signal.SIGKILL)
-
-
-class _WithoutSlowInterfaces(importlib.abc.MetaPathFinder):
-    """Makes `import lightgbm` and `import xgboost` take 0.3 s instead of 1.8 s.
-
-    Both import scikit-learn and pandas if they can, for interfaces a fit never touches, and do without if
-    they cannot; pyarrow does the same with pandas.
-    """
-
-    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
-        """Say that scikit-learn and pandas are not there, and nothing about all others."""
-        del path, target
-        if fullname in {"sklearn", "pandas"}:
-            raise ModuleNotFoundError(f"{fullname} is left out of a fit's process", name=fullname)
-
-
 if __name__ == "__main__":
-    exit_code = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(exit_code)  # not through the libraries' teardown, which can hang or crash after all is done
+    main(sys.argv[1:])

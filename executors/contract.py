@@ -26,7 +26,8 @@ CAUSES = (
     "internal",
 )
 
-_CHOICES = {
+#: Fields of a FitSpec that are one word out of a few.
+CHOICES = {
     "gpu_fallback": ("auto", "never"),
     "precision": ("auto", "float32", "bfloat16"),
     "compile_network": ("auto", "never", "always"),
@@ -137,7 +138,7 @@ class FitSpec:
             )
         if (self.training_type == "symbol_specific") != (self.symbol is not None):
             raise BadSpec("symbol", "given for symbol_specific fits, and only for those")
-        for name, words in _CHOICES.items():
+        for name, words in CHOICES.items():
             if getattr(self, name) not in words:
                 raise BadSpec(name, f"{getattr(self, name)!r} is not one of {', '.join(words)}")
         if self.device_requested != "cpu" and not self.device_requested.startswith("cuda:"):

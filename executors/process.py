@@ -1,6 +1,6 @@
-"""One fit in a child process of its own: start it, listen to it, stop it, say how it ended.
+"""One fit in a process of its own: start it, listen to it, stop it, say how it ended.
 
-A child runs in its own session and process group, talks over a pipe of JSON lines, writes what its libraries
+Such a process leads a process group of its own, talks over a pipe of JSON lines, writes what its libraries
 print to a log, and dies with its parent. Nothing here imports a training library.
 """
 
@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from executors.contract import (
@@ -29,21 +30,25 @@ from executors.contract import (
     decode,
 )
 from executors.errors import BadReport
+from executors.lives import Life, OwnProcess
 
 REPORT_FD = "TRAINWRIGHT_REPORT_FD"
 LIFELINE_FD = "TRAINWRIGHT_LIFELINE_FD"
+CONTROL_FD = "TRAINWRIGHT_CONTROL_FD"
 PARENT_PID = "TRAINWRIGHT_PARENT_PID"
 DEATH_SIGNAL = "TRAINWRIGHT_DEATH_SIGNAL"
+VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 
 _KERNEL_COUNTERS = Path("/proc/vmstat")
 _SENT_FROM_OUTSIDE = frozenset((signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 _LOG_TAIL_BYTES = 4000
 _LOG_TAIL_LINES = 3
+_WANTS_MEMORY = "bad_alloc"  # what the C++ runtime says last
 _READ_BYTES = 65536
 
 
 def start(spec: FitSpec, *, log_path: Path, spec_path: Path) -> Child:
-    """Start the child that does `spec` and return at once.
+    """Start a process of its own that does `spec` and return at once; it has yet to import everything.
 
     Args:
         spec: what to do.
@@ -53,34 +58,78 @@ def start(spec: FitSpec, *, log_path: Path, spec_path: Path) -> Child:
     Raises:
         OSError: a file cannot be written or no process can be had.
     """
+    write_spec(spec, log_path=log_path, spec_path=spec_path)
+    with contextlib.ExitStack() as undo:
+        pipes = Pipes.opened()
+        undo.callback(pipes.close_ours)
+        environment = child_environment(spec, os.environ)
+        environment |= {REPORT_FD: str(pipes.report_write), LIFELINE_FD: str(pipes.lifeline_read)}
+        try:
+            with log_path.open("ab") as log:
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "executors.child", str(spec_path)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=environment,
+                    pass_fds=(pipes.report_write, pipes.lifeline_read),
+                    start_new_session=True,
+                )
+        finally:
+            pipes.close_theirs()
+        undo.pop_all()
+    return pipes.child(spec, OwnProcess(process), log_path=log_path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipes:
+    """Between a fit's process and its parent: reports come up, and a lifeline that nobody writes to."""
+
+    report_read: int
+    report_write: int
+    lifeline_read: int
+    lifeline_write: int
+
+    @classmethod
+    def opened(cls) -> Pipes:
+        """Open both pipes; raises OSError when there are no descriptors left."""
+        report_read, report_write = os.pipe()
+        try:
+            lifeline_read, lifeline_write = os.pipe()
+        except OSError:
+            os.close(report_read)
+            os.close(report_write)
+            raise
+        os.set_blocking(report_read, False)
+        return cls(
+            report_read=report_read,
+            report_write=report_write,
+            lifeline_read=lifeline_read,
+            lifeline_write=lifeline_write,
+        )
+
+    def close_theirs(self) -> None:
+        """Close the ends that are the fit's, which has them by now."""
+        os.close(self.report_write)
+        os.close(self.lifeline_read)
+
+    def close_ours(self) -> None:
+        """Close the ends that are the parent's: nothing was started."""
+        os.close(self.report_read)
+        os.close(self.lifeline_write)
+
+    def child(self, spec: FitSpec, life: Life, *, log_path: Path) -> Child:
+        """Return the child at the other ends."""
+        return Child(
+            spec, life, report_fd=self.report_read, lifeline_fd=self.lifeline_write, log_path=log_path
+        )
+
+
+def write_spec(spec: FitSpec, *, log_path: Path, spec_path: Path) -> None:
+    """Write the spec for the child to read, and make room for its log; raises OSError."""
     for path in (log_path, spec_path):
         path.parent.mkdir(parents=True, exist_ok=True)
     spec_path.write_text(spec.to_json(), encoding="utf-8")
-    report_read, report_write = os.pipe()
-    lifeline_read, lifeline_write = os.pipe()
-    environment = child_environment(spec, os.environ)
-    environment[REPORT_FD] = str(report_write)
-    environment[LIFELINE_FD] = str(lifeline_read)
-    try:
-        with log_path.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "executors.child", str(spec_path)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                pass_fds=(report_write, lifeline_read),
-                start_new_session=True,
-            )
-    except OSError:
-        os.close(report_read)
-        os.close(lifeline_write)
-        raise
-    finally:
-        os.close(report_write)
-        os.close(lifeline_read)
-    os.set_blocking(report_read, False)
-    return Child(spec, process, report_fd=report_read, lifeline_fd=lifeline_write, log_path=log_path)
 
 
 def child_environment(spec: FitSpec, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -98,7 +147,7 @@ def child_environment(spec: FitSpec, inherited: Mapping[str, str]) -> dict[str, 
         "PYTHONFAULTHANDLER": "1",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "CUDA_VISIBLE_DEVICES": _visible_devices(spec, inherited.get("CUDA_VISIBLE_DEVICES")),
+        VISIBLE_DEVICES: visible_devices(spec, inherited),
         PARENT_PID: str(os.getpid()),
     }
     # The kernel sends the death signal when the *thread* that forked ends, so it is used from the main
@@ -112,40 +161,38 @@ class Child:
     """A running (or ended) fit. Not thread safe: one thread asks at a time."""
 
     def __init__(
-        self,
-        spec: FitSpec,
-        process: subprocess.Popen[bytes],
-        *,
-        report_fd: int,
-        lifeline_fd: int,
-        log_path: Path,
+        self, spec: FitSpec, life: Life, *, report_fd: int, lifeline_fd: int, log_path: Path
     ) -> None:
         self.spec = spec
-        self.pid = process.pid
         self.log_path = log_path
-        self._process = process
+        self._life = life
         self._report_fd: int | None = report_fd
         self._lifeline_fd: int | None = lifeline_fd
+        self._hung_up = False
         self._unread = b""
         self._saved_step = 0
         self._asked_to_stop = self._ended_by_us = False
         self._last: Outcome | None = None
         self._memory_kills = memory_kills()
 
+    @property
+    def pid(self) -> int:
+        """The process that does the fit; before it is forked, the one that will fork it."""
+        return self._life.pid
+
     def fileno(self) -> int:
         """Return the descriptor that is readable once there is a report or an end; -1 when closed."""
-        return -1 if self._report_fd is None else self._report_fd
+        if self._report_fd is None:
+            return -1
+        return self._life.fileno() if self._hung_up else self._report_fd
 
     @property
     def returncode(self) -> int | None:
         """Return code of the ended child (negative: the signal), None while it lives.
 
-        Seeing the end also ends whatever the child left behind in its process group.
+        By then whatever the child left behind in its process group is ended too.
         """
-        if self._process.returncode is None and _has_ended(self.pid):
-            self._signal_group(signal.SIGKILL)
-            self._process.wait()
-        return self._process.returncode
+        return self._life.code()
 
     def reports(self) -> list[Report]:
         """Return the reports that came since the last call, oldest first, without waiting.
@@ -181,22 +228,27 @@ class Child:
         """Ask the child to save its state and stop; it ends with Stopped, or finishes if nearly done."""
         if self.returncode is None:
             self._asked_to_stop = True
-            os.kill(self.pid, signal.SIGTERM)
+            self._life.signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End the child and its whole process group now; its checkpoints stay."""
         if self.returncode is None:
             self._ended_by_us = True
-            self._signal_group(signal.SIGKILL)
+            self._life.kill()
 
     def wait(self, timeout_seconds: float | None = None) -> bool:
         """Wait until the child has ended; return whether it has. What it reports meanwhile is kept."""
-        if self.returncode is None:
-            descriptor = os.pidfd_open(self.pid)
-            try:
-                self._wait_for(descriptor, timeout_seconds)
-            finally:
-                os.close(descriptor)
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while self.returncode is None:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            # The pipe is emptied meanwhile, so that the child never waits for us.
+            poll = select.poll()
+            for descriptor in {self._life.fileno(), self.fileno()} - {-1}:
+                poll.register(descriptor, select.POLLIN)
+            poll.poll(None if left is None else left * 1000)
+            self._unread += self._read_all()
+            if left == 0.0:
+                break
         return self.returncode is not None
 
     def close(self) -> None:
@@ -206,23 +258,6 @@ class Child:
                 os.close(descriptor)
         self._report_fd = self._lifeline_fd = None
 
-    def _wait_for(self, process_descriptor: int, timeout_seconds: float | None) -> None:
-        """Wait for the end of the process, emptying the pipe so that the child never waits for us."""
-        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        poll = select.poll()
-        poll.register(process_descriptor, select.POLLIN)
-        if self._report_fd is not None:
-            poll.register(self._report_fd, select.POLLIN)
-        while True:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            ready = dict(poll.poll(None if left is None else left * 1000))
-            if process_descriptor in ready or not ready:
-                return
-            piece = self._read_all()
-            self._unread += piece
-            if not piece and self._report_fd is not None:
-                poll.unregister(self._report_fd)  # closed at the other end
-
     def _read_all(self) -> bytes:
         pieces: list[bytes] = []
         while self._report_fd is not None:
@@ -231,6 +266,7 @@ class Child:
             except BlockingIOError:
                 break
             if not piece:
+                self._hung_up = True
                 break
             pieces.append(piece)
         return b"".join(pieces)
@@ -255,6 +291,8 @@ class Child:
         elif -code in _SENT_FROM_OUTSIDE:
             cause = "lost_worker"
             sentence = f"the fit was killed from outside ({_signal_name(-code)}) while memory was left"
+        elif code == -signal.SIGABRT and _WANTS_MEMORY in self._log_tail():
+            cause, sentence = "out_of_memory", "the fit's process gave up (SIGABRT): memory ran out"
         elif code < 0:
             cause, sentence = "library", f"the fit's process crashed with {_signal_name(-code)}"
         else:
@@ -275,11 +313,6 @@ class Child:
         lines = [line for line in text.splitlines() if line.strip()]
         return f"log {self.log_path}: " + " | ".join(lines[-_LOG_TAIL_LINES:])
 
-    def _signal_group(self, number: signal.Signals) -> None:
-        # Called only while the leader is not reaped, so the group's number cannot have passed to others.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
-
 
 def memory_kills() -> int | None:
     """Return how many processes this kernel has ended for want of memory; None if unknown."""
@@ -291,23 +324,15 @@ def memory_kills() -> int | None:
     return int(counts[0]) if counts else None
 
 
-def _visible_devices(spec: FitSpec, inherited: str | None) -> str:
+def visible_devices(spec: FitSpec, inherited: Mapping[str, str]) -> str:
     """Return the one GPU the child may see, counted among those its parent may see; none for the CPU."""
     if spec.device_requested == "cpu":
         return ""
-    index = spec.device_requested.removeprefix("cuda:")
-    if inherited is None:
+    index, own = spec.device_requested.removeprefix("cuda:"), inherited.get(VISIBLE_DEVICES)
+    if own is None:
         return index
-    names = [name for name in inherited.split(",") if name]
+    names = [name for name in own.split(",") if name]
     return names[int(index)] if index.isdigit() and int(index) < len(names) else ""
-
-
-def _has_ended(pid: int) -> bool:
-    """Return whether our child `pid` has ended, without taking its exit code away."""
-    try:
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:  # someone else in this process has waited for it
-        return True
 
 
 def _signal_name(number: int) -> str:

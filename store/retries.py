@@ -14,8 +14,9 @@ LOST_WORKER = "lost_worker"
 # Waited for: the host lacks something that a person or time brings back; no attempt is used up.
 DISK_FULL = "disk_full"
 OUT_OF_MEMORY = "out_of_memory"
-# Never tried again: the same input fails in the same way.
+# Never tried again: the same input fails in the same way, and what took too long once takes too long again.
 BAD_INPUT = "bad_input"
+TIME_LIMIT = "time_limit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class RetryPolicy:
                 return _retried(word, now, 0.0) if fit.expiries + 1 < self.expiries_max else word
             case "disk_full":
                 return _retried(replace(word, counted=False), now, self.disk_seconds)
-            case "bad_input":
+            case "bad_input" | "time_limit":
                 return word
             case cause:
                 failures = fit.failures + 1

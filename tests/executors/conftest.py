@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from executor_children import Starter
+from executor_children import started as started_cold
 from executor_panels import SYMBOLS, symbol_frame, write_panel
 
 from executors.contract import FitSpec
+from executors.process import Child
+from executors.warm import WarmServers
 from panel.aligned import Panel
 
 
@@ -41,3 +45,22 @@ def make_spec(panel: Panel, tmp_path: Path) -> SpecMaker:
         bundle_path=tmp_path / "bundle",
     )
     return lambda **changes: replace(base, **changes)
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[WarmServers]:
+    """Warm servers that the tests of a module share."""
+    made = WarmServers()
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["cold", "warm"])
+def started(request: pytest.FixtureRequest, servers: WarmServers) -> Starter:
+    """Both ways to start a child, its log and its spec in a directory."""
+
+    def warm(spec: FitSpec, directory: Path, *, log_path: Path | None = None) -> Child:
+        spec_path = directory / f"spec-{spec.fence}.json"
+        return servers.start(spec, log_path=log_path or directory / "fit.log", spec_path=spec_path)
+
+    return started_cold if request.param == "cold" else warm

@@ -6,6 +6,9 @@ import os
 import select
 import time
 from pathlib import Path
+from typing import Protocol
+
+import psutil
 
 from executors.contract import FitSpec, Outcome, Report
 from executors.process import Child, start
@@ -13,9 +16,29 @@ from executors.process import Child, start
 PATIENCE_SECONDS = 120.0
 
 
-def started(spec: FitSpec, directory: Path) -> Child:
-    """Start the child of `spec` with its log and spec in `directory`."""
-    return start(spec, log_path=directory / "fit.log", spec_path=directory / f"spec-{spec.fence}.json")
+class Starter(Protocol):
+    """A way to start the child of a spec, with its spec and (by default) its log in a directory."""
+
+    def __call__(self, spec: FitSpec, directory: Path, *, log_path: Path | None = None) -> Child:
+        """Start it."""
+
+
+def started(spec: FitSpec, directory: Path, *, log_path: Path | None = None) -> Child:
+    """Start the child of `spec`, a process of its own, with its log and spec in `directory`."""
+    spec_path = directory / f"spec-{spec.fence}.json"
+    return start(spec, log_path=log_path or directory / "fit.log", spec_path=spec_path)
+
+
+def group_of(leader: int) -> list[int]:
+    """Return the processes of the group that `leader` leads, itself included."""
+    return [pid for pid in psutil.pids() if _group(pid) == leader]
+
+
+def _group(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def await_report(child: Child, kind: type[Report]) -> Report:

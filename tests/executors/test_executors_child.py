@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from executor_children import await_outcome, started
+from executor_children import Starter, await_outcome
 
 from executors.contract import Failed, FitSpec, Succeeded
-from executors.process import start
 
 SpecMaker = Callable[..., FitSpec]
 
@@ -26,7 +25,7 @@ SpecMaker = Callable[..., FitSpec]
     ],
 )
 def test_bad_input_is_one_clear_sentence_and_never_tried_again(
-    make_spec: SpecMaker, tmp_path: Path, changes: dict[str, object], words: str
+    make_spec: SpecMaker, tmp_path: Path, started: Starter, changes: dict[str, object], words: str
 ) -> None:
     """The sentence names the thing, the place is in our code, the traceback is in the log."""
     child = started(make_spec(**changes), tmp_path)
@@ -40,7 +39,9 @@ def test_bad_input_is_one_clear_sentence_and_never_tried_again(
     assert "Traceback" in (tmp_path / "fit.log").read_text()
 
 
-def test_a_spec_that_cannot_be_read_is_bad_input(make_spec: SpecMaker, tmp_path: Path) -> None:
+def test_a_spec_that_cannot_be_read_is_bad_input(
+    make_spec: SpecMaker, tmp_path: Path, started: Starter
+) -> None:
     """A child of another version says what it does not understand."""
 
     class OtherVersion(FitSpec):
@@ -49,15 +50,14 @@ def test_a_spec_that_cannot_be_read_is_bad_input(make_spec: SpecMaker, tmp_path:
 
     spec = make_spec()
     other = OtherVersion(**{name: getattr(spec, name) for name in FitSpec.__dataclass_fields__})
-    child = start(other, log_path=tmp_path / "fit.log", spec_path=tmp_path / "spec.json")
-    outcome = await_outcome(child)
+    outcome = await_outcome(started(other, tmp_path))
     assert isinstance(outcome, Failed)
     assert outcome.cause == "bad_input"
     assert "colour" in outcome.sentence
 
 
 def test_a_bundle_directory_that_cannot_be_written_fails_the_fit(
-    make_spec: SpecMaker, tmp_path: Path
+    make_spec: SpecMaker, tmp_path: Path, started: Starter
 ) -> None:
     """The disk's refusal is internal and may be tried again."""
     (tmp_path / "file").write_text("")
@@ -68,8 +68,10 @@ def test_a_bundle_directory_that_cannot_be_written_fails_the_fit(
     assert str(tmp_path / "file") in outcome.sentence
 
 
-def test_a_log_that_takes_no_more_costs_no_word(make_spec: SpecMaker, tmp_path: Path) -> None:
+def test_a_log_that_takes_no_more_costs_no_word(
+    make_spec: SpecMaker, tmp_path: Path, started: Starter
+) -> None:
     """With the log on a full disk the reports come all the same, and the fit ends as it would."""
     for changes, kind in (({}, Succeeded), ({"target": "fwd_ret_1"}, Failed)):
-        child = start(make_spec(**changes), log_path=Path("/dev/full"), spec_path=tmp_path / "spec.json")
+        child = started(make_spec(**changes), tmp_path, log_path=Path("/dev/full"))
         assert isinstance(await_outcome(child), kind)

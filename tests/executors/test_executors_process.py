@@ -10,12 +10,12 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
-from executor_children import await_end, await_outcome, await_report, started
+from executor_children import Starter, await_end, await_outcome, await_report, group_of
 
 from executors import process
 from executors.contract import Checkpointed, Failed, FitSpec, Progressed, Started, Stopped, Succeeded, encode
+from executors.lives import OwnProcess
 from executors.process import Child, child_environment
 
 SpecMaker = Callable[..., FitSpec]
@@ -25,7 +25,7 @@ ENDLESS = {"rounds": 100_000, "patience": 100_000, "chunk_rounds": 10, "learning
 
 
 @pytest.fixture
-def endless(make_spec: SpecMaker, tmp_path: Path) -> Iterator[Child]:
+def endless(make_spec: SpecMaker, tmp_path: Path, started: Starter) -> Iterator[Child]:
     """A child in the midst of a fit that would go on for hours."""
     child = started(make_spec(params=ENDLESS, checkpoint_rounds=1_000_000), tmp_path)
     await_report(child, Progressed)
@@ -35,7 +35,7 @@ def endless(make_spec: SpecMaker, tmp_path: Path) -> Iterator[Child]:
 
 
 def test_a_fit_in_a_child_reports_its_way_and_ends_with_a_bundle(
-    make_spec: SpecMaker, tmp_path: Path
+    make_spec: SpecMaker, tmp_path: Path, started: Starter
 ) -> None:
     """Started, progress, checkpoints and Succeeded come up the pipe; the log tells the same in words."""
     spec = make_spec(params={"rounds": 30, "chunk_rounds": 10}, checkpoint_rounds=10)
@@ -54,7 +54,7 @@ def test_a_fit_in_a_child_reports_its_way_and_ends_with_a_bundle(
 
 
 def test_sigterm_saves_the_state_and_the_next_attempt_goes_on_from_it(
-    make_spec: SpecMaker, tmp_path: Path, endless: Child
+    make_spec: SpecMaker, tmp_path: Path, endless: Child, started: Starter
 ) -> None:
     """Stop() ends with Stopped and a checkpoint though none was due; the next lease resumes there."""
     await_report(endless, Progressed)  # the second one: beyond the first chunk
@@ -73,13 +73,13 @@ def test_sigterm_saves_the_state_and_the_next_attempt_goes_on_from_it(
 
 def test_kill_ends_the_whole_process_group_and_is_named_as_ours(endless: Child) -> None:
     """A killed child is retryable, and not taken for one that ran out of memory."""
+    group = group_of(endless.pid)
     endless.kill()
     outcome = await_outcome(endless)
     assert isinstance(outcome, Failed)
     assert (outcome.cause, outcome.retryable) == ("internal", True)
     assert "ended by the process that started it" in outcome.sentence
-    with pytest.raises(ProcessLookupError):
-        os.killpg(endless.pid, 0)
+    assert all(await_end(pid) for pid in group)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,9 @@ def test_a_crash_is_named_by_its_signal(endless: Child) -> None:
     assert "SIGSEGV" in outcome.sentence
 
 
-def test_a_sigterm_that_nobody_here_sent_lost_the_worker(make_spec: SpecMaker, tmp_path: Path) -> None:
+def test_a_sigterm_that_nobody_here_sent_lost_the_worker(
+    make_spec: SpecMaker, tmp_path: Path, started: Starter
+) -> None:
     """A child that SIGTERM ended though it was not asked to stop was ended from outside."""
     child = started(make_spec(), tmp_path)
     child._memory_kills = 3
@@ -143,7 +145,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_a_full_disk_is_its_own_cause(make_spec: SpecMaker, tmp_path: Path, small_disk: Path) -> None:
+def test_a_full_disk_is_its_own_cause(
+    make_spec: SpecMaker, tmp_path: Path, small_disk: Path, started: Starter
+) -> None:
     """A bundle that the disk has no room for fails the attempt as disk_full, to be tried again."""
     spec = make_spec(params={"rounds": 300, "chunk_rounds": 100}, bundle_path=small_disk / "bundle")
     outcome = await_outcome(started(spec, tmp_path))
@@ -170,7 +174,11 @@ def test_what_a_child_leaves_behind_in_its_group_ends_with_it(tmp_path: Path, ma
     report_read, report_write = os.pipe()
     os.close(report_write)
     child = Child(
-        make_spec(), leader, report_fd=report_read, lifeline_fd=os.dup(report_read), log_path=tmp_path / "x"
+        make_spec(),
+        OwnProcess(leader),
+        report_fd=report_read,
+        lifeline_fd=os.dup(report_read),
+        log_path=tmp_path / "x",
     )
     assert child.wait(60)
     assert await_end(grandchild)
@@ -179,9 +187,10 @@ def test_what_a_child_leaves_behind_in_its_group_ends_with_it(tmp_path: Path, ma
     assert "exit code 0 and no last word" in outcome.sentence
 
 
+@pytest.mark.parametrize("way", ["start", "WarmServers().start"])
 @pytest.mark.parametrize("thread", ["main", "other"])
-def test_a_child_dies_with_its_parent(make_spec: SpecMaker, tmp_path: Path, thread: str) -> None:
-    """SIGKILL of the parent ends the child, from whichever thread it was started."""
+def test_a_child_dies_with_its_parent(make_spec: SpecMaker, tmp_path: Path, thread: str, way: str) -> None:
+    """SIGKILL of the parent ends the child, from whichever thread and in whichever way it was started."""
     spec = make_spec(params=ENDLESS)
     (tmp_path / "wanted.json").write_text(spec.to_json())
     begin = "go()" if thread == "main" else "t = threading.Thread(target=go); t.start(); t.join()"
@@ -189,11 +198,13 @@ def test_a_child_dies_with_its_parent(make_spec: SpecMaker, tmp_path: Path, thre
         "import sys, threading, signal\n"
         "from pathlib import Path\n"
         "from executors import FitSpec, start\n"
+        "from executors.warm import WarmServers\n"
         "d = Path(sys.argv[1])\n"
         "def go():\n"
-        "    global child\n"
+        "    global begin, child\n"
+        f"    begin = {way}\n"
         "    spec = FitSpec.from_json((d / 'wanted.json').read_text())\n"
-        "    child = start(spec, log_path=d / 'fit.log', spec_path=d / 'spec.json')\n"
+        "    child = begin(spec, log_path=d / 'fit.log', spec_path=d / 'spec.json')\n"
         f"{begin}\n"
         "while not any(type(r).__name__ == 'Progressed' for r in child.reports()):\n"
         "    child.wait(0.05)\n"
@@ -202,12 +213,12 @@ def test_a_child_dies_with_its_parent(make_spec: SpecMaker, tmp_path: Path, thre
     )
     parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
-    pid = int(parent.stdout.readline())
-    assert psutil.pid_exists(pid)
+    group = group_of(int(parent.stdout.readline()))
+    assert len(group) == 2, "the fit and its guard"
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    assert await_end(pid)
+    assert all(await_end(pid) for pid in group)
 
 
 def test_waiting_has_an_end(endless: Child) -> None:
@@ -226,7 +237,9 @@ def test_waiting_takes_in_more_reports_than_the_pipe_holds(make_spec: SpecMaker,
     leader = subprocess.Popen([sys.executable, "-c", code], pass_fds=(report_write,), start_new_session=True)
     os.close(report_write)
     lifeline = os.dup(report_read)
-    child = Child(make_spec(), leader, report_fd=report_read, lifeline_fd=lifeline, log_path=tmp_path / "x")
+    child = Child(
+        make_spec(), OwnProcess(leader), report_fd=report_read, lifeline_fd=lifeline, log_path=tmp_path / "x"
+    )
     assert child.wait(60)
     assert len(child.reports()) == count
     child.close()
@@ -239,7 +252,9 @@ def test_reports_of_a_torn_line_are_left_out(endless: Child) -> None:
     assert all(not isinstance(report, Stopped) for report in endless.reports())
 
 
-def test_silence_after_sigterm_is_a_stop_at_the_last_saved_step(make_spec: SpecMaker, tmp_path: Path) -> None:
+def test_silence_after_sigterm_is_a_stop_at_the_last_saved_step(
+    make_spec: SpecMaker, tmp_path: Path, started: Starter
+) -> None:
     """SIGTERM before the child could listen loses nothing: it stopped where the last state is."""
     child = started(make_spec(), tmp_path)
     child._remember(Checkpointed(step=40, path="x", seconds=0.0))

@@ -1,0 +1,159 @@
+"""What a fit may take: time and memory; how long it may be silent; what is said of one that took more.
+
+The limits are kept by the parent, whatever state the fit's process is in.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from daemon.settings import Settings
+from executors.contract import Checkpointed, Failed, Outcome, Progressed, Report, Started, Stopped, Succeeded
+
+LOOK_SECONDS = 1.0
+MIB = 1 << 20
+TIME, MEMORY = "time_limit", "out_of_memory"
+
+
+class Watched(Protocol):
+    """What is needed of the process whose limits are kept."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    def stop(self) -> None:
+        """Ask it to save its state and end."""
+
+    def kill(self) -> None:
+        """End it now."""
+
+
+class Limits:
+    """Keeps one attempt within the limits of the settings; times are seconds of the runner's clock."""
+
+    def __init__(self, settings: Settings, *, name: str, began_at: float, log: Path) -> None:
+        self._settings, self._name, self._log = settings, name, log
+        self._began_at = self._heard_at = self._look_at = began_at
+        self._kill_at: float | None = None
+        self._broken: str | None = None
+        self._taken_bytes = 0
+        self._cpu_seconds = 0.0  # when it was last heard
+        self._silent = False
+        self._step: int | None = None
+        self._steps_total: int | None = None
+        self._saved_step: int | None = None
+
+    def hear(self, report: Report, now: float) -> None:
+        """Take note of how far the fit has come, and that it spoke."""
+        self._heard_at, self._silent = now, False
+        match report:
+            case Started(resumed_from_step=step) if step is not None:
+                self._step = self._saved_step = step
+            case Progressed(step=step, steps_total=total):
+                self._step, self._steps_total = step, total
+            case Checkpointed(step=step) | Stopped(step=step):
+                self._saved_step = step or None
+            case _:
+                pass
+
+    def keep(self, child: Watched, now: float) -> None:
+        """Stop the fit when its time is over; end it when that takes too long, or its memory is too much."""
+        seconds_max = self._settings.fit_seconds_max
+        if self._kill_at is not None and now >= self._kill_at:
+            child.kill()
+        elif self._broken is None and seconds_max is not None and now - self._began_at >= seconds_max:
+            self._broken, self._kill_at = TIME, now + self._settings.stop_seconds
+            child.stop()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_SECONDS
+            self._look_at_memory(child)
+            self._look_at_silence(child, now)
+
+    def verdict(self, outcome: Outcome) -> Outcome:
+        """Return how the attempt ended in view of its limits: one that went over them failed for that."""
+        if self._broken is None or isinstance(outcome, Succeeded):
+            return outcome
+        if isinstance(outcome, Failed) and outcome.cause not in {"internal", "lost_worker", self._broken}:
+            return outcome
+        if isinstance(outcome, Stopped):
+            self._saved_step = outcome.step or None
+        settings = self._settings
+        if self._broken == TIME:
+            limit = f"took longer than its limit of {settings.fit_seconds_max:g} s (fit_seconds_max)"
+        else:
+            limit = (
+                f"took {self._taken_bytes / MIB:,.0f} MiB of memory, more than its limit of "
+                f"{(settings.fit_memory_bytes or 0) / MIB:,.0f} MiB (fit_memory_bytes)"
+            )
+        sentence = f"the fit {limit}, {self._place()}; raise the limit, then: trainwright retry {self._name}"
+        return Failed(cause=self._broken, sentence=sentence, where=f"log {self._log}", retryable=False)
+
+    def _place(self) -> str:
+        """Return how far it came and what is kept."""
+        total = f" of {self._steps_total}" if self._steps_total is not None else ""
+        came = "before its first step" if self._step is None else f"at step {self._step}{total}"
+        if self._saved_step is None:
+            return f"{came}; nothing of it is kept"
+        return f"{came}; its state after step {self._saved_step} is kept and is where it goes on"
+
+    def _look_at_memory(self, child: Watched) -> None:
+        limit = self._settings.fit_memory_bytes
+        if limit is None or self._broken == MEMORY:
+            return
+        taken = own_memory_bytes(child.pid, above=limit)
+        if taken > limit:
+            self._broken, self._taken_bytes = MEMORY, taken
+            child.kill()
+
+    def _look_at_silence(self, child: Watched, now: float) -> None:
+        """Say once, in the log, that a fit says nothing, and whether it works at all."""
+        if self._heard_at >= now - LOOK_SECONDS:
+            self._cpu_seconds = cpu_seconds(child.pid)
+        silent_seconds = now - self._heard_at
+        if self._silent or silent_seconds < self._settings.fit_silent_seconds:
+            return
+        self._silent = True
+        structlog.get_logger("limits").warning(
+            "fit says nothing",
+            name=self._name,
+            pid=child.pid,
+            silent_seconds=round(silent_seconds),
+            cpu_seconds=round(cpu_seconds(child.pid) - self._cpu_seconds, 1),
+            step=self._step,
+            log=str(self._log),
+        )
+
+
+def own_memory_bytes(pid: int, *, above: int = 0) -> int:
+    """Return how much memory is a process's own, 0 when it is gone; exact only where it is more than `above`.
+
+    Pages it shares with the server it was forked from are in its count of anonymous memory (proc(5), RssAnon)
+    but not its own; they are told apart only where that count is too high, for that takes the kernel a while.
+    """
+    anonymous = _kilobytes(Path(f"/proc/{pid}/status"), "RssAnon:") * 1024
+    if anonymous <= above:
+        return anonymous
+    return _kilobytes(Path(f"/proc/{pid}/smaps_rollup"), "Private_Dirty:") * 1024
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return how long a process has worked, in user and system time; 0 when it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return 0.0
+    user, system = stat[stat.rindex(b")") + 2 :].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def _kilobytes(path: Path, name: str) -> int:
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith(name)), 0)

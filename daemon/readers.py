@@ -1,0 +1,109 @@
+"""How the value of a setting is read, whether it comes from a file, the environment or the command line.
+
+Each takes what was written and returns the value, or raises ValueError or TypeError whose message says what
+to write instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from executors.families import named, resolve
+
+Reader = Callable[[object], object]
+
+
+def path(value: object) -> Path:
+    """A path, made absolute; links are not followed."""
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise TypeError("write a path")
+    return Path(os.path.abspath(Path(value).expanduser()))  # noqa: PTH100 (resolve() would follow links)
+
+
+def text(value: object) -> str:
+    """A word."""
+    if not isinstance(value, str) or not value:
+        raise TypeError("write a word")
+    return value
+
+
+def address(value: object) -> str:
+    """An address of a database that outlives the process."""
+    written = text(value)
+    if written.startswith("memory:"):
+        raise ValueError("a log in memory is lost with its process; write sqlite:///PATH or postgresql://…")
+    return written
+
+
+def words(value: object) -> tuple[str, ...]:
+    """Words: a list of them, or a text with blanks or commas between."""
+    found = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(found, (list, tuple)) or not all(isinstance(word, str) and word for word in found):
+        raise TypeError("write a list of words")
+    return tuple(found)
+
+
+def families(value: object) -> tuple[str, ...]:
+    """Families of the catalogue, in any spelling; raises UnknownFamily."""
+    return named(words(value))
+
+
+def table(value: object) -> dict[str, dict[str, Any]]:
+    """Parameters by family; raises UnknownFamily."""
+    if not isinstance(value, Mapping) or not all(isinstance(inner, Mapping) for inner in value.values()):
+        raise TypeError("write a table of tables: family name -> parameters")
+    return {resolve(name).name: dict(inner) for name, inner in value.items()}
+
+
+def bars(value: object) -> dict[str, int]:
+    """Bars by target."""
+    if not isinstance(value, Mapping) or not all(isinstance(count, int) for count in value.values()):
+        raise TypeError("write a table: target name -> bars")
+    return dict(value)
+
+
+def count(low: int, high: int) -> Callable[[object], int]:
+    """Return the reader of whole numbers within bounds, both included."""
+
+    def read(value: object) -> int:
+        found = int(value) if isinstance(value, str) else value
+        if not isinstance(found, int) or isinstance(found, bool) or not low <= found <= high:
+            raise ValueError(f"write a whole number from {low} to {high}")
+        return found
+
+    return read
+
+
+def number(low: float, high: float) -> Callable[[object], float]:
+    """Return the reader of numbers within bounds, both included."""
+
+    def read(value: object) -> float:
+        found = float(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else value
+        if not isinstance(found, float) or not low <= found <= high:
+            raise ValueError(f"write a number from {low:g} to {high:g}")
+        return found
+
+    return read
+
+
+def switch(value: object) -> bool:
+    """True or false, as TOML or an environment variable has it."""
+    spellings = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    found = spellings.get(value.lower()) if isinstance(value, str) else value
+    if not isinstance(found, bool):
+        raise TypeError("write true or false")
+    return found
+
+
+def one_of(*choices: str) -> Callable[[object], str]:
+    """Return the reader of one word out of a few."""
+
+    def read(value: object) -> str:
+        if value not in choices:
+            raise ValueError(f"write one of: {', '.join(choices)}")
+        return str(value)
+
+    return read
