@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -56,7 +57,10 @@ class Dispatcher:
         self._place = Workplace.of(settings)
         self._host = host_of(worker)
         self._slots = Slots(
-            cpu=settings.cpu_slots, gpu=settings.gpu_slots, memory_bytes=settings.memory_bytes
+            cpu=settings.cpu_slots,
+            gpu=settings.gpu_slots,
+            memory_bytes=settings.memory_bytes,
+            cpus=own_cpus(settings),
         )
         self._begin, self._clock = begin, clock
         self._seen_seq, self._look_at, self._stopping = -1, float("-inf"), False
@@ -247,12 +251,30 @@ def spec_of(claim: Claim, slot: Slot, places: FitPlaces, settings: Settings) -> 
         embargo_bars=training.get("embargo_bars", settings.embargo_bars),
         device_requested=slot.device,
         gpu_fallback=settings.gpu_fallback,
+        precision=settings.precision,
+        compile_network=settings.compile_network,
         threads=settings.threads_per_fit * max(1, claim.cores),
+        cpus=slot.cpus,
+        memory_bytes_max=settings.fit_memory_bytes,
         checkpoint_dir=places.checkpoints,
         checkpoint_seconds=settings.checkpoint_seconds,
         checkpoint_rounds=settings.checkpoint_rounds,
         bundle_path=places.bundle,
     )
+
+
+def own_cpus(settings: Settings) -> tuple[int, ...]:
+    """Return the CPUs to share out among the places; none where a place would have less than its threads.
+
+    Hosts beside each other begin at different CPUs, so that their only fits do not meet on the first one.
+    """
+    if not settings.pin_cpus or not settings.cpu_slots:
+        return ()
+    usable = sorted(os.sched_getaffinity(0))
+    if settings.cpu_slots * settings.threads_per_fit > len(usable):
+        return ()
+    first = os.getpid() % len(usable)
+    return (*usable[first:], *usable[:first])
 
 
 def panel_of(data: Mapping[str, Any], settings: Settings) -> Path:
