@@ -70,6 +70,7 @@ def set_up(spec: FitSpec, *, device: str) -> None:
     torch.set_num_threads(spec.threads)
     if device != "cpu":
         torch.use_deterministic_algorithms(mode=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # all we read we have written
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
 

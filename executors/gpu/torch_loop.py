@@ -197,15 +197,17 @@ class TorchLoop:
 
     def _summed_gradients(self, player: str, optimiser: AdamW, places: Tensor) -> Tensor:
         torch.manual_seed(self._session.seed("dropout", self.progress.step, player))
-        total = torch.zeros((), device=self._numerics.device)
-        for part in cuts(len(places), self.progress.train_rows_at_once):
+        parts = cuts(len(places), self.progress.train_rows_at_once)
+        losses: list[Tensor] = []
+        for part in parts:
             batch = self._rows.batch(places[part])
             with self._numerics.autocast():
                 loss = self._loss(self._network, batch, player, self._shape)
-            loss = loss * ((part.stop - part.start) / len(places))
+            if len(parts) > 1:
+                loss = loss * ((part.stop - part.start) / len(places))
             loss.backward(inputs=optimiser.parameters)
-            total += loss.detach()
-        return total
+            losses.append(loss.detach())
+        return losses[0] if len(parts) == 1 else torch.stack(losses).sum()
 
     def _tell(self, rows: int) -> None:
         """Report where we are, seldom: to read a loss, a GPU has to finish all that was asked of it."""
