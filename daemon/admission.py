@@ -33,7 +33,13 @@ def family_entry(name: str) -> FamilyEntry:
     except UnknownFamily as error:
         hint = f": did you mean {error.nearest}?" if error.nearest else ""
         raise LookupError(f"unknown model family {name!r}{hint}") from error
-    return FamilyEntry(name=family.name, stage=family.stage, unavailable=availability(family))
+    return FamilyEntry(
+        name=family.name,
+        stage=family.stage,
+        unavailable=availability(family),
+        stacks=family.stacks,
+        shares=family.shares,
+    )
 
 
 def completed(settings: Settings, document: Mapping[str, Any], found: Description, *, source: str) -> Plan:

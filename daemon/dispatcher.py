@@ -18,11 +18,11 @@ from daemon.runner import FitProcess, Runner
 from daemon.settings import Settings
 from daemon.slots import Slot, Slots
 from daemon.workplace import FitPlaces, Workplace
-from executors.contract import FitSpec
+from executors.contract import FitSpec, Part
 from executors.errors import BadSpec
 from executors.process import start
 from store.errors import DatabaseUnavailable, LeaseLost
-from store.plan import STAGES
+from store.plan import BLEND_WEIGHTS, STAGES
 from store.plan_store import PlanStore
 from store.records import Claim, Failure
 from store.retries import DISK_FULL
@@ -246,6 +246,17 @@ def spec_of(claim: Claim, slot: Slot, places: FitPlaces, settings: Settings) -> 
         panel_key=str(data.get("panel_key") or ""),
         seed=int(training.get("seed", settings.seed)),
         params=_params(claim, settings),
+        parts=tuple(
+            Part(
+                name=part.name,
+                family=part.family,
+                bundle_path=Path(part.bundle),
+                bundle_sha256=part.sha256,
+            )
+            for part in claim.parts
+        ),
+        other_targets=claim.other_targets,
+        blend_weights=_blend_weights(claim),
         test_share=float(training.get("test_share", settings.test_share)),
         valid_share=float(training.get("valid_share", settings.valid_share)),
         embargo_bars=training.get("embargo_bars", settings.embargo_bars),
@@ -287,3 +298,9 @@ def panel_of(data: Mapping[str, Any], settings: Settings) -> Path:
 def _params(claim: Claim, settings: Settings) -> dict[str, Any]:
     planned = claim.training.get("params", settings.params)
     return dict(planned.get(claim.family, {}))
+
+
+def _blend_weights(claim: Claim) -> str:
+    """Return how a blend weighs its parts: by its own word, else the plan's, else by the default."""
+    told = (claim.job.get("blend") or {}).get("weights") or claim.training.get("blend_weights")
+    return str(told or BLEND_WEIGHTS[0])

@@ -19,6 +19,7 @@ SELECT {read_columns(FitState, "f")},
   (SELECT j.record FROM job AS j WHERE j.plan_id = f.plan_id AND j.job_id = f.job_id),
   (SELECT p.data FROM plan AS p WHERE p.plan_id = f.plan_id),
   (SELECT p.training FROM plan AS p WHERE p.plan_id = f.plan_id),
+  COALESCE(f.other_targets, '[]'),
   (SELECT l.fit_id FROM lease AS l WHERE l.fit_id = f.fit_id) IS NOT NULL
 FROM fit AS f
 """
@@ -46,9 +47,9 @@ def opening(wanted: Wanted) -> tuple[Statement, ...]:
 def chosen_rows(turn: Turn, wanted: Wanted, answers: Sequence[Sequence[Row]]) -> list[Row]:
     """Return the rows of the fits to be claimed, most urgent first: `FIT_WIDTH` columns, then the extras.
 
-    The extras are the job's record, the plan's data and training, and whether a lease was left behind. The
-    answers are those to `opening`. Of plans that are paused, or whose CPU stage is not over, no fit is looked
-    at one by one: a hundred thousand may wait there.
+    The extras are the job's record, the plan's data and training, the fit's other targets, and whether a
+    lease was left behind. The answers are those to `opening`. Of plans that are paused, or whose CPU stage is
+    not over, no fit is looked at one by one: a hundred thousand may wait there.
     """
     if wanted.plans is not None and not wanted.plans:
         return []

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
+from store.awaited import Awaited
 from store.planning_events import (
     FeaturesSelected,
     LeakFound,
@@ -31,6 +32,9 @@ class PlannedFit:
         gpus: devices it takes while it runs; None takes one in the GPU stage, else none.
         memory_bytes: main memory it is expected to take; 0 when nobody said.
         depends_on: ids of fits that must have succeeded before it starts.
+        awaits: fits it is made from, which must have ended before it starts.
+        followers: ids of the fits that are made from it, in any job of the plan.
+        other_targets: further targets it learns beside that of its job.
     """
 
     fit: str
@@ -41,6 +45,9 @@ class PlannedFit:
     gpus: int | None = None
     memory_bytes: int = 0
     depends_on: tuple[str, ...] = ()
+    awaits: tuple[Awaited, ...] = ()
+    followers: tuple[str, ...] = ()
+    other_targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +114,10 @@ class PlanCompleted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitUnavailable:
-    """A fit cannot run: the reason names what is missing, `needs` the fit that did not succeed, if any."""
+    """A fit cannot run: the reason names what is missing, `needs` the fit that did not succeed, if any.
+
+    It is empty where the plan itself has too little for the fit.
+    """
 
     kind: ClassVar[str] = "FitUnavailable"
     schema_version: ClassVar[int] = 1

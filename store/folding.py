@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar, get_args
 
+from store.awaited import awaited_ids
 from store.codec import json_of, text_of
 from store.events import (
     DaemonStarted,
@@ -98,7 +99,7 @@ def fold(rows: Rows, recorded: Recorded) -> None:
 
 
 def _fit(rows: Rows, recorded: Recorded) -> None:
-    """Apply an event to its fit, to the counts of its plan, and to the fits that wait for its success."""
+    """Apply an event to its fit, to the counts of its plan, and to the fits that wait for it."""
     fit = rows.get(FitState, recorded.fit)
     if fit is None:
         return
@@ -109,7 +110,9 @@ def _fit(rows: Rows, recorded: Recorded) -> None:
     if fit.state == before or not {fit.state, before} & FINAL_STATES:
         return
     if fit.dependents is not None and "succeeded" in (before, fit.state):
-        _tell_dependents(rows, json_of(fit.dependents), 1 if before == "succeeded" else -1)
+        _tell(rows, json_of(fit.dependents), 1 if before == "succeeded" else -1)
+    if fit.followers is not None and (before in FINAL_STATES) != (fit.state in FINAL_STATES):
+        _tell(rows, json_of(fit.followers), 1 if before in FINAL_STATES else -1)
     plan = rows.get(PlanState, fit.plan_id)
     if plan is None:
         return
@@ -121,7 +124,7 @@ def _fit(rows: Rows, recorded: Recorded) -> None:
     rows.change(plan, counts)
 
 
-def _tell_dependents(rows: Rows, fit_ids: Sequence[str], more: int) -> None:
+def _tell(rows: Rows, fit_ids: Sequence[str], more: int) -> None:
     """Count one fit more, or one less, that each of these fits waits for."""
     for fit_id in fit_ids:
         waiting = rows.get(FitState, fit_id)
@@ -222,9 +225,12 @@ def _planned(fit: PlannedFit, plan: PlanState, job: JobState, dependents: Sequen
         cores=fit.cores if fit.cores is not None else int(not on_gpu),
         gpus=fit.gpus if fit.gpus is not None else int(on_gpu),
         memory_bytes=fit.memory_bytes,
-        waits_for=len(fit.depends_on),
+        waits_for=len(fit.depends_on) + len(awaited_ids(fit.awaits)),
         depends_on=text_of(fit.depends_on) if fit.depends_on else None,
         dependents=text_of(dependents) if dependents else None,
+        awaits=text_of(fit.awaits) if fit.awaits else None,
+        followers=text_of(fit.followers) if fit.followers else None,
+        other_targets=text_of(fit.other_targets) if fit.other_targets else None,
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
+from store.awaited import awaited_of, short_group
 from store.codec import json_of
 from store.errors import NotFound, WrongState
 from store.events import FitCancelled, FitHeld, FitHoldLifted, FitRetried, WorkPaused, WorkResumed
 from store.ids import PAUSE_STREAM, pause_scope
-from store.state import FINAL_STATES, FitState, PauseState, PlanState
+from store.state import FINAL_STATES, LOST_STATES, FitState, PauseState, PlanState
 from store.turn import Turn
 
-RETRYABLE = ("failed", "unavailable", "cancelled")
+RETRYABLE = LOST_STATES
 
 
 def cancel(turn: Turn, fit_id: str, *, reason: str, actor: str) -> int:
@@ -23,17 +26,34 @@ def cancel(turn: Turn, fit_id: str, *, reason: str, actor: str) -> int:
 def retry(turn: Turn, fit_id: str, *, reason: str, actor: str) -> int:
     """Make a fit ready again, with those it needs and those that were given up because of it.
 
-    A fit whose needs have failed for good would be ready for ever. Raises NotFound, WrongState.
+    A fit whose needs have failed for good would be ready for ever. Of the fits it is made from, those that
+    were lost are tried again only where too few are left. A fit that was made without this one stays as it
+    is, and one that was given up comes back once enough can succeed. Where the plan has too few for it, it
+    is given up again.
+    Raises NotFound, WrongState.
     """
     fit = turn.fit(fit_id)
     if fit.state not in RETRYABLE:
         raise WrongState(fit=fit_id, state=fit.state, wanted="failed, unavailable or cancelled")
     seq = turn.tell(fit, [FitRetried(reason=reason)], actor=actor)[0].seq
-    for needed in unmet_needs(turn, fit):
-        retry(turn, needed.fit_id, reason=f"{fit.job_id}/{fit.family} needs it", actor=actor)
-    for dependent in given_up_for(turn, fit):
-        retry(turn, dependent.fit_id, reason=f"{fit.job_id}/{fit.family} is tried again", actor=actor)
+    name = f"{fit.job_id}/{fit.family}"
+    _retry_lost(turn, unmet_needs(turn, fit), reason=f"{name} needs it", actor=actor)
+    for group in awaited_of(json_of(fit.awaits or "[]")):
+        if short_group([group], turn.is_lost) is not None:
+            _retry_lost(turn, map(turn.fit, group.fits), reason=f"{name} is made from it", actor=actor)
+    short = turn.shortage(fit)
+    if short is not None and fit.state == "ready":
+        turn.give_up(fit, short)
+    if fit.state not in LOST_STATES:
+        _retry_lost(turn, given_up_for(turn, fit), reason=f"{name} is tried again", actor=actor)
     return seq
+
+
+def _retry_lost(turn: Turn, fits: Iterable[FitState], *, reason: str, actor: str) -> None:
+    """Retry those of some fits that are lost still: one may have come back with another."""
+    for one in fits:
+        if one.state in LOST_STATES:
+            retry(turn, one.fit_id, reason=reason, actor=actor)
 
 
 def unmet_needs(turn: Turn, fit: FitState) -> list[FitState]:
@@ -43,10 +63,12 @@ def unmet_needs(turn: Turn, fit: FitState) -> list[FitState]:
     return [one for one in needs if one.state in RETRYABLE]
 
 
-def given_up_for(turn: Turn, fit: FitState) -> list[FitState]:
-    """Return the fits that were made unavailable because this one did not succeed."""
-    dependents = [turn.fit(fit_id) for fit_id in json_of(fit.dependents or "[]")]
-    return [one for one in dependents if one.state == "unavailable" and one.cause == "dependency"]
+def given_up_for(turn: Turn, fit: FitState) -> Iterator[FitState]:
+    """Yield the fits that were made unavailable because this one did not succeed, and that may run now."""
+    for fit_id in (*json_of(fit.dependents or "[]"), *json_of(fit.followers or "[]")):
+        one = turn.fit(fit_id)
+        if one.state == "unavailable" and one.cause == "dependency" and turn.shortage(one) is None:
+            yield one
 
 
 def hold(turn: Turn, fit_id: str, *, reason: str, actor: str) -> int:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from store import log
+from store.awaited import Part, awaited_ids, awaited_of
 from store.choosing import FIT_WIDTH, Wanted, chosen_rows
 from store.codec import json_of
 from store.database import Row, Statement
@@ -31,6 +32,7 @@ _LEASED = """
 SELECT f.fit_id, l.renewed_at, l.expires_at FROM fit AS f LEFT JOIN lease AS l ON l.fit_id = f.fit_id
 WHERE f.state IN ('claimed', 'running') ORDER BY f.plan_order, f.ordinal
 """
+_PARTS = "SELECT job_id, family, bundle, bundle_sha256 FROM fit WHERE state = 'succeeded' AND fit_id IN"
 
 
 def claim(
@@ -60,7 +62,7 @@ def claim(
     turn.tx.insert("lease", LEASE_COLUMNS, leases)
     texts: dict[str, Any] = {}
     return tuple(
-        _claim_of(fit, row[FIT_WIDTH:], texts, lease_seconds, expires_at)
+        _claim_of(fit, row[FIT_WIDTH:], texts, lease_seconds, expires_at, _parts(turn, fit))
         for fit, row in zip(fits, chosen, strict=True)
     )
 
@@ -179,12 +181,32 @@ def _said(turn: Turn, held: Claim, word: FitEvent, event_id: bytes | None) -> lo
     return log.same_event(turn.answers[2], fit_stream(held.fit_id), word.kind)
 
 
+def _parts(turn: Turn, fit: FitState) -> tuple[Part, ...]:
+    """Return those of the fits it is made from that have succeeded, in the order of the plan.
+
+    All of them have ended, and no success is ever undone: nobody can change them meanwhile.
+    """
+    fit_ids = awaited_ids(awaited_of(json_of(fit.awaits))) if fit.awaits is not None else ()
+    if not fit_ids:
+        return ()
+    rows = turn.tx.query(f"{_PARTS} ({', '.join('?' * len(fit_ids))}) ORDER BY ordinal", fit_ids)
+    return tuple(
+        Part(name=f"{job}/{family}", family=family, bundle=bundle, sha256=sha256)
+        for job, family, bundle, sha256 in rows
+    )
+
+
 def _claim_of(
-    fit: FitState, extras: Row, texts: dict[str, Any], lease_seconds: float, expires_at: int
+    fit: FitState,
+    extras: Row,
+    texts: dict[str, Any],
+    lease_seconds: float,
+    expires_at: int,
+    parts: tuple[Part, ...],
 ) -> Claim:
     """Return a claim with all a child needs; equal texts of a batch are read once."""
-    record, data, training = (
-        texts[text] if text in texts else texts.setdefault(text, json_of(text)) for text in extras[:3]
+    record, data, training, other_targets = (
+        texts[text] if text in texts else texts.setdefault(text, json_of(text)) for text in extras[:4]
     )
     features = record.get("features")
     return Claim(
@@ -211,6 +233,8 @@ def _claim_of(
         cores=fit.cores,
         gpus=fit.gpus,
         memory_bytes=fit.memory_bytes,
+        parts=parts,
+        other_targets=tuple(other_targets),
     )
 
 

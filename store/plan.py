@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from store.awaited import Awaited
+
+BLEND = "Blend"  # what a fit is called that is made from a job's models and those of another
+BLEND_WEIGHTS = ("inverse_validation_loss", "equal")
 STAGES = ("cpu", "gpu")
 STAGE_BARRIERS = ("plan", "job")
 TRAINING_TYPES = ("cross_sectional", "symbol_specific", "blocked")
@@ -21,11 +25,19 @@ ROUTES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyEntry:
-    """What the store must know about a model family: its name, its stage, and why it cannot run (or None)."""
+    """What the store must know about a model family.
+
+    Attributes:
+        unavailable: why it cannot run here, None where it can.
+        stacks: whether it is made from the other fits of its job.
+        shares: whether it learns several targets of the plan at once.
+    """
 
     name: str
     stage: str
     unavailable: str | None = None
+    stacks: bool = False
+    shares: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +45,14 @@ class Fit:
     """One family trained for one job; `ordinal` is its place in the plan, counted from 0.
 
     Attributes:
+        unavailable: why it cannot run here: a library that is missing.
+        lacking: what the plan itself has too little of for it to run.
         cores: places of the CPU stage it takes; None takes one in the CPU stage, else none.
         gpus: devices it takes; None takes one in the GPU stage, else none.
         memory_bytes: main memory it is expected to take; 0 when nobody said.
         depends_on: ids of fits of the plan that must have succeeded before it starts.
+        awaits: fits of the plan it is made from, which must have ended before it starts.
+        other_targets: further targets it learns beside that of its job.
     """
 
     id: str
@@ -45,10 +61,13 @@ class Fit:
     stage: str
     ordinal: int
     unavailable: str | None = None
+    lacking: str | None = None
     cores: int | None = None
     gpus: int | None = None
     memory_bytes: int = 0
     depends_on: tuple[str, ...] = ()
+    awaits: tuple[Awaited, ...] = ()
+    other_targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import functools
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from store.canonical import canonical_json, sha256_hex
 from store.ids import fit_id_of
-from store.plan import STAGE_BARRIERS, FamilyEntry, Fit, Job, Plan
+from store.plan import BLEND, STAGE_BARRIERS, FamilyEntry, Fit, Job, Plan
 from store.plan_input import (
     BYTES_MAX,
     DocumentIn,
@@ -28,7 +29,8 @@ from store.plan_input import (
     require_jobs,
     route_of,
 )
-from store.plan_needs import check_blend, needs_of, resolved
+from store.plan_needs import needs_of, resolved
+from store.plan_parts import Parts, blends_of, require_in_reach, require_no_circle
 
 MASTER = "master_training_plan.json"
 MIRROR = "training_plan.json"
@@ -183,11 +185,15 @@ def _record(
     named: dict[str, None] = {}
     for number, family in enumerate(families.names):
         try:
-            named[family_of(family).name] = None
+            name = family_of(family).name
         except LookupError as error:
             sentence = str(error.args[0]) if error.args else f"the family {family!r} is not known"
             fix = "Correct the family; see: trainwright families"
             raise rejected(source, f"{families.place}[{number}]", sentence, fix) from error
+        if name == BLEND:
+            sentence = "a blend is made from the models of two jobs, and is no family of one"
+            raise rejected(source, f"{families.place}[{number}]", sentence, "Write the job's blend instead")
+        named[name] = None
     return record | {
         "symbol": job.symbol,
         "route": route_of(job),
@@ -240,10 +246,15 @@ def _jobs(
     source: str,
 ) -> tuple[Job, ...]:
     """Return the jobs with their fits, numbered through the plan; raises PlanRejected for false needs."""
-    made: list[Job] = []
-    known: dict[tuple[str, str], str] = {}
-    for place, (job, record) in enumerate(zip(jobs, records, strict=True)):
-        fits = _fits(plan_id, record, known, family_of, f"jobs[{place}]", source)
+    parts = Parts(family_of=family_of, source=source, records=records)
+    blends, ordinals = blends_of(records), count()
+    learnt = [
+        _fits(plan_id, record, parts, f"jobs[{place}]", ordinals, blended=str(record["job_id"]) in blends)
+        for place, record in enumerate(records)
+    ]
+    made = []
+    for place, (job, record, fits) in enumerate(zip(jobs, records, learnt, strict=True)):
+        blend = blends.get(job.job_id)
         made.append(
             Job(
                 id=job.job_id,
@@ -256,56 +267,63 @@ def _jobs(
                 reason=job.reason,
                 features=None if job.features is None else tuple(job.features),
                 metadata=record["metadata"],
-                fits=fits,
+                fits=tuple([parts.made(fit, record, blend, f"jobs[{place}]") for fit in fits]),
                 record=record,
             )
         )
-    for place, record in enumerate(records):
-        check_blend(
-            record.get("blend"),
-            str(record["job_id"]),
-            known,
-            family_of=family_of,
-            place=f"jobs[{place}].blend",
-            source=source,
-        )
+    require_no_circle((fit for job in made for fit in job.fits), source)
     return tuple(made)
 
 
 def _fits(
     plan_id: str,
     record: Mapping[str, Any],
-    known: dict[tuple[str, str], str],
-    family_of: Callable[[str], FamilyEntry],
+    parts: Parts,
     place: str,
-    source: str,
-) -> tuple[Fit, ...]:
-    """Return the fits of a job; `known` holds the ids of all fits before them, and then theirs."""
-    job_id = str(record["job_id"])
-    entries = [family_of(name) for name in record["model_families"]]
-    needs = needs_of(record, entries, family_of=family_of, place=place, source=source)
+    ordinals: Iterator[int],
+    *,
+    blended: bool,
+) -> list[Fit]:
+    """Return the fits of a job, its blend last; `parts` knows all fits before them, and then them too."""
+    job_id, source = str(record["job_id"]), parts.source
+    entries = [parts.family_of(name) for name in record["model_families"]]
+    needs = needs_of(record, entries, family_of=parts.family_of, place=place, source=source)
     made = []
     for entry in entries:
-        need = needs[entry.name]
-        depends_on = tuple(
-            resolved(name, job_id, known, family_of=family_of, place=f"{place}.fits", source=source)
+        need, where = needs[entry.name], f"{place}.fits"
+        needed = [
+            resolved(name, job_id, parts.known, family_of=parts.family_of, place=where, source=source)
             for name in need.depends_on
-        )
+        ]
         fit = Fit(
             id=fit_id_of(plan_id, job_id, entry.name),
             job_id=job_id,
             family=entry.name,
             stage=entry.stage,
-            ordinal=len(known),
+            ordinal=next(ordinals),
             unavailable=entry.unavailable,
             cores=need.cores,
             gpus=need.gpus,
             memory_bytes=need.memory_bytes,
-            depends_on=depends_on,
+            depends_on=tuple(one.id for one in needed),
         )
-        known[job_id, entry.name] = fit.id
+        for one in needed:
+            require_in_reach(fit, one, where, source)
+        parts.note(fit, entry, need)
         made.append(fit)
-    return tuple(made)
+    if blended:
+        made.append(
+            Fit(
+                id=fit_id_of(plan_id, job_id, BLEND),
+                job_id=job_id,
+                family=BLEND,
+                stage="cpu",
+                ordinal=next(ordinals),
+                cores=1,
+                gpus=0,
+            )
+        )
+    return made
 
 
 def plan_file(path: Path) -> Path:

@@ -3,9 +3,12 @@
     {"family": "Ensemble", "depends_on": ["LightGBM", "cs_y/XGBoost"], "needs": {"cores": 2}}
 
 A name in `depends_on` is a family of the same job, or ``job_id/Family`` of an earlier one. `needs` may hold
-cores, gpus and memory_bytes; memory that is not told is what the planner estimated.
+cores, gpus and memory_bytes; memory that is not told is what the planner estimated. Families that are made
+from others name them in `after`, and those that learn further targets name these in `other_targets`: see
+`store.plan_parts`.
 
-A job's `blend` names the fits it is made of, of any jobs of the plan: it comes after all of them.
+A job's `blend` names the fits it is made of, of any jobs of the plan: it is one more fit of the job, and
+comes after all of them.
 
     {"model": "blend_y_AAPL", "parts": ["cs_y/XGBoost", "sym_y_AAPL/XGBoost"], "weights": "equal"}
 """
@@ -16,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from store.plan import FamilyEntry
+from store.plan import BLEND_WEIGHTS, FamilyEntry, Fit
 from store.plan_input import rejected
 
 _MOST = {"cores": 4096, "gpus": 64, "memory_bytes": 2**50}
@@ -24,12 +27,21 @@ _MOST = {"cores": 4096, "gpus": 64, "memory_bytes": 2**50}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What one fit needs: places, devices, bytes of memory, and names of fits as the plan writes them."""
+    """What one fit needs: places, devices, bytes of memory, and names of fits as the plan writes them.
+
+    Attributes:
+        after: names of the fits it is made from; None where the plan says nothing of them.
+        other_targets: further targets it learns; None where the plan says nothing of them.
+        place: where in the document all this stands.
+    """
 
     cores: int
     gpus: int
     memory_bytes: int = 0
     depends_on: tuple[str, ...] = ()
+    after: tuple[str, ...] | None = None
+    other_targets: tuple[str, ...] | None = None
+    place: str
 
 
 def needs_of(
@@ -60,24 +72,24 @@ def needs_of(
 def resolved(
     name: str,
     job_id: str,
-    known: Mapping[tuple[str, str], str],
+    known: Mapping[tuple[str, str], Fit],
     *,
     family_of: Callable[[str], FamilyEntry],
     place: str,
     source: str,
-) -> str:
-    """Return the id of the fit that a name in `depends_on` means; raises PlanRejected for none before it."""
-    fit_id = _known_as(name, job_id, known, family_of=family_of, place=place, source=source)
-    if fit_id is None:
+) -> Fit:
+    """Return the fit that a name in `depends_on` means; raises PlanRejected for none before it."""
+    fit = known_as(name, job_id, known, family_of=family_of, place=place, source=source)
+    if fit is None:
         sentence = f"it depends on {name}, and no fit before it is that"
         raise rejected(source, place, sentence, "Name a family that stands before it, or JOB/Family")
-    return fit_id
+    return fit
 
 
 def check_blend(
     blend: object,
     job_id: str,
-    known: Mapping[tuple[str, str], str],
+    known: Mapping[tuple[str, str], Fit],
     *,
     family_of: Callable[[str], FamilyEntry],
     place: str,
@@ -86,7 +98,7 @@ def check_blend(
     """Check what a job says of its blend against all fits of the plan; None is no blend.
 
     Raises:
-        PlanRejected: it names no model or no parts, or a fit that the plan does not have.
+        PlanRejected: it names no model or no parts, a fit that the plan does not have, or no known weights.
     """
     if blend is None:
         return
@@ -106,19 +118,24 @@ def check_blend(
             where = f"{place}.{field}[{number}]"
             if not isinstance(name, str):
                 raise rejected(source, where, f"{name!r} is no name of a fit", "Write JOB/Family")
-            if _known_as(name, job_id, known, family_of=family_of, place=where, source=source) is None:
+            if known_as(name, job_id, known, family_of=family_of, place=where, source=source) is None:
                 raise rejected(source, where, f"no fit of the plan is {name}", "Name a fit as JOB/Family")
+    weights = blend.get("weights")
+    if weights is not None and weights not in BLEND_WEIGHTS:
+        fix = f"Use {' or '.join(BLEND_WEIGHTS)}"
+        raise rejected(source, f"{place}.weights", f"{weights!r} is not known", fix)
 
 
-def _known_as(
+def known_as(
     name: str,
     job_id: str,
-    known: Mapping[tuple[str, str], str],
+    known: Mapping[tuple[str, str], Fit],
     *,
     family_of: Callable[[str], FamilyEntry],
     place: str,
     source: str,
-) -> str | None:
+) -> Fit | None:
+    """Return the fit of a name, of the same job or ``JOB/Family``; raises PlanRejected for no family."""
     job, _, family = name.rpartition("/")
     try:
         return known.get((job or job_id, family_of(family).name))
@@ -128,11 +145,8 @@ def _known_as(
 
 def _needs(entry: FamilyEntry, one: Mapping[str, Any], where: str, source: str) -> Needs:
     needs = one.get("needs") or {}
-    depends_on = one.get("depends_on") or []
     if not isinstance(needs, Mapping) or not set(needs) <= set(_MOST):
         raise rejected(source, f"{where}.needs", "it is not cores, gpus and memory_bytes", "Write these only")
-    if not isinstance(depends_on, list) or not all(isinstance(name, str) for name in depends_on):
-        raise rejected(source, f"{where}.depends_on", "it is no list of names", "Write a list of families")
     for name, value in needs.items():
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST[name]:
             fix = f"Write a whole number from 0 to {_MOST[name]}"
@@ -144,5 +158,18 @@ def _needs(entry: FamilyEntry, one: Mapping[str, Any], where: str, source: str) 
         cores=needs.get("cores", int(not on_gpu)),
         gpus=needs.get("gpus", int(on_gpu)),
         memory_bytes=needs.get("memory_bytes", estimated if isinstance(estimated, int) else 0),
-        depends_on=tuple(dict.fromkeys(depends_on)),
+        depends_on=_names(one, "depends_on", where, source) or (),
+        after=_names(one, "after", where, source),
+        other_targets=_names(one, "other_targets", where, source),
+        place=where,
     )
+
+
+def _names(one: Mapping[str, Any], field: str, where: str, source: str) -> tuple[str, ...] | None:
+    """Return a list of names, each once; None where there is none. Raises PlanRejected."""
+    names = one.get(field)
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise rejected(source, f"{where}.{field}", "it is no list of names", "Write a list of names")
+    return tuple(dict.fromkeys(names))

@@ -17,8 +17,8 @@ from store.database import Database, Row, Tx, connect, is_sqlite, sqlite_path
 from store.errors import NotFound, SchemaBehind
 from store.ids import fit_stream
 from store.layout import SELECT_EVENT
-from store.moments import moment_of, optional_moment
-from store.plan import Fit, Job, Plan
+from store.moments import moment_of
+from store.plan import Fit, Plan
 from store.projections import columns_of
 from store.reasons import WaitingContext
 from store.records import (
@@ -34,18 +34,14 @@ from store.records import (
     ReadyGroup,
 )
 from store.revision import HEAD, require_schema
-from store.state import FIT_STATES, FitState, HostState, JobState, PlanState
+from store.row_records import FIT_COLUMNS, event_row, fit_row, host_row, job_row, plan_fit, plan_job, plan_row
+from store.state import FIT_STATES, HostState, JobState, PlanState
 
 _DECISION_COLUMNS = ("seq", "planning_id", "kind", "target", "view", "symbol")
-_NOT_TOLD = frozenset(
-    ("plan_order", "version", "checkpoint_attempt", "checkpoint_fence", "checkpoint_at", "dependents")
-)
-_FIT_COLUMNS = tuple(name for name in columns_of(FitState) if name not in _NOT_TOLD)
 _FIT_SQL = (
-    f"SELECT {', '.join(f'f.{name}' for name in _FIT_COLUMNS)}, l.expires_at "
+    f"SELECT {', '.join(f'f.{name}' for name in FIT_COLUMNS)}, l.expires_at "
     "FROM fit AS f LEFT JOIN lease AS l ON l.fit_id = f.fit_id"
 )
-_FIT_MOMENTS = frozenset(("not_before_at", "claimed_at", "started_at", "ended_at"))
 # By its order, not its id: an index that begins with plan_id would tempt SQLite away from fit_unfinished_cpu.
 _OF_PLAN = "f.plan_order = (SELECT p.accepted_seq FROM plan AS p WHERE p.plan_id = ?)"
 _ORDER = "ORDER BY f.plan_order, f.ordinal"
@@ -80,7 +76,7 @@ class Reader:
         """Return all plans in the order of their acceptance."""
         columns = columns_of(PlanState)
         return tuple(
-            _plan_row(dict(zip(columns, row, strict=True)))
+            plan_row(dict(zip(columns, row, strict=True)))
             for row in self._query(f"SELECT {', '.join(columns)} FROM plan ORDER BY accepted_seq")
         )
 
@@ -99,11 +95,11 @@ class Reader:
             jobs = self._jobs(tx, plan_id)
             fits: dict[str, list[Fit]] = {}
             for fit in self._fits(tx, f"WHERE {_OF_PLAN}", (plan_id,)):
-                fits.setdefault(fit.job_id, []).append(_plan_fit(fit))
+                fits.setdefault(fit.job_id, []).append(plan_fit(fit))
         return Plan(
             id=plan_id,
             document={**header, "jobs": [dict(job.record) for job in jobs]},
-            jobs=tuple(_plan_job(job, fits.get(job.job_id, [])) for job in jobs),
+            jobs=tuple(plan_job(job, fits.get(job.job_id, [])) for job in jobs),
             panel_key=row.panel_key,
             stage_barrier=row.stage_barrier,
             data=row.data,
@@ -241,7 +237,7 @@ class Reader:
             conditions.append(_one_of("kind", kinds))
             parameters += sorted(kinds)
         sql = f"{SELECT_EVENT} WHERE {' AND '.join(conditions)} ORDER BY seq LIMIT ?"
-        return tuple(_event_row(row) for row in self._query(sql, (*parameters, limit)))
+        return tuple(event_row(row) for row in self._query(sql, (*parameters, limit)))
 
     def decisions(
         self, target: str | None = None, *, planning_id: str | None = None
@@ -267,7 +263,7 @@ class Reader:
         """Return the last known daemon of each host."""
         columns = columns_of(HostState)
         rows = self._query(f"SELECT {', '.join(columns)} FROM host ORDER BY host")
-        return tuple(_host_row(dict(zip(columns, row, strict=True))) for row in rows)
+        return tuple(host_row(dict(zip(columns, row, strict=True))) for row in rows)
 
     def now(self) -> int:
         """Return the database's clock in microseconds since the epoch, UTC."""
@@ -283,14 +279,14 @@ class Reader:
     def _jobs(self, tx: Tx, plan_id: str) -> tuple[JobRow, ...]:
         columns = columns_of(JobState)
         sql = f"SELECT {', '.join(columns)} FROM job WHERE plan_id = ? ORDER BY ordinal"
-        return tuple(_job_row(dict(zip(columns, row, strict=True))) for row in tx.query(sql, (plan_id,)))
+        return tuple(job_row(dict(zip(columns, row, strict=True))) for row in tx.query(sql, (plan_id,)))
 
     def _fits(
         self, tx: Tx, where: str, parameters: Sequence[Any], *, limit: int | None = None
     ) -> Iterator[FitRow]:
         end, extra = (" LIMIT ?", (limit,)) if limit is not None else ("", ())
         for row in tx.query(f"{_FIT_SQL} {where} {_ORDER}{end}", (*parameters, *extra)):
-            yield _fit_row(row)
+            yield fit_row(row)
 
 
 def open_reader(url: str) -> Reader:
@@ -314,87 +310,3 @@ def _one_of(column: str, values: Collection[str]) -> str:
 def _not_found(noun: str, name: str, known: Collection[str]) -> NotFound:
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     return NotFound(noun=noun, name=name, nearest=nearest[0] if nearest else None)
-
-
-def _event_row(row: Row) -> EventRow:
-    return EventRow(
-        seq=row[0],
-        event_id=bytes(row[1]).hex(),
-        stream=row[2],
-        version=row[3],
-        kind=row[4],
-        schema_version=row[5],
-        at=moment_of(row[6]),
-        actor=row[7],
-        correlation=row[8],
-        plan=row[10],
-        job=row[11],
-        fit=row[12],
-        attempt=row[13],
-        data=json.loads(row[14]),
-    )
-
-
-def _fit_row(row: Row) -> FitRow:
-    values = dict(zip(_FIT_COLUMNS, row[:-1], strict=True))
-    for name in _FIT_MOMENTS:
-        values[name] = optional_moment(values[name])
-    metrics = values["metrics"]
-    values["metrics"] = None if metrics is None else json.loads(metrics)
-    depends_on = values["depends_on"]
-    values["depends_on"] = () if depends_on is None else tuple(json.loads(depends_on))
-    return FitRow(id=values.pop("fit_id"), lease_until=optional_moment(row[-1]), **values)
-
-
-def _job_row(values: dict[str, Any]) -> JobRow:
-    return JobRow(**{**values, "record": json.loads(values["record"])})
-
-
-def _plan_row(values: dict[str, Any]) -> PlanRow:
-    for name in ("version", "accepted_seq", "header"):
-        del values[name]
-    values["data"], values["training"] = json.loads(values["data"]), json.loads(values["training"])
-    values["accepted_at"] = moment_of(values["accepted_at"])
-    values["completed_at"] = optional_moment(values["completed_at"])
-    return PlanRow(id=values.pop("plan_id"), **values)
-
-
-def _host_row(values: dict[str, Any]) -> HostRow:
-    del values["version"]
-    values["version"] = values.pop("daemon_version")
-    values["started_at"] = moment_of(values["started_at"])
-    values["stopped_at"] = optional_moment(values["stopped_at"])
-    return HostRow(**values)
-
-
-def _plan_fit(fit: FitRow) -> Fit:
-    return Fit(
-        id=fit.id,
-        job_id=fit.job_id,
-        family=fit.family,
-        stage=fit.stage,
-        ordinal=fit.ordinal,
-        unavailable=fit.sentence if fit.state == "unavailable" else None,
-        cores=fit.cores,
-        gpus=fit.gpus,
-        memory_bytes=fit.memory_bytes,
-        depends_on=fit.depends_on,
-    )
-
-
-def _plan_job(job: JobRow, fits: Sequence[Fit]) -> Job:
-    features = job.record.get("features")
-    return Job(
-        id=job.job_id,
-        ordinal=job.ordinal,
-        target=job.target,
-        symbol=job.symbol,
-        route=job.route,
-        training_type=job.training_type,
-        priority=job.priority,
-        reason=job.reason,
-        features=None if features is None else tuple(features),
-        metadata=job.record.get("metadata") or {},
-        fits=tuple(fits),
-        record=job.record,
-    )

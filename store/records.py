@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from store.awaited import Awaited, Part
 from store.moments import iso_utc
 
 
@@ -32,7 +33,12 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """The right to run one fit until `lease_until`, under a fencing number, with all it needs to start."""
+    """The right to run one fit until `lease_until`, under a fencing number, with all it needs to start.
+
+    Attributes:
+        parts: the finished fits it is made from.
+        other_targets: further targets it learns beside its own.
+    """
 
     fit_id: str
     plan_id: str
@@ -57,6 +63,8 @@ class Claim:
     cores: int = 1
     gpus: int = 0
     memory_bytes: int = 0
+    parts: tuple[Part, ...] = ()
+    other_targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,6 +296,8 @@ class FitRow:
     waits_for: int
     depends_on: tuple[str, ...]
     held: str | None
+    awaits: tuple[Awaited, ...] = ()
+    other_targets: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

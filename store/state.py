@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 FINAL_STATES = frozenset(("succeeded", "failed", "unavailable", "cancelled"))
+LOST_STATES = FINAL_STATES - {"succeeded"}
 LEASED_STATES = frozenset(("claimed", "running"))
 FIT_STATES = FINAL_STATES | LEASED_STATES | {"ready"}
 
@@ -93,10 +94,13 @@ class FitState(State):
     """A fit; state is ready, claimed, running, succeeded, failed, unavailable or cancelled.
 
     Attributes:
-        waits_for: fits it depends on that have not succeeded yet.
-        depends_on: their ids, a JSON list.
+        waits_for: fits it depends on that have not succeeded, and fits it is made from that have not ended.
+        depends_on: ids of the fits it depends on, a JSON list.
         dependents: ids of the fits that depend on it, a JSON list.
         held: why a person holds it back; None when nobody does.
+        awaits: what it is made from, a JSON list of `store.awaited.Awaited`.
+        followers: ids of the fits that are made from it, a JSON list.
+        other_targets: further targets it learns beside its own, a JSON list.
     """
 
     TABLE: ClassVar[str] = "fit"
@@ -105,7 +109,7 @@ class FitState(State):
         (
             "ordinal", "plan_order", "stage_barrier", "not_before_at", "ended_at", "pid", "device_used",
             "device_reason", "log", "step", "steps_total", "train_loss", "valid_loss", "bundle",
-            "bundle_sha256", "metrics", "seconds", "sentence", "place", "depends_on",
+            "bundle_sha256", "metrics", "seconds", "sentence", "place", "depends_on", "other_targets",
         )
     )  # fmt: skip
 
@@ -160,6 +164,9 @@ class FitState(State):
     depends_on: str | None = None
     dependents: str | None = None
     held: str | None = None
+    awaits: str | None = None
+    followers: str | None = None
+    other_targets: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)

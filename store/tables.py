@@ -211,6 +211,9 @@ class FitTable(SQLModel, table=True):
     depends_on: str | None = _none(TEXT)
     dependents: str | None = _none(TEXT)
     held: str | None = _none(TEXT)
+    awaits: str | None = _none(TEXT)
+    followers: str | None = _none(TEXT)
+    other_targets: str | None = _none(TEXT)
 
 
 class PauseTable(SQLModel, table=True):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from store import log
+from store.awaited import Awaited, awaited_of, short_group, shortage_words
 from store.codec import json_of
 from store.database import Row, Statement, Tx
 from store.errors import ConcurrentAppend, NotAlone, NotFound
@@ -15,7 +16,9 @@ from store.ids import fit_stream, plan_stream
 from store.log import Draft, Recorded
 from store.projections import LiveRows, by_key
 from store.ready import LOCK, NOW, SKIP
-from store.state import FINAL_STATES, LEASED_STATES, FitState, PlanState
+from store.state import FINAL_STATES, LEASED_STATES, LOST_STATES, FitState, PlanState
+
+GIVING_UP = "dependencies"  # who says that a fit waits in vain
 
 
 class Said(NamedTuple):
@@ -147,8 +150,9 @@ class Turn:
         self._end_leases([fit for fit in leased if fit.state not in LEASED_STATES])
         for said in words:
             fit = said.fit
-            if fit.state in FINAL_STATES and fit.state != "succeeded":
-                self.give_up_dependents(fit)
+            if fit.state in LOST_STATES:
+                self._give_up_dependents(fit)
+                self._give_up_followers(fit)
         for plan_id in dict.fromkeys(said.fit.plan_id for said in words if said.fit.state in FINAL_STATES):
             self.complete(plan_id, actor=actor)
         return recorded
@@ -174,14 +178,39 @@ class Turn:
             marks = ", ".join("?" * len(ended))
             self.tx.later(f"DELETE FROM lease WHERE fit_id IN ({marks})", [fit.fit_id for fit in ended])
 
-    def give_up_dependents(self, fit: FitState) -> None:
+    def is_lost(self, fit_id: str) -> bool:
+        """Return whether a fit has ended without success; raises NotFound."""
+        return self.fit(fit_id).state in LOST_STATES
+
+    def shortage(self, fit: FitState) -> Awaited | None:
+        """Return what a fit is made from and can never have enough of, None when there is none."""
+        return short_group(awaited_of(json_of(fit.awaits or "[]")), self.is_lost)
+
+    def give_up(self, fit: FitState, group: Awaited) -> None:
+        """Make a fit unavailable that its plan has too few fits for."""
+        self.tell(fit, [FitUnavailable(reason=shortage_words(group), needs="")], actor=GIVING_UP)
+
+    def _give_up_followers(self, fit: FitState) -> None:
+        """Make fits unavailable that are made from one which was lost, where too few others are left."""
+        followers = [self.fit(fit_id) for fit_id in json_of(fit.followers or "[]")]
+        short = [(one, self.shortage(one)) for one in followers if one.state == "ready"]
+        words = [
+            (one, FitUnavailable(reason=shortage_words(group, _named(fit)), needs=fit.fit_id))
+            for one, group in short
+            if group is not None
+        ]
+        given_up = [Said(one, [word], GIVING_UP) for one, word in words]
+        if given_up:
+            self.tell_all(given_up)
+
+    def _give_up_dependents(self, fit: FitState) -> None:
         """Make fits unavailable that wait for one which did not succeed, and those that wait for them."""
-        reason = f"it needs {fit.job_id}/{fit.family}, which is {fit.state}"
+        reason = f"it needs {_named(fit)}"
         if fit.dependents is None:
             return
         waiting = [self.fit(fit_id) for fit_id in json_of(fit.dependents)]
         words = [FitUnavailable(reason=reason, needs=fit.fit_id)]
-        given_up = [Said(other, words, "dependencies") for other in waiting if other.state == "ready"]
+        given_up = [Said(other, words, GIVING_UP) for other in waiting if other.state == "ready"]
         if given_up:
             self.tell_all(given_up)
 
@@ -214,3 +243,7 @@ def _drafts(said: Said) -> list[Draft]:
         )
         for place, event in enumerate(said.events, start=1)
     ]
+
+
+def _named(fit: FitState) -> str:
+    return f"{fit.job_id}/{fit.family}, which is {fit.state}"

@@ -13,22 +13,29 @@ from store.events import CheckpointSaved, FitStarted, FitSucceeded
 from store.projections import columns_of
 from store.state import STATE_TYPES
 
-GPU = frozenset(("LSTM", "MLP"))
+GPU = frozenset(("LSTM", "MLP", "MultiTask"))
 SPELLINGS = {
     "lightgbm": "LightGBM", "light_gbm": "LightGBM", "LightGBM": "LightGBM",
     "xgboost": "XGBoost", "XGBoost": "XGBoost",
     "lstm": "LSTM", "LSTM": "LSTM", "mlp": "MLP", "MLP": "MLP", "ngboost": "NGBoost", "NGBoost": "NGBoost",
+    "ensemble": "Ensemble", "Ensemble": "Ensemble", "MultiTask": "MultiTask", "Blend": "Blend",
 }  # fmt: skip
 DATA = {"data_dir": "data", "symbols": ["AAPL", "MSFT"], "panel_key": "d_1", "panel_path": "cache/d_1"}
 
 
 def family_of(name: str) -> FamilyEntry:
-    """A catalogue of five families; NGBoost is not installed."""
+    """A catalogue of seven families; NGBoost is not installed."""
     if name not in SPELLINGS:
         raise LookupError(f"the family {name!r} is not known; the nearest is LightGBM")
     family = SPELLINGS[name]
     unavailable = "library ngboost not installed" if family == "NGBoost" else None
-    return FamilyEntry(name=family, stage="gpu" if family in GPU else "cpu", unavailable=unavailable)
+    return FamilyEntry(
+        name=family,
+        stage="gpu" if family in GPU else "cpu",
+        unavailable=unavailable,
+        stacks=family == "Ensemble",
+        shares=family == "MultiTask",
+    )
 
 
 def cs_job(
@@ -56,6 +63,15 @@ def plan_of(*jobs: Mapping[str, Any], seed: int = 1, barrier: str = "plan") -> P
     return complete_plan(
         checked, family_of=family_of, training={"seed": seed, "stage_barrier": barrier}, data=DATA
     )
+
+
+def blended_jobs(*families: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A job of one symbol, then the common one of its target; the first is blended from both."""
+    own = {
+        **cs_job("y", families=families, priority=3), "job_id": "sym_y_AAPL", "symbol": "AAPL",
+        "training_type": "symbol_specific", "route": "ROUTE_BOTH", "metadata": {"needs_cs_ensemble": True},
+    }  # fmt: skip
+    return own, cs_job("y", families=families)
 
 
 class Clock:

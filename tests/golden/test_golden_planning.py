@@ -43,7 +43,8 @@ def test_a_case_is_valid_and_taken_by_the_store(name: str) -> None:
     jsonschema.validate(case.training_plan, load_schema("training_plan"))
     if any(job["fits"] for job in case.training_plan["jobs"]):
         plan = complete_plan(case.training_plan, family_of=family_entry, training={}, data=DATA)
-        assert len(plan.fits) == case.training_plan["metadata"]["total_fits"]
+        blends = case.training_plan["summary"]["total_blends"]
+        assert len(plan.fits) == case.training_plan["metadata"]["total_fits"] + blends
     else:
         with pytest.raises(PlanRejected):
             complete_plan(case.training_plan, family_of=family_entry, training={}, data=DATA)

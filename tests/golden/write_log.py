@@ -13,7 +13,16 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from store_samples import STARTED, SUCCEEDED, Clock, checkpoint, cs_job, plan_of, projected_rows
+from store_samples import (
+    STARTED,
+    SUCCEEDED,
+    Clock,
+    blended_jobs,
+    checkpoint,
+    cs_job,
+    plan_of,
+    projected_rows,
+)
 
 from store import Failure, PlanRejected, PlanStore
 from store.database import Database, connect
@@ -113,7 +122,32 @@ def history(database: Database, clock: Clock) -> None:
         turn = Turn(tx, now=microseconds_of(clock()))
         turn.append_next(ARCHIVE_STREAM, [archived], actor="keeper", plan=plan.id)
         turn.flush()
+    made_of_others(store)
     store.daemon_stopped(DaemonStopped(worker="h:1:b:9", host="h", cause="SIGTERM"))
+
+
+def made_of_others(store: PlanStore) -> None:
+    """Ensembles, blends and shared targets: made without a lost member, given up, brought back, at work."""
+    families = ("LightGBM", "XGBoost", "Ensemble", "NGBoost", "LSTM", "MultiTask")
+    jobs = (*blended_jobs(*families), cs_job("y_e", families=("LightGBM", "Ensemble")))
+    plan = plan_of(*jobs, cs_job("y_f", families=("XGBoost", "MultiTask")), seed=2)
+    store.accept(plan, source="inbox/second", name="second")
+    named = {(fit.job_id, fit.family): fit.id for fit in plan.fits}
+    lost = named["sym_y_AAPL", "LightGBM"], named["sym_y_AAPL", "XGBoost"]
+    for claim in store.claim("h:1:b:9", stage="cpu", limit=9):
+        if claim.fit_id in lost:  # their ensemble has too few left
+            store.failed(claim, Failure(cause="bad_input", sentence="constant label", where="dataset"))
+        else:
+            store.succeeded(claim, SUCCEEDED)
+    for fit_id in lost:  # it comes back with the second
+        store.retry(fit_id, reason="the label was mended")
+    store.cancel(lost[0], reason="not wanted")  # it is given up again, the blend goes on without it
+    for stage in ("cpu", "gpu"):
+        while claims := store.claim("h:1:b:9", stage=stage):
+            store.started(claims[0], STARTED)
+            if claims[0].family == "Blend":
+                return  # at work when the log was written
+            store.succeeded(claims[0], SUCCEEDED)
 
 
 def plain(value: Any) -> Any:

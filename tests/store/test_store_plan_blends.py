@@ -36,7 +36,13 @@ def completed(raw: dict[str, Any]) -> Plan:
 def test_a_blend_names_fits_of_any_job_of_the_plan() -> None:
     """Also of a job behind its own: it comes after all of its parts; and it is kept in the job's record."""
     plan = completed(both())
-    assert [fit.job_id for fit in plan.fits] == ["sym_y_AAPL", "cs_y"]
+    own, blend, common = plan.fits
+    assert [f"{fit.job_id}/{fit.family}" for fit in plan.fits] == [
+        "sym_y_AAPL/LightGBM", "sym_y_AAPL/Blend", "cs_y/LightGBM"
+    ]  # fmt: skip
+    assert [fit.ordinal for fit in plan.fits] == [0, 1, 2]
+    assert [(group.fits, group.at_least) for group in blend.awaits] == [((common.id,), 1), ((own.id,), 1)]
+    assert (blend.stage, blend.cores, blend.gpus) == ("cpu", 1, 0)
     assert plan.jobs[0].record["blend"]["model"] == "blend_y_AAPL"
     assert all(fit.depends_on == () and fit.unavailable is None for fit in plan.fits)
 

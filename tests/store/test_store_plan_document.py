@@ -85,10 +85,10 @@ def changed(*path: Any, to: Any) -> dict[str, Any]:
 
 
 def test_the_example_of_the_older_guide_is_accepted() -> None:
-    """The older system's plan, without any of our additions, is a plan of four fits."""
+    """The older system's plan, without any of our additions, is a plan of four fits and the blend it asks for."""
     plan = completed(SEED)
-    assert [fit.family for fit in plan.fits] == ["LightGBM", "XGBoost", "LightGBM", "XGBoost"]
-    assert [fit.ordinal for fit in plan.fits] == [0, 1, 2, 3]
+    assert [fit.family for fit in plan.fits] == ["LightGBM", "XGBoost", "LightGBM", "XGBoost", "Blend"]
+    assert [fit.ordinal for fit in plan.fits] == [0, 1, 2, 3, 4]
     assert plan.jobs[1].metadata == {"needs_cs_ensemble": True}
     assert (plan.jobs[1].symbol, plan.jobs[1].route, plan.jobs[1].priority) == ("AAPL", "ROUTE_BOTH", 3)
     assert plan.document["summary"] == SEED["summary"]
