@@ -1,10 +1,10 @@
 """Kill fits of every family at random moments and count what was lost.
 
-``python tests/executors/resume_study.py`` ends real child processes by SIGKILL, ``--kills 20`` times a family,
-at moments drawn from the whole length of a fit: during the start, a batch, a saving, the bundle. Each fit that
-gets through must have the very bundle of one that was never touched. ``--families LSTM GAN`` takes only these,
-``--write`` puts the table into docs/executors.md. The exit status is 1 when a bundle differs or a fit went on
-from before a state it had announced.
+``python tests/executors/resume_study.py`` ends real child processes by SIGKILL, ``--kills 20`` times a
+family, at moments drawn from the whole length of a fit: during the start, a batch, a saving, the bundle.
+Each fit that gets through must have the very bundle of one that was never touched. ``--families LSTM GAN``
+takes only these, ``--write`` puts the table into docs/executors.md. The exit status is 1 when a bundle
+differs or a fit went on from before a state it had announced.
 """
 
 from __future__ import annotations
@@ -160,11 +160,11 @@ def _hear(child: Child, heard: Heard) -> None:
         heard.take(report)
 
 
-HEADER = (
-    "| family | one fit, s | kills | after a state | fits ended | bundles that differ | went on before a state "
-    + "| lost, longest s | median s |",
-    "|---|---|---|---|---|---|---|---|---|",
+COLUMNS = (
+    *("family", "one fit, s", "kills", "after a state", "fits ended", "bundles that differ"),
+    *("went on before a state", "lost, longest s", "median s"),
 )
+HEADER = (f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS))
 
 
 def line(account: Account) -> str:
