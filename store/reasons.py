@@ -28,6 +28,7 @@ class WaitingContext:
         pauses: all pauses; those that do not concern the fit are passed over.
         held_by: who holds the fit back, if anybody does.
         needs: names of the fits that it depends on and that have not succeeded.
+        awaited: names of the fits that it is made from and that have not ended.
         cpu_open: CPU fits that the fit's stage barrier still waits for.
         rooms: what each daemon at work has free; None when one of them did not say.
         running: fits of the same stage that run, which tells something where the rooms do not.
@@ -40,6 +41,7 @@ class WaitingContext:
     pauses: tuple[PauseRow, ...] = ()
     held_by: str | None = None
     needs: tuple[str, ...] = ()
+    awaited: tuple[str, ...] = ()
     cpu_open: int = 0
     rooms: tuple[Room, ...] | None = None
     running: int = 0
@@ -106,7 +108,7 @@ def _for_a_worker(_fit: FitRow, context: WaitingContext) -> WaitingReason | None
 
 def _for_others(fit: FitRow, context: WaitingContext) -> WaitingReason | None:
     if fit.waits_for:
-        return WaitingReason(code="Dependency", words=f"it needs {_named(context.needs, fit.waits_for)}")
+        return WaitingReason(code="Dependency", words=_other_words(fit, context))
     if fit.stage == "gpu" and context.cpu_open > 0:
         scope = "its job" if fit.stage_barrier == "job" else "its plan"
         return WaitingReason(
@@ -116,12 +118,21 @@ def _for_others(fit: FitRow, context: WaitingContext) -> WaitingReason | None:
     return None
 
 
-def _named(needs: Sequence[str], count: int) -> str:
-    """Return the fits that are waited for by name, few of them, or only how many they are."""
-    if not needs:
-        return f"{count} other fits that have not succeeded yet"
-    more = f" and {len(needs) - NAMED_MAX} more" if len(needs) > NAMED_MAX else ""
-    return f"{', '.join(needs[:NAMED_MAX])}{more}, not yet succeeded"
+def _other_words(fit: FitRow, context: WaitingContext) -> str:
+    """Return which fits are waited for, by name or only how many they are."""
+    if context.needs:
+        return f"it needs {_named(context.needs)}, not yet succeeded"
+    if context.awaited:
+        return f"it is made from fits that have not all ended: {_named(context.awaited)}"
+    if fit.depends_on or not fit.awaits:
+        return f"it needs {fit.waits_for} other fits that have not succeeded yet"
+    return f"it is made from fits of which {fit.waits_for} have not ended"
+
+
+def _named(fits: Sequence[str]) -> str:
+    """Return the names of fits, few of them."""
+    more = f" and {len(fits) - NAMED_MAX} more" if len(fits) > NAMED_MAX else ""
+    return f"{', '.join(fits[:NAMED_MAX])}{more}"
 
 
 def _for_time(fit: FitRow, context: WaitingContext) -> WaitingReason | None:

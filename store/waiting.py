@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from store.awaited import awaited_ids
 from store.database import Row, Tx
 from store.ids import PAUSE_STREAM, fit_stream, host_stream, pause_scope
 from store.moments import moment_of
@@ -31,6 +32,7 @@ _USED = """
 SELECT worker, SUM(cores), SUM(gpus), SUM(memory_bytes) FROM fit
 WHERE state IN ('claimed', 'running') GROUP BY worker
 """
+_UNMET, _OPEN = "state <> 'succeeded'", "state IN ('ready', 'claimed', 'running')"
 _LAST_OF_STREAM = "SELECT kind, actor, CAST(data AS TEXT) FROM event WHERE stream = ? ORDER BY version DESC"
 _HOLDER = "SELECT actor FROM event WHERE stream = ? AND kind = 'FitHeld' ORDER BY version DESC LIMIT 1"
 _PAUSES_READ = 200  # words about pauses, newest first; of older ones nobody asks who said them
@@ -103,7 +105,8 @@ def context_of(tx: Tx, fit: FitRow, around: Surroundings) -> WaitingContext:
         pauses=around.pauses,
         rooms=around.rooms,
         held_by=holders[0][0] if holders else None,
-        needs=_unmet(tx, fit.depends_on) if fit.waits_for else (),
+        needs=_others(tx, fit.depends_on, _UNMET) if fit.waits_for else (),
+        awaited=_others(tx, awaited_ids(fit.awaits), _OPEN) if fit.waits_for else (),
         cpu_open=cpu_open(tx, fit.plan_id, fit.job_id if fit.stage_barrier == "job" else None),
         running=_number(tx.query(running, (fit.stage,))),
         ahead=_number(tx.query(before, place)),
@@ -124,12 +127,10 @@ def cpu_open(tx: Tx, plan_id: str, job_id: str | None = None) -> int:
     return _number(tx.query(f"SELECT COUNT(*) {_CPU_OPEN}", parameters))
 
 
-def _unmet(tx: Tx, fit_ids: Collection[str]) -> tuple[str, ...]:
-    """Return the names of those fits that have not succeeded."""
+def _others(tx: Tx, fit_ids: Collection[str], condition: str) -> tuple[str, ...]:
+    """Return the names of those fits that are in some states."""
     marks = ", ".join("?" * len(fit_ids))
-    sql = (
-        f"SELECT job_id, family FROM fit WHERE fit_id IN ({marks}) AND state <> 'succeeded' ORDER BY ordinal"
-    )
+    sql = f"SELECT job_id, family FROM fit WHERE fit_id IN ({marks}) AND {condition} ORDER BY ordinal"
     return tuple(f"{job}/{family}" for job, family in tx.query(sql, sorted(fit_ids))) if fit_ids else ()
 
 

@@ -22,7 +22,8 @@ from store.revision import HEAD, REVISIONS, is_at_head
 from store.schema import alembic_url, migrations_dir, upgrade
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
-WRITTEN_AT = {"r0001": "v0_1", "r0002": "v0_2", "r0003": "v0_3"}  # revision -> a log that databases of it can hold
+# Revision -> a log that databases of it can hold.
+WRITTEN_AT = {"r0001": "v0_1", "r0002": "v0_2", "r0003": "v0_3"}
 BLOBS = ("event_id", "causation_id", "hash")
 Row = tuple[Any, ...]
 

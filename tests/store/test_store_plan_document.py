@@ -85,7 +85,7 @@ def changed(*path: Any, to: Any) -> dict[str, Any]:
 
 
 def test_the_example_of_the_older_guide_is_accepted() -> None:
-    """The older system's plan, without any of our additions, is a plan of four fits and the blend it asks for."""
+    """The older system's plan, without any of our additions, is a plan of four fits and a blend."""
     plan = completed(SEED)
     assert [fit.family for fit in plan.fits] == ["LightGBM", "XGBoost", "LightGBM", "XGBoost", "Blend"]
     assert [fit.ordinal for fit in plan.fits] == [0, 1, 2, 3, 4]
