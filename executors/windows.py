@@ -34,6 +34,8 @@ def first_reachable(panel: Panel) -> NDArray[np.int64]:
 
 def with_full_window(panel: Panel, rows: NDArray[np.int64], window: int) -> NDArray[np.bool_]:
     """Return which of `rows` have `window` rows (themselves the last) of one symbol without a gap."""
+    if window <= 1:
+        return np.ones(len(rows), dtype=np.bool_)
     return np.asarray(rows - first_reachable(panel)[rows] + 1 >= window)
 
 

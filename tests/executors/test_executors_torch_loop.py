@@ -3,61 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from network_loops import NormedRecipe, RivalsRecipe, loop_of, session_of
 
+from executors.checkpoint import Checkpoint
 from executors.contract import Checkpointed, FitSpec, Report, Started
-from executors.dataset import fit_data
 from executors.errors import BadInput, StopAsked
-from executors.gpu.batches import labelled_rows
 from executors.gpu.losses import row_losses
 from executors.gpu.lstm_family import TRAINER
-from executors.gpu.numerics import Numerics
-from executors.gpu.recipe import Shape
 from executors.gpu.torch_loop import Progress, TorchLoop
-from executors.parameters import settings
-from executors.session import Session
-from executors.weights import SHARED_PARAMETERS
 
 SpecMaker = Callable[..., FitSpec]
-
-SMALL = {"hidden": 4, "window": 3, "epochs": 3, "batch_rows": 500}
-
-
-def session_of(spec: FitSpec, reports: list[Report] | None = None, **params: Any) -> Session:
-    """Return a session with the LSTM's settings."""
-    given = settings("LSTM", {**TRAINER.PARAMETERS, **SHARED_PARAMETERS}, {**SMALL, **params})
-    return Session(
-        spec=spec,
-        data=fit_data(spec, window=int(given["window"])),
-        params=given,
-        versions={},
-        tell=(reports if reports is not None else []).append,
-        should_stop=lambda: False,
-    )
-
-
-def shape_of(session: Session) -> Shape:
-    """Return the shape of the session's network."""
-    return Shape(
-        features=len(session.data.features),
-        outputs=session.data.code.outputs,
-        window=int(session.params["window"]),
-        task=session.data.code.task,
-        params=session.params,
-    )
-
-
-def loop_of(session: Session, recipe: Any = TRAINER.recipe) -> TorchLoop:
-    """Return a loop at its beginning on the CPU."""
-    shape = shape_of(session)
-    rows, _ = labelled_rows(session, window=shape.window, device="cpu")
-    torch.manual_seed(1)
-    numerics = Numerics(device="cpu", precision="float32", compiles=False)
-    return TorchLoop(session, recipe, shape, recipe.network(shape), rows, numerics)
 
 
 def test_every_epoch_has_all_training_rows_once_in_an_order_of_its_own(make_spec: SpecMaker) -> None:
@@ -155,6 +116,73 @@ def test_an_lstm_stops_after_any_batch_with_its_state_saved(make_spec: SpecMaker
     assert isinstance(later[0], Started)
     assert later[0].resumed_from_step == 6
     assert trained.steps == 3 * 4
+
+
+def test_players_take_turns_and_move_nothing_but_their_own(make_spec: SpecMaker) -> None:
+    """What is larger for one is smaller for the other, and no gradient of one lands with the other."""
+    loop = loop_of(session_of(make_spec(family="LSTM"), learning_rate=0.02), RivalsRecipe())
+    start = {name: value.clone() for name, value in loop._network.state_dict().items()}
+    places = loop._rows.places_of(loop._session.data.train[:100])
+    loop._with_gradients("down", loop._optimisers["down"], places)
+    assert all(parameter.grad is None for parameter in loop._network["up"].parameters())
+    loop._optimisers["down"].clear()
+    loop.train()
+    bias = {name: float(loop._network[name].bias.detach() - start[f"{name}.bias"]) for name in ("down", "up")}
+    assert bias["down"] < -0.1
+    assert bias["up"] > 0.1
+
+
+def test_a_state_holds_the_moments_of_every_player(make_spec: SpecMaker) -> None:
+    """Each optimiser is a file of its own, and the rivals go on from it to the same bits."""
+    session = session_of(make_spec(family="LSTM"))
+    whole = loop_of(session, RivalsRecipe())
+    whole.train()
+    halted = loop_of(session, RivalsRecipe())
+    for _ in range(3):
+        order = halted._rows.places_of(halted._order_of_epoch(0))
+        halted._train_batch(order[halted._batches[halted.progress.step]])
+    files = halted.state_files()
+    assert {"optimiser-down.safetensors", "optimiser-up.safetensors"} < set(files)
+    later = resumed(loop_of(session, RivalsRecipe()), files)
+    later.train()
+    assert same_weights(later, whole)
+    swapped = {**files, "optimiser-up.safetensors": files["optimiser-down.safetensors"]}
+    mutant = resumed(loop_of(session, RivalsRecipe()), swapped)
+    mutant.train()
+    assert not same_weights(mutant, whole)
+
+
+def test_the_statistics_of_batch_norm_are_part_of_the_state(make_spec: SpecMaker) -> None:
+    """Buffers are saved with the weights: the checkpoint, the best epoch and the model have them."""
+    session = session_of(make_spec(family="LSTM"))
+    whole = loop_of(session, NormedRecipe())
+    kept = whole.train()
+    assert kept["norm.num_batches_tracked"] > 0
+    later = resumed(loop_of(session, NormedRecipe()), halted_after_an_epoch(session))
+    later.train()
+    assert same_weights(later, whole)
+
+
+def halted_after_an_epoch(session: Any) -> dict[str, bytes]:
+    """Return the state of a loop with normed batches after its first epoch."""
+    session.should_stop = lambda: loop.progress.epoch == 1
+    loop = loop_of(session, NormedRecipe())
+    with pytest.raises(StopAsked):
+        loop.train()
+    session.should_stop = lambda: False
+    return loop.state_files()
+
+
+def resumed(loop: TorchLoop, files: dict[str, bytes]) -> TorchLoop:
+    """Return `loop` after it has taken over the state in `files`."""
+    loop.resume(Checkpoint(step=0, fence=1, path=Path(), files=files))
+    return loop
+
+
+def same_weights(loop: TorchLoop, other: TorchLoop) -> bool:
+    """Return whether all weights and buffers of both are the same to the bit."""
+    mine, theirs = loop._network.state_dict(), other._network.state_dict()
+    return all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
 def test_symbols_train_on_their_own_windows(make_spec: SpecMaker) -> None:
