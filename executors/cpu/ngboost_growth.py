@@ -1,4 +1,8 @@
-"""The library ngboost on one fit's data, growing in chunks that begin with the rows' parameters so far."""
+"""The library ngboost on one fit's data, growing in chunks that begin with the rows' parameters so far.
+
+The library and scikit-learn, seconds to import, are loaded where a chunk begins: who only predicts needs
+neither.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from ngboost import NGBoost
-from ngboost.distns import Normal, k_categorical
 from numpy.typing import NDArray
-from sklearn.tree import DecisionTreeRegressor
 
 from executors.boosting import AfterRound
 from executors.cpu.ngboost_model import Grown
@@ -18,16 +19,12 @@ from executors.dataset import FitData
 from executors.errors import BadInput
 from executors.session import Session
 
-Distribution = Any  # the library is not followed by the type checker; the names say what is meant
+Boosting = Any  # the library is not followed by the type checker; the names say what is meant
+Distribution = Any
 Labels = NDArray[Any]
 
 _STATE = "model.safetensors"
 _LEAST_COUNT = 0.5  # of a class that no training row has
-
-
-def distribution_of(data: FitData) -> Distribution:
-    """Return the library's distribution of the label: Normal, Bernoulli, or of more classes."""
-    return Normal if data.code.task == "regression" else k_categorical(len(data.code.classes))
 
 
 class NaturalGradient:
@@ -53,7 +50,7 @@ class NaturalGradient:
             BadInput: the library can fit no distribution to these labels.
         """
         watch = _Watch(after_round)
-        chunk = _Chunk(self._parameters, _library_settings(self._session, rounds, seed))
+        chunk = _library_chunk(self._session, rounds, seed, begun=iter(self._parameters))
         try:
             chunk.partial_fit(
                 self._features[0],
@@ -85,7 +82,7 @@ class NaturalGradient:
         rate = float(self._session.params["learning_rate"])
         return [self.model.parameters(features, rate) for features in self._features]
 
-    def _keep(self, chunk: _Chunk, rounds: int) -> None:
+    def _keep(self, chunk: Boosting, rounds: int) -> None:
         """Put the chunk's first `rounds` rounds after those before them."""
         before, rate = self.model, float(self._session.params["learning_rate"])
         fitted = zip(chunk.base_models[:rounds], chunk.col_idxs[:rounds], strict=True)
@@ -100,22 +97,6 @@ class NaturalGradient:
             self.model.moved(parameters, features, rate, from_round=before.rounds)
             for parameters, features in zip(self._parameters, self._features, strict=True)
         ]
-
-
-class _Chunk(NGBoost):  # type: ignore[misc]  # the library is untyped
-    """The library's boosting, begun with given parameters of the rows, not the labels' marginal ones."""
-
-    def __init__(self, parameters: list[NDArray[np.float64]], settings: Mapping[str, Any]) -> None:
-        super().__init__(**settings)
-        self._begun: Iterator[NDArray[np.float64]] = iter(parameters)
-
-    def fit_init_params_to_marginal(self, *given: object, **named: object) -> None:
-        """Do nothing: the parameters are there."""
-
-    def pred_param(self, X: object, max_iter: int | None = None) -> NDArray[np.float64]:  # noqa: N803
-        """Return the parameters to begin with, of the training rows first, then of the validation rows."""
-        del X, max_iter
-        return next(self._begun).copy()
 
 
 class _Enough(Exception):
@@ -150,8 +131,18 @@ class _Watch:
         return loss
 
 
-def _library_settings(session: Session, rounds: int, seed: int) -> dict[str, Any]:
-    """Return the library's own names for the settings of a chunk."""
+def _library_chunk(
+    session: Session, rounds: int, seed: int, *, begun: Iterator[NDArray[np.float64]]
+) -> Boosting:
+    """Return the library's boosting of `rounds` rounds that begins with given parameters of the rows.
+
+    By itself it begins with the labels' marginal parameters and predicts all rounds before once more. It asks
+    for the parameters of the training rows first, then for those of the validation rows.
+    """
+    from ngboost import NGBoost  # noqa: PLC0415 -- the seam: seconds that only training pays
+    from ngboost.distns import Normal, k_categorical  # noqa: PLC0415 -- as above
+    from sklearn.tree import DecisionTreeRegressor  # noqa: PLC0415 -- as above
+
     params, data = session.params, session.data
     scaled_leaf = min(2000, max(20, len(data.train) // 100))
     base = DecisionTreeRegressor(
@@ -159,16 +150,19 @@ def _library_settings(session: Session, rounds: int, seed: int) -> dict[str, Any
         min_samples_leaf=params["min_leaf_rows"] or scaled_leaf,
         random_state=seed,
     )
-    return {
-        "Dist": distribution_of(data),
-        "Base": base,
-        "n_estimators": rounds,
-        "learning_rate": params["learning_rate"],
-        "minibatch_frac": params["row_share"],
-        "col_sample": params["feature_share"],
-        "random_state": seed,
-        "verbose": False,
-    }
+    chunk = NGBoost(
+        Dist=Normal if data.code.task == "regression" else k_categorical(len(data.code.classes)),
+        Base=base,
+        n_estimators=rounds,
+        learning_rate=params["learning_rate"],
+        minibatch_frac=params["row_share"],
+        col_sample=params["feature_share"],
+        random_state=seed,
+        verbose=False,
+    )
+    chunk.fit_init_params_to_marginal = lambda _labels: None
+    chunk.pred_param = lambda _features: next(begun).copy()
+    return chunk
 
 
 def _as_learnt(data: FitData, rows: NDArray[np.int64]) -> Labels:

@@ -1,10 +1,11 @@
 """QuantileLightGBM: several quantiles of the label, that never cross and come true as often as they say.
 
 One LightGBM model a level with the pinball loss of that level (Koenker and Bassett, Econometrica 1978; Ke et
-al., NeurIPS 2017), all grown together, round by round, and stopped by the mean of their losses. Each level
-is then shifted by the quantile of its misses on the validation rows, which no tree has seen (conformalised
-quantile regression: Romano, Patterson and Candès, NeurIPS 2019, one-sided and asymmetric), and the levels of
-a row are put into order (rearrangement: Chernozhukov, Fernández-Val and Galichon, Econometrica 2010).
+al., NeurIPS 2017), all grown together, round by round, and stopped by the mean of their losses. The levels
+of a row are put into order (rearrangement: Chernozhukov, Fernández-Val and Galichon, Econometrica 2010), then
+each is shifted by the quantile of its misses on the validation rows, which no tree has seen (conformalised
+quantile regression: Romano, Patterson and Candès, NeurIPS 2019, one-sided and asymmetric). Shifted levels
+cross where they lie closer than their shifts differ; they are put into order once more.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def train(session: Session) -> Trained:
             "features": list(data.features),
             "labels": data.code.to_json(),
             "quantiles": list(QUANTILES),
-            "shifts": shifts(_raw(texts, data.features_at(data.valid)), data.encoded_at(data.valid)),
+            "shifts": shifts(_in_order(texts, data.features_at(data.valid)), data.encoded_at(data.valid)),
         },
     )
 
@@ -94,18 +95,18 @@ def quantiles(
     """Return the label's quantiles at `rows`, (rows, levels) float32, never falling along a row."""
     features = feature_matrix(panel, tuple(outline["features"]), rows)
     texts = [files[_file_of(level)].decode() for level in outline["quantiles"]]
-    shifted = _raw(texts, features) + np.array(outline["shifts"])
+    shifted = _in_order(texts, features) + np.array(outline["shifts"])
     return LabelCode.from_json(outline["labels"]).decoded(np.sort(shifted, axis=1))
 
 
-def shifts(raw: NDArray[np.float64], labels: NDArray[np.float32]) -> list[float]:
+def shifts(said: NDArray[np.float64], labels: NDArray[np.float32]) -> list[float]:
     """Return what to add to each level so that as many labels lie at or below it as it says.
 
-    `raw` (rows, levels) and `labels` (rows,) are of rows no tree has seen. The shift of level q is the
+    `said` (rows, levels) and `labels` (rows,) are of rows no tree has seen. The shift of level q is the
     ceil(q (rows + 1))-th smallest miss (label less quantile), by which a new row that is exchangeable with
     these lies at or below the shifted level with a probability in [q, q + 1 / (rows + 1)].
     """
-    misses = np.sort(labels[:, None].astype(np.float64) - raw, axis=0)
+    misses = np.sort(labels[:, None].astype(np.float64) - said, axis=0)
     places = [min(len(labels), math.ceil(level * (len(labels) + 1))) - 1 for level in QUANTILES]
     return [float(misses[place, number]) for number, place in enumerate(places)]
 
@@ -140,10 +141,11 @@ class _Levels:
             model.restore(f"q{level}", state)
 
 
-def _raw(texts: list[str], features: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return what the models say, (rows, levels), in the unit they learnt."""
+def _in_order(texts: list[str], features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return what the models say, (rows, levels) ascending along a row, in the unit they learnt."""
     models = [lightgbm.Booster(model_str=text) for text in texts]
-    return np.column_stack([model.predict(features, num_threads=1) for model in models])
+    said = np.column_stack([model.predict(features, num_threads=1) for model in models])
+    return np.asarray(np.sort(said, axis=1), dtype=np.float64)
 
 
 def _file_of(level: float) -> str:
