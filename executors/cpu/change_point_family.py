@@ -33,7 +33,7 @@ from executors.cpu.market import rows_in
 from executors.cpu.relation import Relation
 from executors.cpu.segments import Pelt
 from executors.dataset import feature_matrix
-from executors.estimating import Arrays, cpu_device, learn
+from executors.estimating import Arrays, cpu_device, learn, one_blas_thread
 from executors.parameters import Number, Parameter
 from executors.preprocessing import LabelCode, Standardisation
 from executors.session import Session, Trained
@@ -41,7 +41,7 @@ from panel.aligned import TARGET, Panel
 
 MODEL = "model.safetensors"
 SEGMENTS = "segments.json"
-LIBRARIES = ("scipy",)
+LIBRARIES = ("scipy", "safetensors")
 
 #: segment_bars_min 0 means a thirtieth of the training bars, at least 10.
 PARAMETERS: Mapping[str, Parameter] = {
@@ -69,7 +69,8 @@ def train(session: Session) -> Trained:
     """
     data = session.data
     device = cpu_device("ChangePoint")
-    learner = _Segments(session)
+    with one_blas_thread():
+        learner = _Segments(session)
     learned = learn(session, learner, device, steps=learner.search_steps + STEPS)
     arrays = {name: np.ascontiguousarray(array) for name, array in learned.model.items()}
     breaks = data.panel.timestamps[arrays["breaks"]].tolist()

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load as arrays_from_bytes
 from safetensors.numpy import save as bytes_from_arrays
-from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from executors.cpu.expert_path import STEPS, ExpertPath, sample_of
@@ -31,14 +30,14 @@ from executors.cpu.market import Market, SlowDirections, market_of, rows_in
 from executors.cpu.mixtures import Mixture
 from executors.dataset import FitData, feature_matrix
 from executors.errors import BadInput
-from executors.estimating import Arrays, cpu_device, learn
+from executors.estimating import Arrays, cpu_device, learn, one_blas_thread
 from executors.parameters import Number, Parameter
 from executors.preprocessing import LabelCode, Standardisation
 from executors.session import Session, Trained
 from panel.aligned import Panel
 
 MODEL = "model.safetensors"
-LIBRARIES = ("scikit-learn", "scipy")
+LIBRARIES = ("scikit-learn", "scipy", "safetensors")
 
 PARAMETERS: Mapping[str, Parameter] = {
     "regimes_max": Parameter(default=4, low=1, high=8),
@@ -72,7 +71,8 @@ def train(session: Session) -> Trained:
     if past.sum() < _FEWEST_BARS:
         problem = f"the training part has {past.sum()} bars, regimes need {_FEWEST_BARS}"
         raise BadInput(f"target {data.target.name}", problem, "give more history")
-    slow = SlowDirections.fitted(market.values[past], int(session.params["directions"]))
+    with one_blas_thread():
+        slow = SlowDirections.fitted(market.values[past], int(session.params["directions"]))
     learner = _Regimes(session, market, slow.applied(market.values), int(past.sum()), scaled)
     learned = learn(session, learner, device, steps=learner.mixture_steps + STEPS)
     arrays = {name: np.ascontiguousarray(array) for name, array in learned.model.items()}
@@ -201,6 +201,8 @@ class _Regimes:
         """Return the mixture to begin from, of clusters of bars (on one thread: the same on any machine)."""
         labels = np.zeros(len(self._past), dtype=np.int64)
         if states > 1:
+            from sklearn.cluster import KMeans  # noqa: PLC0415 -- the seam: predictions need none of it
+
             clusters = KMeans(n_clusters=states, n_init=4, random_state=self._session.seed("regimes", states))
             with threadpool_limits(limits=1):
                 labels = clusters.fit_predict(self._past).astype(np.int64)
