@@ -47,6 +47,7 @@ class Trained:
         device: where it was trained.
         outline: what `predict` needs to know beside the files, JSON-able.
         importance_method: what the importances are ("gain", "tree_shap", "permutation", ...).
+        gains: total gain by feature beside the importances, of boosted trees; else empty.
     """
 
     files: Mapping[str, bytes]
@@ -57,6 +58,7 @@ class Trained:
     device: Device
     outline: Mapping[str, Any]
     importance_method: str = "gain"
+    gains: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,9 +14,11 @@ from executors.cpu.lightgbm_growth import (
     TREE_PARAMETERS,
     BinnedRows,
     GrowingModel,
+    importances,
     round_work,
     tree_settings,
 )
+from executors.cpu.tree_shap import METHOD
 from executors.dataset import feature_matrix
 from executors.parameters import Number, Parameter
 from executors.preprocessing import LabelCode
@@ -52,15 +54,17 @@ def train(session: Session) -> Trained:
     )
     boosted = boost(session, engine, device, round_work=work)
     text = engine.model.text(boosted.best_round)
-    gains = lightgbm.Booster(model_str=text).feature_importance("gain")
+    shap, gains = importances([text], session, work)
     return Trained(
         files={MODEL: text.encode()},
         steps=boosted.rounds,
         best_step=boosted.best_round,
         curve=boosted.curve,
-        importances=dict(zip(data.features, (float(gain) for gain in gains), strict=True)),
+        importances=shap,
         device=device,
         outline={"features": list(data.features), "labels": data.code.to_json()},
+        importance_method=METHOD,
+        gains=gains,
     )
 
 

@@ -7,7 +7,7 @@ third of the training, and where the library bundles sparse features not even th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightgbm
@@ -18,6 +18,7 @@ from safetensors.numpy import save as bytes_from_arrays
 
 from executors.boosting import watched_rows
 from executors.cpu.lightgbm_text import Chunk, chunks_from_bytes, chunks_to_bytes, joined
+from executors.cpu.tree_shap import explained_rows, mean_absolute
 from executors.parameters import Number, Parameter
 from executors.session import Session
 
@@ -67,6 +68,22 @@ def round_work(params: Mapping[str, Number], *, rows: int, features: int, trees:
     """Return what a round of `trees` trees costs, in cells times levels."""
     cells = rows * params["row_share"] * max(1.0, features * params["feature_share"])
     return float(cells * np.log2(params["leaves"]) * trees)
+
+
+def importances(
+    texts: Sequence[str], session: Session, work: float
+) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """Return what features do for the models `texts`, summed over them: (mean absolute SHAP, total gain)."""
+    data, leaves = session.data, float(session.params["leaves"])
+    rows = explained_rows(data.valid, round_work=work, round_leaves=leaves * len(texts) * data.code.outputs)
+    values = data.features_at(rows)
+    names, shap, gains = data.features, np.zeros(len(data.features)), np.zeros(len(data.features))
+    for text in texts:
+        model = lightgbm.Booster(model_str=text)
+        said = model.predict(values, pred_contrib=True, num_threads=session.spec.threads)
+        shap += list(mean_absolute(names, said).values())
+        gains += model.feature_importance("gain")
+    return dict(zip(names, shap.tolist(), strict=True)), dict(zip(names, gains.tolist(), strict=True))
 
 
 class BinnedRows:

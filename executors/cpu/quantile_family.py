@@ -23,9 +23,11 @@ from executors.cpu.lightgbm_growth import (
     TREE_PARAMETERS,
     BinnedRows,
     GrowingModel,
+    importances,
     round_work,
     tree_settings,
 )
+from executors.cpu.tree_shap import METHOD
 from executors.dataset import feature_matrix
 from executors.estimating import cpu_device
 from executors.parameters import Number, Parameter
@@ -65,13 +67,13 @@ def train(session: Session) -> Trained:
     work = round_work(session.params, rows=len(data.train), features=len(data.features), trees=len(QUANTILES))
     boosted = boost(session, engine, device, round_work=work)
     texts = [model.text(boosted.best_round) for model in engine.models]
-    gains = sum(lightgbm.Booster(model_str=text).feature_importance("gain") for text in texts)
+    shap, gains = importances(texts, session, work)
     return Trained(
         files={_file_of(level): text.encode() for level, text in zip(QUANTILES, texts, strict=True)},
         steps=boosted.rounds,
         best_step=boosted.best_round,
         curve=boosted.curve,
-        importances=dict(zip(data.features, (float(gain) for gain in gains), strict=True)),
+        importances=shap,
         device=device,
         outline={
             "features": list(data.features),
@@ -79,6 +81,8 @@ def train(session: Session) -> Trained:
             "quantiles": list(QUANTILES),
             "shifts": shifts(_in_order(texts, data.features_at(data.valid)), data.encoded_at(data.valid)),
         },
+        importance_method=METHOD,
+        gains=gains,
     )
 
 

@@ -13,6 +13,7 @@ from safetensors.numpy import load as arrays_from_bytes
 from safetensors.numpy import save as bytes_from_arrays
 
 from executors.boosting import LOOP_PARAMETERS, AfterRound, boost, watched_rows
+from executors.cpu.tree_shap import METHOD, explained_rows, mean_absolute
 from executors.cpu.xgboost_json import joined, loaded
 from executors.dataset import feature_matrix
 from executors.parameters import Number, Parameter
@@ -67,15 +68,17 @@ def train(session: Session) -> Trained:
     work = cells * params["depth"] * data.code.outputs
     boosted = boost(session, engine, device, round_work=work)
     model = engine.model(boosted.best_round)
-    gains = loaded(model).get_score(importance_type="total_gain")
+    shap, gains = _importances(model, session, work)
     return Trained(
         files={MODEL: model},
         steps=boosted.rounds,
         best_step=boosted.best_round,
         curve=boosted.curve,
-        importances={name: float(gains.get(f"f{place}", 0.0)) for place, name in enumerate(data.features)},
+        importances=shap,
         device=device,
         outline={"features": list(data.features), "labels": data.code.to_json()},
+        importance_method=METHOD,
+        gains=gains,
     )
 
 
@@ -156,6 +159,19 @@ class _XGBoost:
             max_bin=self._settings["max_bin"],
             nthread=session.spec.threads,
         )
+
+
+def _importances(
+    model: bytes, session: Session, work: float
+) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """Return what features do for the model: (mean absolute SHAP, total gain)."""
+    data, booster = session.data, loaded(model)
+    leaves = 2.0 ** float(session.params["depth"]) * data.code.outputs
+    rows = explained_rows(data.valid, round_work=work, round_leaves=leaves)
+    matrix = xgboost.DMatrix(data.features_at(rows), nthread=1)
+    gains = booster.get_score(importance_type="total_gain")
+    by_name = {name: float(gains.get(f"f{place}", 0.0)) for place, name in enumerate(data.features)}
+    return mean_absolute(data.features, booster.predict(matrix, pred_contribs=True)), by_name
 
 
 def _library_settings(session: Session) -> dict[str, Any]:
