@@ -53,7 +53,7 @@ class ExpertPath:
         """
         count = responsibilities.shape[1]
         if number < len(TOGETHER):
-            common = self._common(TOGETHER[number])
+            common = self._of_all(TOGETHER[number])
             self._experts = np.repeat(common[None], count, axis=0)
         else:
             common = self._together
@@ -69,7 +69,7 @@ class ExpertPath:
         """Return the experts (experts, features + 1, outputs) of the last step and the common model."""
         return self._experts, self._together
 
-    def _common(self, strength: float) -> Floats:
+    def _of_all(self, strength: float) -> Floats:
         size, total = len(self._together), float(self._weights.sum())
         penalties = penalties_of(size, strength, total, free_constant=True)
         return fitted(self._train, self._weights, np.zeros_like(self._together), penalties)
