@@ -35,19 +35,46 @@ class SmallFit:
     others: tuple[str, ...] = ()
 
 
+_LONG_TREES = {"rounds": 600, "patience": 600, "learning_rate": 0.01}
+_LONG_NET = {"epochs": 40, "patience": 40}
+_SEQUENCE = {**NET, "window": 5, "dropout": 0.3}
+
 FITS: dict[str, SmallFit] = {
-    "LightGBM": SmallFit(
-        params=TREES, longer={"rounds": 600, "patience": 600, "learning_rate": 0.01}, rounds=10
+    "LightGBM": SmallFit(params=TREES, longer=_LONG_TREES, rounds=10),
+    "QuantileLightGBM": SmallFit(params=TREES, longer={**_LONG_TREES, "rounds": 200}, rounds=10),
+    "XGBoost": SmallFit(params=TREES, longer=_LONG_TREES, rounds=10),
+    "RewardBased": SmallFit(
+        params={"steps": 60, "patience": 30}, longer={"steps": 3000, "patience": 3000}, rounds=9
     ),
-    "XGBoost": SmallFit(
-        params=TREES, longer={"rounds": 600, "patience": 600, "learning_rate": 0.01}, rounds=10
+    "NGBoost": SmallFit(
+        params={"rounds": 40, "chunk_rounds": 10, "row_share": 0.6, "feature_share": 0.5},
+        longer={"rounds": 400, "patience": 400},
+        rounds=10,
     ),
+    "GMMRegime": SmallFit(params={"regimes_max": 3, "iterations": 20}, longer={"iterations": 1000}, rounds=5),
+    "ChangePoint": SmallFit(longer={"cells_max": 5000}, rounds=1),
+    "FTRLProximal": SmallFit(params={"passes": 9, "patience": 9}, longer={"passes": 60, "patience": 60}, rounds=1),
     "Ensemble": SmallFit(params={"folds": 2}, longer={"folds": 6}, rounds=7),
-    "LSTM": SmallFit(
-        params={**NET, "window": 5, "hidden": 8, "dropout": 0.3, "layers": 2},
-        longer={"epochs": 40, "patience": 40},
-        rounds=3,
+    "MetaLearning": SmallFit(
+        params={"steps": 8, "episode_batches": 3},
+        longer={"steps": 120, "patience": 120, "episode_batches": 10},
+        rounds=2,
     ),
+    "MLP": SmallFit(params={**NET, "hidden": 16, "dropout": 0.3}, longer=_LONG_NET, rounds=3),
+    "VAE": SmallFit(params={**NET, "hidden": 16, "latent": 4, "dropout": 0.3}, longer=_LONG_NET, rounds=3),
+    "GAN": SmallFit(params={**NET, "hidden": 16, "draws": 20}, longer=_LONG_NET, rounds=3),
+    "MultiTask": SmallFit(
+        params={**NET, "hidden": 16, "dropout": 0.3},
+        longer=_LONG_NET,
+        rounds=3,
+        others=("y_noise_1d", "y_up_1d"),
+    ),
+    "CNN1D": SmallFit(params={**_SEQUENCE, "channels": 8}, longer=_LONG_NET, rounds=3),
+    "LSTM": SmallFit(params={**_SEQUENCE, "hidden": 8, "layers": 2}, longer=_LONG_NET, rounds=3),
+    "Transformer": SmallFit(params={**_SEQUENCE, "width": 8, "layers": 1}, longer=_LONG_NET, rounds=3),
+    "TabCNN": SmallFit(params={**_SEQUENCE, "channels": 8, "width": 4}, longer=_LONG_NET, rounds=3),
+    "TabLSTM": SmallFit(params={**_SEQUENCE, "hidden": 8, "width": 4}, longer=_LONG_NET, rounds=3),
+    "TabTransformer": SmallFit(params={**_SEQUENCE, "width": 8, "layers": 1}, longer=_LONG_NET, rounds=3),
 }
 
 
