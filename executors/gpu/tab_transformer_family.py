@@ -68,7 +68,7 @@ class TabTransformerRecipe(SupervisedRecipe):
 
     def answers(self, network: Network, windows: Tensor, shape: Shape) -> Tensor:
         """Return answers (batch, outputs) for `windows` (batch, window, features)."""
-        readout = network.readout.expand(len(windows), -1, -1)
+        readout = network.readout.expand(windows.shape[0], -1, -1)
         tokens = torch.cat([readout, feature_tokens(network, windows)], dim=1)
         heads = heads_of(shape, "TabTransformer")
         for layer in network["layers"]:
