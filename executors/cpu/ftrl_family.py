@@ -44,7 +44,8 @@ PARAMETERS: Mapping[str, Parameter] = {
     "bins": Parameter(default=8, low=0, high=255),
 }
 
-_STEP_NUMBERS = 2_000_000  # of a step's design matrix, 8 bytes each
+_DENSE_NUMBERS = 2_000_000  # of a dense design matrix, 8 bytes each
+_STRETCHES_A_STEP = 20  # some seconds at most, and then a look at the validation rows
 _PREDICT_ROWS = 8_192
 
 
@@ -109,7 +110,10 @@ def predict(
 
 
 class _OnLine:
-    """FTRL on one fit's rows; a step is a stretch of a pass that fits into memory as a dense design."""
+    """FTRL on one fit's rows; a step is a pass, or of very many rows a part of one.
+
+    It goes by stretches that fit into memory as a dense design.
+    """
 
     def __init__(self, session: Session, coordinates: Coordinates) -> None:
         data = session.data
@@ -119,7 +123,9 @@ class _OnLine:
         self._weights = session.weights()[order].astype(np.float64)
         self._constant = constant_scores(data.code.task, data.code.outputs, self._labels, self._weights)
         starts = _batch_starts(data.panel.time_codes[self._rows], int(session.params["batch_rows"]))
-        self._stretches = _stretches(starts, max(1, _STEP_NUMBERS // coordinates.count))
+        stretches = _stretches(starts, max(1, _DENSE_NUMBERS // coordinates.count))
+        firsts = range(0, len(stretches), _STRETCHES_A_STEP)
+        self._steps = [stretches[first : first + _STRETCHES_A_STEP] for first in firsts]
         self._valid_features = data.features_at(data.valid)
         self._valid_labels = data.encoded_at(data.valid).astype(np.float64)
         rates = _rates(session, coordinates.count, self._spread())
@@ -129,7 +135,7 @@ class _OnLine:
     @property
     def steps_per_pass(self) -> int:
         """Steps that make one pass over the training rows."""
-        return len(self._stretches)
+        return len(self._steps)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return the two accumulators and how many rows they have seen."""
@@ -141,21 +147,25 @@ class _OnLine:
         self._rows_seen = int(state["rows_seen"][0])
 
     def step(self, number: int) -> tuple[float, float]:
-        """Learn one stretch, batch by batch; return its progressive loss and the validation loss after it."""
-        starts = self._stretches[(number - 1) % self.steps_per_pass]
-        first, task = int(starts[0]), self._data.code.task
+        """Learn a pass or a part of one; return its progressive loss and the validation loss after it."""
+        stretches = self._steps[(number - 1) % self.steps_per_pass]
+        total = sum(self._learn(starts) for starts in stretches)
+        counts = self._weights[int(stretches[0][0]) : int(stretches[-1][-1])]
+        return total / float(counts.sum()), self.valid_loss()
+
+    def _learn(self, starts: NDArray[np.int64]) -> float:
+        """Learn the batches that begin at `starts`, its last their end; return the losses' sum."""
+        first, task, total = int(starts[0]), self._data.code.task, 0.0
         design = self._coordinates.dense(self._data.features_at(self._rows[first : int(starts[-1])]))
-        total = 0.0
-        for begin, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+        for begin, end in pairwise(starts.tolist()):
             rows = design[begin - first : end - first]
-            counts = self._weights[begin:end]
+            labels, counts = self._labels[begin:end], self._weights[begin:end]
             weights = self._ftrl.weights(self._rows_seen)
             scores = self._constant + rows @ weights
-            total += float(counts @ losses(task, scores, self._labels[begin:end]))
-            gradient = rows.T @ (slopes(task, scores, self._labels[begin:end]) * counts[:, None])
-            self._ftrl.learn(gradient, weights)
+            total += float(counts @ losses(task, scores, labels))
+            self._ftrl.learn(rows.T @ (slopes(task, scores, labels) * counts[:, None]), weights)
             self._rows_seen += end - begin
-        return total / float(self._weights[first : int(starts[-1])].sum()), self.valid_loss()
+        return total
 
     def valid_loss(self) -> float:
         """Return the mean loss of the validation rows as the weights are now."""

@@ -69,16 +69,16 @@ def train(session: Session) -> Trained:
     """
     data, device = session.data, cpu_device("MetaLearning")
     standardisation = Standardisation.fitted(data.features_at(practice_rows(session.spec, data)))
-    learner = _Practice(session, standardisation)
-    learned = learn(
-        session,
-        learner,
-        device,
-        steps=int(session.params["steps"]),
-        patience=int(session.params["patience"]),
-        loss_before=learner.valid_loss(),
-    )
     with one_blas_thread():
+        learner = _Practice(session, standardisation)
+        learned = learn(
+            session,
+            learner,
+            device,
+            steps=int(session.params["steps"]),
+            patience=int(session.params["patience"]),
+            loss_before=learner.valid_loss(),
+        )
         own = {_ADAPTED + name: array for name, array in learner.adapted_to_all(learned.model).items()}
     everything = {**learned.model, **own}
     return Trained(

@@ -20,11 +20,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from panel.aligned import Panel
+from panel.ranks import mean_error
 
 Array = NDArray[np.float64]
 
 _SMOOTH = 1e-3  # of a position: the size of a change is rounded off at nothing, where it has no slope
+_NO_SPREAD = 1e-12  # of squared positions: they are all the same
+_FEWEST_BARS = 3
 _STILL = 0.01  # added to the spread: a book that hardly moves earns no infinite ratio
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """The straight line of returns on positions: its slope, the slope's standard error, the mean position.
+
+    The error comes from sums per bar, since symbols move together, widened for labels that overlap.
+    """
+
+    slope: float
+    error: float
+    mean_position: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +124,21 @@ class Book:
         replaced = self.before >= 0
         found[self.before[replaced]] -= by_change[replaced]  # and at most once in `before`
         return mean / spread, found
+
+    def line(self, positions: NDArray[Any], horizon_bars: int) -> Line:
+        """Return how the returns lie on the positions; labels of `horizon_bars` bars overlap."""
+        weights = self.shares * self.bar_weights[self.bars]
+        own = positions[self.now].astype(np.float64)
+        mean = float(weights @ own)
+        apart = own - mean
+        spread = float(weights @ apart**2)
+        if spread < _NO_SPREAD or len(self.bar_weights) < _FEWEST_BARS:
+            return Line(slope=0.0, error=0.0, mean_position=mean)
+        slope = float(weights @ (apart * self.returns)) / spread
+        left = self.returns - weights @ self.returns - slope * apart
+        by_bar = np.bincount(self.bars, weights=weights * apart * left) * len(self.bar_weights)
+        error, _ = mean_error(by_bar, horizon_bars)
+        return Line(slope=slope, error=error / spread, mean_position=mean)
 
     def _moments(self, positions: NDArray[Any], sizes: Array) -> tuple[float, float, Array]:
         """Return mean and spread of what the bars earn, and what each earns, (bars,)."""

@@ -13,8 +13,8 @@ standard deviation. The two are added; the outline of the bundle has the sum in 
 
 Prediction, in the label's unit, is training mean + slope x (position - mean position). The slope is that of
 the labels on the positions: the lower of the training rows' and the validation rows', since positions fit
-the former better than they will fit anything else, and never below nothing. `positions` gives the positions
-themselves.
+the former better than they will fit anything else, shrunk by what chance may have done to the latter, and
+never below nothing. `positions` gives the positions themselves.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from safetensors.numpy import load as arrays_from_bytes
 from safetensors.numpy import save as bytes_from_arrays
 
 from executors.cpu.adam import Adam
-from executors.cpu.reward import Book
+from executors.cpu.reward import Book, Line
 from executors.cpu.tanh_net import backward, exact_scores, forward, fresh_weights
 from executors.dataset import feature_matrix
 from executors.estimating import Arrays, cpu_device, learn, one_blas_thread
@@ -47,8 +47,8 @@ PARAMETERS: Mapping[str, Parameter] = {
     "steps": Parameter(default=400, low=1, high=100_000),
     "patience": Parameter(default=60, low=1, high=100_000),
     "learning_rate": Parameter(default=0.01, low=1e-6, high=1.0),
-    "hidden": Parameter(default=16, low=0, high=4_096),
-    "l2": Parameter(default=1e-3, low=0.0, high=1e3),
+    "hidden": Parameter(default=8, low=0, high=4_096),
+    "l2": Parameter(default=1e-2, low=0.0, high=1e3),
     "cost_bps": Parameter(default=1.0, low=0.0, high=1e6),
     "cost_share": Parameter(default=0.0, low=0.0, high=10.0),
     "excess": Parameter(default=1, low=0, high=1),
@@ -188,10 +188,10 @@ class _Trader:
     def judged(self, weights: Arrays) -> tuple[dict[str, float], dict[str, float]]:
         """Return how positions become labels, and what they earned on the validation rows."""
         taken = [self._taken(weights, part) for part in range(2)]
-        lines = [_line(book, own) for book, own in zip(self._books, taken, strict=True)]
-        slope = max(0.0, min(slope for slope, _ in lines))
+        horizon_bars = self._session.data.horizon_bars
+        train, valid = (book.line(own, horizon_bars) for book, own in zip(self._books, taken, strict=True))
         book, own = self._books[1], taken[1]
-        per_year = np.sqrt(_bars_a_year(self._session.data.panel) / self._session.data.horizon_bars)
+        per_year = np.sqrt(_bars_a_year(self._session.data.panel) / horizon_bars)
         after = book.ratio(own)
         told = {
             "cost": self._cost * self._session.data.code.scale,
@@ -202,7 +202,7 @@ class _Trader:
             "valid_turnover": float(np.abs(book.changes(own)).mean()),
             "valid_position_size": float(np.abs(own[book.now]).mean()),
         }
-        return {"slope": slope, "mean_position": lines[0][1]}, told
+        return {"slope": _slope(train, valid), "mean_position": train.mean_position}, told
 
     def _taken(self, weights: Arrays, part: int) -> NDArray[Any]:
         """Return the positions of a book, (positions,)."""
@@ -214,14 +214,16 @@ def _cost(params: Mapping[str, Number], scale: float) -> float:
     return float(params["cost_bps"]) * 1e-4 / scale + float(params["cost_share"])
 
 
-def _line(book: Book, taken: NDArray[Any]) -> tuple[float, float]:
-    """Return (slope of the returns on the positions, mean position) over a book's judged rows."""
-    weights = book.shares * book.bar_weights[book.bars]
-    own = taken[book.now].astype(np.float64)
-    mean = float(weights @ own)
-    apart = own - mean
-    spread = float(weights @ apart**2)
-    return (float(weights @ (apart * book.returns)) / spread if spread > 1e-12 else 0.0), mean
+def _slope(train: Line, valid: Line) -> float:
+    """Return the slope to predict with, in scales of the label per position, never below nothing.
+
+    The lower of the two, shrunk by what chance may have done to the validation rows': s becomes
+    s^3 / (s^2 + (2 e)^2) with the error e, twice because the best of many steps was taken on these rows.
+    """
+    lower = max(0.0, min(train.slope, valid.slope))
+    if lower == 0.0:
+        return 0.0
+    return lower * valid.slope**2 / (valid.slope**2 + (2.0 * valid.error) ** 2)
 
 
 def _bars_a_year(panel: Panel) -> float:

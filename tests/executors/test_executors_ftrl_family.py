@@ -192,7 +192,8 @@ def test_a_fit_killed_or_stopped_anywhere_gives_the_same_bytes(
     make_spec: SpecMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     """After every state it saves, and when asked to stop at several steps."""
-    monkeypatch.setattr("executors.cpu.ftrl_family._STEP_NUMBERS", 60_000)  # three steps a pass
+    monkeypatch.setattr("executors.cpu.ftrl_family._DENSE_NUMBERS", 30_000)
+    monkeypatch.setattr("executors.cpu.ftrl_family._STRETCHES_A_STEP", 2)  # three steps a pass
     spec = make_spec(family=FAMILY, target=target, checkpoint_rounds=2, params={"passes": 4})
     bundle_of(spec, tmp_path / "whole")
     expected = contents(tmp_path / "whole" / "bundle")

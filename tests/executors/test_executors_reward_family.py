@@ -24,8 +24,8 @@ from executor_panels import SYMBOLS, symbol_frame, write_panel
 from executors.bundle import PREPROCESSING, Bundle
 from executors.contract import FitSpec, Succeeded
 from executors.cpu.adam import Adam
-from executors.cpu.reward import _STILL, Book
-from executors.cpu.reward_family import positions
+from executors.cpu.reward import _STILL, Book, Line
+from executors.cpu.reward_family import _slope, positions
 from executors.cpu.tanh_net import backward, exact_scores, forward, fresh_weights
 from executors.errors import BadInput
 from panel.aligned import Panel
@@ -163,6 +163,35 @@ def test_what_is_planted_earns_and_its_prediction_is_better_than_the_mean(
     assert np.abs(taken).max() <= 1.0
     line = np.polyfit(taken, bundle.predict(panel, rows), 1)
     assert line[0] == pytest.approx(outline["calibration"]["slope"] * outline["labels"]["scale"], rel=1e-3)
+
+
+def test_the_slope_is_the_lower_one_and_shrinks_with_its_error() -> None:
+    """What chance can explain is taken back in part, what it cannot hardly, and nothing is turned round."""
+    certain = Line(slope=2.0, error=0.0, mean_position=0.0)
+    assert _slope(certain, replace(certain, slope=1.5)) == 1.5
+    assert _slope(replace(certain, slope=1.0), replace(certain, error=1.0)) == 0.5
+    assert _slope(certain, replace(certain, slope=-1.0)) == 0.0
+    assert _slope(certain, replace(certain, slope=0.0)) == 0.0
+
+
+def test_the_line_is_least_squares_with_an_error_by_bars(overlapping: Panel) -> None:
+    """The slope is that of the weighted fit; the error is about that of fits on other draws of the noise."""
+    book = book_of(overlapping, cost=0.0)
+    random = np.random.default_rng(11)
+    taken = random.uniform(-1, 1, len(book.rows))
+    weights = book.shares * book.bar_weights[book.bars]
+    slopes, errors = [], []
+    for _ in range(200):
+        shocks = random.standard_normal(len(book.bar_weights))[book.bars]  # common to all symbols of a bar
+        again = replace(book, returns=0.7 * taken[book.now] + shocks)
+        line = again.line(taken, 1)
+        slopes.append(line.slope)
+        errors.append(line.error)
+    expected = np.polyfit(taken[book.now], again.returns, 1, w=np.sqrt(weights))[0]
+    assert line.slope == pytest.approx(expected, rel=1e-9)
+    assert np.mean(slopes) == pytest.approx(0.7, abs=0.02)
+    assert np.mean(errors) == pytest.approx(np.std(slopes), rel=0.15)
+    assert book.line(np.full(len(book.rows), 0.3), 1).slope == 0.0
 
 
 def test_labels_of_several_bars_are_traded_in_parts(
