@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from small_fits import FITS, spec_of
 
 from executors.contract import Checkpointed, FitSpec, Progressed, Report, Started, Succeeded
 from executors.families import FAMILIES
-from executors.process import Child, start
+from executors.process import Child
+from executors.warm import WarmServers
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "executors.md"
 BEGIN, END = "<!-- resume study -->", "<!-- end of resume study -->"
@@ -39,6 +41,7 @@ class Heard:
     started: Started | None = None
     saved: list[tuple[float, int]] = field(default_factory=list)
     furthest: int = 0
+    ended_at: float = 0.0
     succeeded: Succeeded | None = None
 
     def take(self, report: Report) -> None:
@@ -83,12 +86,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args(arguments)
     accounts = []
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as place, closing(WarmServers()) as servers:
         folder = Path(place)
         panel = write_panel(folder, {symbol: symbol_frame(symbol, n) for n, symbol in enumerate(SYMBOLS)})
         for family in asked.families:
             spec = spec_of(family, panel, folder / family, length="long")
-            account = study(spec, folder / family, kills=asked.kills, luck=np.random.default_rng(asked.seed))
+            luck = np.random.default_rng(asked.seed)
+            account = study(Killing(servers, luck, asked.kills), spec, folder / family)
             accounts.append(account)
             sys.stderr.write(line(account) + "\n")
     table = "\n".join([*HEADER, *map(line, accounts)])
@@ -98,31 +102,38 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if all(account.is_good for account in accounts) else 1
 
 
-def study(spec: FitSpec, folder: Path, *, kills: int, luck: np.random.Generator) -> Account:
+@dataclass(frozen=True, slots=True)
+class Killing:
+    """How fits are started, and how often and by what luck they are killed."""
+
+    servers: WarmServers
+    luck: np.random.Generator
+    kills: int
+
+
+def study(killing: Killing, spec: FitSpec, folder: Path) -> Account:
     """Do fits of `spec` and kill them at random moments until so many kills have happened."""
     spec = replace(spec, checkpoint_seconds=INTERVAL_SECONDS, checkpoint_rounds=FITS[spec.family].rounds)
-    attempt(spec, folder / "warm", seconds=None)  # the first start pays for imports
+    attempt(killing.servers, spec, folder / "warm", seconds=None)  # the first start pays for imports
     began = time.monotonic()
-    reference = attempt(spec, folder / "whole", seconds=None)
+    reference = attempt(killing.servers, spec, folder / "whole", seconds=None)
     assert reference.succeeded is not None, f"{spec.family}: the uninterrupted fit failed"
     account = Account(family=spec.family, seconds=time.monotonic() - began)
     number = 0
-    while account.kills < kills:
+    while account.kills < killing.kills:
         number += 1
-        one_fit(spec, folder / f"fit{number}", reference.succeeded.bundle_sha256, account, kills, luck)
+        one_fit(killing, spec, folder / f"fit{number}", reference.succeeded.bundle_sha256, account)
     return account
 
 
-def one_fit(
-    spec: FitSpec, folder: Path, expected: str, account: Account, kills: int, luck: np.random.Generator
-) -> None:
+def one_fit(killing: Killing, spec: FitSpec, folder: Path, expected: str, account: Account) -> None:
     """Do one fit, killing its attempts until the kills are used up; then let it end and compare."""
     announced = 0
     for fence in range(1, ATTEMPTS_MAX):
         seconds = None
-        if account.kills < kills:
-            seconds = float(luck.uniform(0.05, 1.0)) * account.seconds
-        heard = attempt(replace(spec, fence=fence, attempt=fence), folder, seconds=seconds)
+        if account.kills < killing.kills:
+            seconds = float(killing.luck.uniform(0.05, 1.0)) * account.seconds
+        heard = attempt(killing.servers, replace(spec, fence=fence, attempt=fence), folder, seconds=seconds)
         if heard.started is not None:
             resumed = heard.started.resumed_from_step or 0
             account.backwards += resumed < announced
@@ -133,15 +144,15 @@ def one_fit(
         account.kills += 1
         if heard.saved:
             account.kills_with_state += heard.saved[-1][1] > 0
-            account.lost_seconds.append(time.monotonic() - heard.saved[-1][0])
+            account.lost_seconds.append(heard.ended_at - heard.saved[-1][0])
             announced = max(announced, heard.saved[-1][1])
     raise AssertionError(f"{spec.family}: {ATTEMPTS_MAX} attempts and no end")
 
 
-def attempt(spec: FitSpec, folder: Path, *, seconds: float | None) -> Heard:
+def attempt(servers: WarmServers, spec: FitSpec, folder: Path, *, seconds: float | None) -> Heard:
     """Do one attempt, ended by SIGKILL after so many seconds if it still runs then."""
     spec = replace(spec, checkpoint_dir=folder / "checkpoints", bundle_path=folder / "bundle")
-    child = start(spec, log_path=folder / "fit.log", spec_path=folder / f"spec{spec.fence}.json")
+    child = servers.start(spec, log_path=folder / "fit.log", spec_path=folder / f"spec{spec.fence}.json")
     heard = Heard()
     deadline = None if seconds is None else time.monotonic() + seconds
     while not child.wait(HEARD_SECONDS):
@@ -149,6 +160,7 @@ def attempt(spec: FitSpec, folder: Path, *, seconds: float | None) -> Heard:
         if deadline is not None and time.monotonic() >= deadline:
             child.kill()
             break
+    heard.ended_at = time.monotonic()
     child.wait()
     child.outcome()
     _hear(child, heard)
