@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from executors.families import Family
+from planner.companions import Companions, members_of, trains_pooled, trains_symbol, with_company
 from planner.estimates import Estimate, PastCosts, estimate_fit
 from planner.families import fitting_families
 from planner.routing import (
@@ -14,7 +15,6 @@ from planner.routing import (
     ROUTE_EXPERIMENTAL_ONLY,
     ROUTE_SYMBOL_SPECIFIC,
 )
-from planner.signals import DISALLOWED
 
 PRIORITIES = {
     ROUTE_BOTH: 3,
@@ -30,31 +30,35 @@ _Fitting = tuple[list[Family], dict[str, str]]
 
 @dataclass(slots=True, kw_only=True)
 class JobMaker:
-    """Makes the jobs of targets from their records in a routing plan; the same record gives the same jobs."""
+    """Makes the jobs of targets from their records in a routing plan; the same record gives the same jobs.
+
+    Attributes:
+        companions: what is trained beside each target, for families that learn several.
+    """
 
     families: Sequence[Family]
+    companions: Companions
     past: PastCosts | None
     blend_weights: str
-    _fitting: dict[str | None, _Fitting] = field(default_factory=dict)
+    _fitting: dict[tuple[str | None, str | None, bool], _Fitting] = field(default_factory=dict)
     _estimates: dict[tuple[str, int | None, int | None], Estimate] = field(default_factory=dict)
 
     def jobs_of(self, target: str, record: Mapping[str, Any], *, include_blocked: bool) -> Iterator[Job]:
         """Yield the common job of a target where it is enabled, then the jobs of its symbols by name."""
         pooled = record.get("cross_sectional", {})
-        common = self._pooled_job(target, record, pooled) if pooled.get("route") == "ENABLED" else None
+        common = self._pooled_job(target, record, pooled) if trains_pooled(record) else None
         if common is not None:
             yield common
         for symbol, row in sorted(record.get("symbols", {}).items()):
             if row["route"] == ROUTE_BLOCKED:
                 if include_blocked:
                     yield _blocked_job(target, symbol, row)
-            elif row["route"] in (ROUTE_BOTH, ROUTE_SYMBOL_SPECIFIC) or (
-                row["route"] == ROUTE_EXPERIMENTAL_ONLY and row.get("local_state") != DISALLOWED
-            ):
+            elif trains_symbol(row):
                 yield self._symbol_job(target, symbol, record, row, common)
 
     def _pooled_job(self, target: str, record: Mapping[str, Any], row: Mapping[str, Any]) -> Job:
-        families, unable = self._families(record.get("task"))
+        others = self.companions.beside(target, None)
+        families, unable = self._families(record.get("task"), None, others)
         route = row.get("training_route", ROUTE_CROSS_SECTIONAL)
         return {
             "job_id": f"cs_{target}",
@@ -66,7 +70,7 @@ class JobMaker:
             "priority": PRIORITIES[route],
             "reason": row.get("reason", "CS training enabled"),
             "metadata": {"cs_state": row.get("state"), **_facts(record, row, unable)},
-            **self._work(families, row),
+            **self._work(families, row, others),
         }
 
     def _symbol_job(
@@ -77,7 +81,8 @@ class JobMaker:
         row: Mapping[str, Any],
         common: Job | None,
     ) -> Job:
-        families, unable = self._families(record.get("task"))
+        others = self.companions.beside(target, symbol)
+        families, unable = self._families(record.get("task"), symbol, others)
         needs = row["route"] == ROUTE_BOTH
         job: Job = {
             "job_id": f"sym_{target}_{symbol}",
@@ -95,18 +100,22 @@ class JobMaker:
                 "blend_with": common["job_id"] if needs and common is not None else None,
                 **_facts(record, row, unable),
             },
-            **self._work(families, row),
+            **self._work(families, row, others),
         }
         if needs and common is not None and families:
             job["blend"] = self._blend(common, job)
         return job
 
-    def _families(self, task: str | None) -> _Fitting:
-        if task not in self._fitting:
-            self._fitting[task] = fitting_families(self.families, task)
-        return self._fitting[task]
+    def _families(self, task: str | None, symbol: str | None, others: Sequence[str]) -> _Fitting:
+        """The families that can be trained for a target, and why the others cannot."""
+        key = (task, symbol, bool(others))
+        if key not in self._fitting:
+            able, unable = fitting_families(self.families, task)
+            able, alone = with_company(able, others, symbol)
+            self._fitting[key] = able, unable | alone
+        return self._fitting[key]
 
-    def _work(self, families: Sequence[Family], row: Mapping[str, Any]) -> Job:
+    def _work(self, families: Sequence[Family], row: Mapping[str, Any], others: Sequence[str]) -> Job:
         rows, features = row.get("sample_size"), row.get("features")
         count = len(features) if features else None
         return {
@@ -118,6 +127,8 @@ class JobMaker:
                     "family": family.name,
                     "stage": family.stage,
                     "depends_on": [],
+                    **({"after": members_of(family, families)} if family.stacks else {}),
+                    **({"other_targets": list(others)} if family.shares else {}),
                     "estimate": self._estimate(family, rows, count),
                 }
                 for family in families

@@ -8,6 +8,7 @@ from typing import Any
 
 from executors.families import DEFAULT_FAMILIES
 from planner.artifacts import write_training_plan
+from planner.companions import Companions
 from planner.config import TrainingConfig
 from planner.estimates import PastCosts, estimates_source
 from planner.families import choose_families
@@ -89,6 +90,7 @@ class TrainingPlanGenerator:
         weights = (settings.get("training") or {}).get("blend_weights")
         maker = JobMaker(
             families=self.chosen.families,
+            companions=Companions.of(self._targets()),
             past=self.past_costs,
             blend_weights=weights or TrainingConfig().blend_weights,
         )

@@ -156,7 +156,9 @@ def test_families_that_cannot_learn_a_task_are_split_off() -> None:
     families = [resolve("LightGBM"), resolve("QuantileLightGBM")]
     able, unable = fitting_families(families, "multiclass")
     assert [family.name for family in able] == ["LightGBM"]
-    assert unable == {"QuantileLightGBM": "does not learn multiclass targets"}
+    assert unable == {
+        "QuantileLightGBM": "does not learn multiclass targets: quantiles are of numbers, and a class is none"
+    }
     assert fitting_families(families, None) == (families, {})
 
 

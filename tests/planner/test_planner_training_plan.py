@@ -185,7 +185,7 @@ def test_a_family_that_cannot_learn_the_task_is_left_out_of_that_job_with_its_re
     assert jobs["cs_y"]["model_families"] == ["LightGBM", "QuantileLightGBM"]
     assert jobs["cs_c"]["model_families"] == ["LightGBM"]
     assert jobs["cs_c"]["metadata"]["families_left_out"] == {
-        "QuantileLightGBM": "does not learn binary targets"
+        "QuantileLightGBM": "does not learn binary targets: quantiles are of numbers, and a class is none"
     }
 
 
