@@ -111,8 +111,8 @@ def _fit(rows: Rows, recorded: Recorded) -> None:
         return
     if fit.dependents is not None and "succeeded" in (before, fit.state):
         _tell(rows, json_of(fit.dependents), 1 if before == "succeeded" else -1)
-    if fit.followers is not None and (before in FINAL_STATES) != (fit.state in FINAL_STATES):
-        _tell(rows, json_of(fit.followers), 1 if before in FINAL_STATES else -1)
+    if fit.followers is not None and (more := _more_open(before, fit.state)):
+        _tell(rows, json_of(fit.followers), more)
     plan = rows.get(PlanState, fit.plan_id)
     if plan is None:
         return
@@ -122,6 +122,11 @@ def _fit(rows: Rows, recorded: Recorded) -> None:
     if fit.state in FINAL_STATES:
         counts[fit.state] = getattr(plan, fit.state) + 1
     rows.change(plan, counts)
+
+
+def _more_open(before: str, after: str) -> int:
+    """Return -1 for a fit that has ended, however it did, 1 for one that is open again, else 0."""
+    return (before in FINAL_STATES) - (after in FINAL_STATES)
 
 
 def _tell(rows: Rows, fit_ids: Sequence[str], more: int) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from store_samples import cs_job, plan_of
+from store_samples import blended_jobs, cs_job, plan_of
 
 from store import Failure, Plan, RetryPolicy
+from store.awaited import Awaited
 from store.choosing import Room
 
 LEASE_SECONDS = 60.0
@@ -26,18 +27,22 @@ SCOPES = ((None, None, None), (None, "cpu", None), (None, "gpu", None), (None, N
 
 
 def plans(barrier: str) -> tuple[Plan, Plan]:
-    """Two plans of seven fits, with needs, priorities and dependencies."""
+    """Two plans of nine fits, with needs, priorities, dependencies, an ensemble and a blend."""
     big = plan_of(
-        cs_job("a", families=("LightGBM", "XGBoost", "LSTM")),
+        cs_job("a", families=("LightGBM", "XGBoost", "Ensemble", "LSTM")),
         cs_job("b", families=("LightGBM", "LSTM"), priority=3),
         barrier=barrier,
     )
-    first, second, third, fourth, fifth = big.fits
+    first, second, stacked, third, fourth, fifth = big.fits
     second = replace(second, depends_on=(first.id,), cores=2)
     fourth = replace(fourth, memory_bytes=2 * GIB)
+    stacked = replace(stacked, awaits=(Awaited(fits=(second.id, fourth.id), at_least=1),))
     fifth = replace(fifth, depends_on=(third.id,), memory_bytes=2 * GIB)
-    jobs = (replace(big.jobs[0], fits=(first, second, third)), replace(big.jobs[1], fits=(fourth, fifth)))
-    return replace(big, jobs=jobs), plan_of(cs_job("c"), seed=2, barrier=barrier)
+    jobs = (
+        replace(big.jobs[0], fits=(first, second, stacked, third)),
+        replace(big.jobs[1], fits=(fourth, fifth)),
+    )
+    return replace(big, jobs=jobs), plan_of(*blended_jobs("LightGBM"), seed=2, barrier=barrier)
 
 
 def failure_of(cause: str) -> Failure:

@@ -8,6 +8,7 @@ from protocol_nodes import WORDS, Config
 from store_samples import cs_job, plan_of
 
 from store import Plan
+from store.awaited import Awaited
 
 
 def two_stages() -> Plan:
@@ -28,11 +29,30 @@ def one_after_the_other() -> Plan:
     return replace(plan, jobs=(replace(job, fits=(first, replace(second, depends_on=(first.id,)))),))
 
 
+def an_ensemble() -> Plan:
+    """Two CPU fits, and a third that is made from those of them that succeed, one at least."""
+    plan = plan_of(cs_job("a", families=("LightGBM", "XGBoost", "Ensemble")))
+    job = plan.jobs[0]
+    first, second, third = job.fits
+    third = replace(third, awaits=(Awaited(fits=(first.id, second.id), at_least=1),))
+    return replace(plan, jobs=(replace(job, fits=(first, second, third)),))
+
+
 _SHORT = {"late": ("succeeded",), "lost": ("checkpointed", "succeeded", "failed")}
 _LONG = {"late": WORDS, "lost": WORDS}
 SHORT = (
     Config(name="two stages", plan=two_stages(), ticks=2, faults=1, **_SHORT),
     Config(name="people", plan=one_after_the_other(), people=True, ticks=1, faults=0, **_SHORT),
+    Config(
+        name="made from others",
+        plan=an_ensemble(),
+        workers=("u",),
+        limit=1,
+        ticks=0,
+        faults=2,
+        late=(),
+        lost=(),
+    ),
 )
 LONG = (
     Config(name="two stages, all words", plan=two_stages(), ticks=2, faults=1, **_LONG),

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from store import PlanStore, choosing, fit_folding, interventions, leases
+from store import PlanStore, choosing, fit_folding, folding, interventions, leases
+from store import turn as turns
 from store.database import Statement
 from store.moments import moment_of
 from store.projections import LiveRows
@@ -26,13 +27,15 @@ Plant = Callable[[pytest.MonkeyPatch], type[PlanStore]]
 class Mutant:
     """A planted fault: how it is planted, and what the one who finds it may say, as a regular expression.
 
-    `people` says that it shows only where fits are held or wait for each other.
+    `people` says that it shows only where fits are held or wait for each other, `parts` only where one is
+    made from others.
     """
 
     name: str
     plant: Plant
     found: str
     people: bool = False
+    parts: bool = False
 
 
 class LateStore(PlanStore):
@@ -117,6 +120,38 @@ def retrying_what_succeeded(patch: pytest.MonkeyPatch) -> type[PlanStore]:
     return PlanStore
 
 
+def counting_one_member(patch: pytest.MonkeyPatch) -> type[PlanStore]:
+    known = folding.awaited_ids
+    patch.setattr(folding, "awaited_ids", lambda awaits: known(awaits)[:1])
+    return PlanStore
+
+
+def waiting_for_every_success(patch: pytest.MonkeyPatch) -> type[PlanStore]:
+    def more_open(before: str, after: str) -> int:
+        return (before == "succeeded") - (after == "succeeded")
+
+    patch.setattr(folding, "_more_open", more_open)
+    return PlanStore
+
+
+def never_giving_up(patch: pytest.MonkeyPatch) -> type[PlanStore]:
+    patch.setattr(Turn, "_give_up_followers", lambda turn, fit: None)
+    return PlanStore
+
+
+def giving_up_with_the_first(patch: pytest.MonkeyPatch) -> type[PlanStore]:
+    def short_group(awaits: Any, is_lost: Any) -> Any:
+        return next((group for group in awaits if any(map(is_lost, group.fits))), None)
+
+    patch.setattr(turns, "short_group", short_group)
+    return PlanStore
+
+
+def leaving_lost_members(patch: pytest.MonkeyPatch) -> type[PlanStore]:
+    patch.setattr(interventions, "awaited_of", lambda told: ())
+    return PlanStore
+
+
 MUTANTS = (
     Mutant(name="no fences", plant=without_fences, found="under an old fence"),
     Mutant(
@@ -172,6 +207,22 @@ MUTANTS = (
         plant=saying(choosing, "PAUSES", "FROM pause", "FROM pause WHERE 1 = 0"),
         found="what is not ready", people=True,
     ),
+    Mutant(
+        name="an ensemble that starts while a member runs", plant=counting_one_member,
+        found="what is not ready", parts=True,
+    ),
+    Mutant(
+        name="an ensemble that never starts because a member failed", plant=waiting_for_every_success,
+        found="what is ready was not claimed|never ends", parts=True,
+    ),
+    Mutant(
+        name="an ensemble without members", plant=never_giving_up,
+        found="waits in vain|what is not ready|a final fit moved", parts=True,
+    ),
+    Mutant(
+        name="an ensemble given up with its first member", plant=giving_up_with_the_first,
+        found="enough of what it is made from|a final fit moved|what is ready was not claimed", parts=True,
+    ),
 )  # fmt: skip
 
 
@@ -194,6 +245,9 @@ def believing_batches(patch: pytest.MonkeyPatch) -> type[PlanStore]:
 
 MACHINE_MUTANTS = (
     *MUTANTS,
+    Mutant(
+        name="an ensemble retried without its members", plant=leaving_lost_members, found="a final fit moved"
+    ),
     Mutant(name="a claim that overfills the room", plant=roomless, found="what is not ready"),
     Mutant(
         name="batches without fences", plant=believing_batches, found="under an old fence|WriteRefused",

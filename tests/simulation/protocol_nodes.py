@@ -10,7 +10,7 @@ from typing import NamedTuple
 from store_samples import Clock
 
 from store import Claim, Plan, RetryPolicy
-from store.state import FINAL_STATES, FitState, PauseState, State
+from store.state import FINAL_STATES, LEASED_STATES, FitState, PauseState, State
 
 EPOCH = Clock().now.timestamp() * 1_000_000
 ENDING = ("succeeded", "failed", "released")
@@ -201,7 +201,21 @@ def due(node: Node, stage: str) -> list[str]:
         if (fit.stage, fit.state, fit.held) == (stage, "ready", None)
         and (fit.not_before_at is None or fit.not_before_at <= node.now)
         and all(states[needed] == "succeeded" for needed in json.loads(fit.depends_on or "[]"))
+        and all(
+            states[part] in FINAL_STATES for group in json.loads(fit.awaits or "[]") for part in group["fits"]
+        )
+        and not in_vain(node, fit)
     ]
+
+
+def in_vain(node: Node, fit: FitState) -> bool:
+    """Whether too few of the fits that a fit is made from can still succeed."""
+    states = {one.fit_id: one.state for one in node.fits()}
+    return any(
+        sum(states[part] in ("succeeded", "ready", *LEASED_STATES) for part in group["fits"])
+        < group["at_least"]
+        for group in json.loads(fit.awaits or "[]")
+    )
 
 
 def valid_claim(node: Node, claim: Claim) -> bool:

@@ -6,6 +6,8 @@ in memory and compares what the store did with what a plain model of the promise
 
 - a word is taken from the one valid holder of a fit, and refused from everybody else;
 - a fit has one valid claim at most, and is claimed exactly when it is ready, due and behind no barrier;
+- a fit that is made from others is claimed once all of them have ended and enough have succeeded, and is
+  given up exactly when too few are left;
 - no GPU fit is claimed while a CPU fit of its plan is open;
 - a rescue takes the fits whose lease ran out or whose worker is dead, and no other;
 - a word said again under its event id has the answer it had, and is not recorded again;
@@ -33,6 +35,7 @@ from protocol_nodes import (
     Way,
     Word,
     due,
+    in_vain,
     open_cpu,
     require,
     valid_claim,
@@ -40,7 +43,7 @@ from protocol_nodes import (
 from store_samples import STARTED, SUCCEEDED, Clock, checkpoint, projected_rows
 
 from store import Claim, Failure, LeaseLost, PlanStore, StoreError, WrongState
-from store.events import FitClaimed, FitReleased, FitSucceeded
+from store.events import FitClaimed, FitReleased, FitSucceeded, FitUnavailable
 from store.folding import fold
 from store.layout import SELECT_EVENT
 from store.log import Recorded, recorded_of
@@ -288,5 +291,16 @@ def _require_allowed(node: Node, action: Action, events: tuple[Recorded, ...], a
         if action.kind in WORDS and event.fit == action.about:
             fence = node.claims[action.worker, action.about].fence
             require(fence == fit.fence and fit.state in LEASED_STATES, "a word under an old fence")
+    for fit in after.fits():
+        require(
+            fit.state != "ready" or not in_vain(after, fit), "a fit waits in vain for what it is made from"
+        )
+    for event in events:
+        if isinstance(event.event, FitUnavailable) and event.event.needs is not None:
+            given_up = after.rows[FitState, (event.fit,)]
+            require(
+                given_up.state != "unavailable" or given_up.awaits is None or in_vain(after, given_up),
+                "a fit was given up while enough of what it is made from are left",
+            )
     wanted = {fit.fit_id: fit.fence for fit in after.fits() if fit.state in LEASED_STATES}
     require({lease[0]: lease[1] for lease in after.leases} == wanted, "leases and states disagree")

@@ -6,9 +6,11 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from store import Claim, Failure, Plan, RetryPolicy
+from store.awaited import Awaited
 from store.choosing import Room
 
-FINAL = ("succeeded", "failed", "cancelled", "unavailable")
+LOST = ("failed", "cancelled", "unavailable")
+FINAL = ("succeeded", *LOST)
 MICROSECONDS = 1_000_000
 Scope = tuple[str | None, str | None, str | None]
 
@@ -24,6 +26,7 @@ class FitModel:
     order: tuple[int, int, int]
     needs: tuple[int, int, int]
     depends_on: tuple[str, ...]
+    awaits: tuple[Awaited, ...]
     barrier: str
     state: str = "ready"
     cause: str = ""
@@ -57,8 +60,11 @@ class StoreModel:
                         int(gpu) if fit.gpus is None else fit.gpus,
                         fit.memory_bytes,
                     ),
-                    depends_on=fit.depends_on, barrier=plan.stage_barrier,
+                    depends_on=fit.depends_on, awaits=fit.awaits, barrier=plan.stage_barrier,
                 )  # fmt: skip
+        for job in plan.jobs:
+            for fit in job.fits:
+                self._give_up_in_vain(self.fits[fit.id])
 
     # -- questions ---
 
@@ -95,6 +101,8 @@ class StoreModel:
             (fit.state, fit.stage, fit.held) == ("ready", stage, False)
             and (fit.not_before is None or fit.not_before <= self.now)
             and all(self.fits[needed].state == "succeeded" for needed in fit.depends_on)
+            and all(self.fits[part].state in FINAL for group in fit.awaits for part in group.fits)
+            and all(self._succeeded(group) >= group.at_least for group in fit.awaits)
             and not (stage == "gpu" and self.barred(fit))
             and not any(
                 plan in (None, fit.plan) and of in (None, stage) and where in (None, host)
@@ -174,6 +182,8 @@ class StoreModel:
             for other in self._waiting_for(fit_id):
                 if other.state == "ready":
                     self.ended(other.id, "unavailable", "dependency")
+            for other in self._made_from(fit_id):
+                self._give_up_in_vain(other)
 
     def retried(self, fit_id: str) -> None:
         """A fit is ready again, and with it those that were given up because of it."""
@@ -181,11 +191,32 @@ class StoreModel:
         self._is_open(fit)
         fit.failures, fit.expiries, fit.not_before = 0, 0, None
         for needed in fit.depends_on:
-            if self.fits[needed].state in ("failed", "cancelled", "unavailable"):
+            if self.fits[needed].state in LOST:
                 self.retried(needed)
-        for other in self._waiting_for(fit_id):
-            if (other.state, other.cause) == ("unavailable", "dependency"):
+        for group in fit.awaits:
+            for part in group.fits if self._is_short(group) else ():
+                if self.fits[part].state in LOST:
+                    self.retried(part)
+        self._give_up_in_vain(fit)
+        if fit.state in LOST:
+            return
+        for other in (*self._waiting_for(fit_id), *self._made_from(fit_id)):
+            in_vain = any(self._is_short(group) for group in other.awaits)
+            if (other.state, other.cause) == ("unavailable", "dependency") and not in_vain:
                 self.retried(other.id)
+
+    def _give_up_in_vain(self, fit: FitModel) -> None:
+        if fit.state == "ready" and any(self._is_short(group) for group in fit.awaits):
+            self.ended(fit.id, "unavailable", "dependency")
+
+    def _is_short(self, group: Awaited) -> bool:
+        return sum(self.fits[part].state not in LOST for part in group.fits) < group.at_least
+
+    def _succeeded(self, group: Awaited) -> int:
+        return sum(self.fits[part].state == "succeeded" for part in group.fits)
+
+    def _made_from(self, fit_id: str) -> Iterator[FitModel]:
+        return (fit for fit in self.fits.values() if any(fit_id in group.fits for group in fit.awaits))
 
     def _is_open(self, fit: FitModel) -> None:
         fit.state, fit.claim, fit.cause = "ready", None, ""

@@ -59,6 +59,15 @@ def test_no_order_of_holds_pauses_and_dependencies_breaks_a_promise() -> None:
     assert found.states >= 1_500
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_no_order_of_ends_breaks_what_is_made_from_others() -> None:
+    """An ensemble starts once its members have ended and one has succeeded, and is given up without any."""
+    found = searched(SHORT[2]).found
+    assert found.complete
+    assert found.states >= 1_000
+
+
 if TORTURE:  # hours long
 
     @pytest.mark.timeout(14_400)
@@ -74,7 +83,7 @@ def test_the_search_finds_a_planted_fault(mutant: Mutant, monkeypatch: pytest.Mo
     """Each store with a fault in it breaks a promise, and the search tells the shortest way to it."""
     began = time.monotonic()
     store = mutant.plant(monkeypatch)
-    search = Search(World(SHORT[1] if mutant.people else SHORT[0], store=store))
+    search = Search(World(SHORT[mutant.people + 2 * mutant.parts], store=store))
     with pytest.raises(Violation) as caught:
         search.run(states_max=MUTANT_STATES_MAX)
     found = caught.value
