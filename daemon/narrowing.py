@@ -10,8 +10,9 @@ from typing import Any
 
 from daemon.panels import panel_of
 from daemon.settings import Settings
-from executors.families import resolve
+from executors.families import CPU, Family, resolve
 from store import PlanRejected
+from store.awaited import MEMBERS_AT_LEAST
 from store.plan_document import summary_of
 
 
@@ -20,6 +21,7 @@ def narrow(
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The plan with only these families and only the jobs of these symbols, and what was left out in words.
 
+    What is made from fits that are left out is made from those that stay, or left out too where too few do.
     An empty ``symbols`` leaves all. A plan that needs no narrowing comes back as it is, with the id it had.
 
     Raises:
@@ -38,7 +40,7 @@ def narrow(
         jobs.append(_with_families(job, kept) if dropped else job)
     if not left_out:
         return dict(document), ()
-    jobs = _with_whole_blends(jobs)
+    jobs = _with_whole_blends(_with_whole_fits(jobs, left_out), left_out)
     if not any(job.get("model_families") for job in jobs):
         raise PlanRejected(
             source="the training plan",
@@ -56,12 +58,82 @@ def _with_families(job: Mapping[str, Any], kept: Sequence[str]) -> dict[str, Any
     return {**job, "model_families": list(kept), **({"fits": fits} if "fits" in job else {})}
 
 
-def _with_whole_blends(jobs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _with_whole_fits(jobs: Sequence[Mapping[str, Any]], left_out: list[str]) -> list[Mapping[str, Any]]:
+    """The jobs without fits that need one which is left out, ensembles made of the members that stay."""
+    trained = _trained(jobs)
+    whole = []
+    for job in jobs:
+        dropped = set()
+        # What is made from others comes last: its members may go too.
+        for name in sorted(job.get("model_families") or [], key=lambda name: resolve(name).stacks):
+            reason = _unmet(job, resolve(name), trained)
+            if reason is not None:
+                left_out.append(f"{job['job_id']}/{name}: {reason}")
+                trained.discard(_fit_name(job, name))
+                dropped.add(name)
+        kept = [name for name in job.get("model_families") or [] if name not in dropped]
+        whole.append(_with_members(_with_families(job, kept) if dropped else job, trained))
+    return whole
+
+
+def _unmet(job: Mapping[str, Any], family: Family, trained: Collection[str]) -> str | None:
+    """Why a fit of a job cannot be trained with what is left of the plan; None when it can."""
+    told = _told(job, family.name)
+    for name in told.get("depends_on") or ():
+        if _fit_name(job, name) not in trained:
+            return f"it needs {name}, which is not asked for"
+    if not family.stacks:
+        return None
+    members = told.get("after")
+    if members is None:
+        others = [resolve(name) for name in job["model_families"]]
+        members = [one.name for one in others if one.stage == CPU and not one.stacks]
+    left = {_fit_name(job, name) for name in members} & set(trained)
+    if len(left) >= MEMBERS_AT_LEAST:
+        return None
+    return (
+        f"it is made from {MEMBERS_AT_LEAST} other fits at least, and {len(left) or 'none'} of them is left"
+    )
+
+
+def _with_members(job: Mapping[str, Any], trained: Collection[str]) -> Mapping[str, Any]:
+    """The job, what its fits are made from without the fits that are left out."""
+    if not any("after" in fit for fit in job.get("fits") or ()):
+        return job
+    fits = [
+        {**fit, "after": [name for name in fit["after"] if _fit_name(job, name) in trained]}
+        if "after" in fit
+        else fit
+        for fit in job["fits"]
+    ]
+    return {**job, "fits": fits}
+
+
+def _told(job: Mapping[str, Any], family: str) -> Mapping[str, Any]:
+    """What a job says of one of its fits."""
+    return next((fit for fit in job.get("fits") or () if resolve(fit["family"]).name == family), {})
+
+
+def _fit_name(job: Mapping[str, Any], name: str) -> str:
+    """The whole name of a fit that a job names, by its family alone or with a job's id."""
+    job_id, _, family = name.rpartition("/")
+    return f"{job_id or job['job_id']}/{resolve(family).name}"
+
+
+def _trained(jobs: Sequence[Mapping[str, Any]]) -> set[str]:
+    return {_fit_name(job, name) for job in jobs for name in job.get("model_families") or []}
+
+
+def _with_whole_blends(jobs: Sequence[Mapping[str, Any]], left_out: list[str]) -> list[Mapping[str, Any]]:
     """The jobs, their blends made of the parts that are left; a blend that has lost a side is no blend."""
-    trained = {
-        f"{job['job_id']}/{resolve(name).name}" for job in jobs for name in job.get("model_families") or []
-    }
-    return [_with_whole_blend(job, trained) if job.get("blend") else job for job in jobs]
+    trained = _trained(jobs)
+    whole = [_with_whole_blend(job, trained) if job.get("blend") else job for job in jobs]
+    left_out.extend(
+        f"{job['job_id']}/Blend: the models of one of its jobs are all left out"
+        for job, left in zip(jobs, whole, strict=True)
+        if "blend" in job and "blend" not in left
+    )
+    return whole
 
 
 def _with_whole_blend(job: Mapping[str, Any], trained: Collection[str]) -> Mapping[str, Any]:
@@ -69,9 +141,10 @@ def _with_whole_blend(job: Mapping[str, Any], trained: Collection[str]) -> Mappi
     if not isinstance(blend, Mapping) or not isinstance(blend.get("parts"), list):
         return job  # to be refused where plans are checked
     left = {
-        key: [part for part in blend.get(key) or () if part in trained] for key in ("parts", "depends_on")
+        key: [part for part in blend.get(key) or () if _fit_name(job, part) in trained]
+        for key in ("parts", "depends_on")
     }
-    if len({part.rpartition("/")[0] for part in left["parts"]}) > 1:
+    if len({_fit_name(job, part).rpartition("/")[0] for part in left["parts"]}) > 1:
         return {**job, "blend": {**blend, **left}}
     return {key: value for key, value in job.items() if key != "blend"}
 

@@ -70,9 +70,56 @@ def test_a_blend_is_made_of_the_parts_that_are_left() -> None:
 def test_a_blend_that_lost_a_side_is_no_blend() -> None:
     """One model alone is not blended, and the plan is still accepted."""
     given = document(cs_job("y", families=("LSTM",)), blended("cs_y/LSTM", "sym_y_AAPL/LightGBM"))
-    found, _ = narrow(given, families={"LightGBM"}, symbols=())
+    found, left_out = narrow(given, families={"LightGBM"}, symbols=())
     assert "blend" not in found["jobs"][1]
+    assert left_out[-1] == "sym_y_AAPL/Blend: the models of one of its jobs are all left out"
     assert parse_plan_text(canonical_json(found), source="test")["jobs"]
+
+
+def stacked(*families: str, **ensemble: Any) -> dict[str, Any]:
+    """A job with an ensemble, its fits spelt out."""
+    fits = [{"family": name} for name in families] + [{"family": "Ensemble", **ensemble}]
+    return {**cs_job("y", families=(*families, "Ensemble")), "fits": fits}
+
+
+def test_an_ensemble_is_made_of_the_members_that_are_left() -> None:
+    """Members that are not asked for are not waited for."""
+    members = ["LightGBM", "XGBoost", "FTRLProximal"]
+    given = document(stacked(*members, after=[*members[:2], "cs_y/ftrl"]))
+    found, left_out = narrow(given, families={"XGBoost", "FTRLProximal", "Ensemble"}, symbols=())
+    assert found["jobs"][0]["fits"][-1]["after"] == ["XGBoost", "cs_y/ftrl"]
+    assert left_out == ("cs_y/LightGBM: not asked for",)
+
+
+@pytest.mark.parametrize("told", [{"after": ["LightGBM", "XGBoost"]}, {}])
+def test_an_ensemble_of_too_few_is_left_out_with_what_is_blended_from_it(told: dict[str, Any]) -> None:
+    """The plan names its members, or leaves them to be found: one alone is no ensemble."""
+    parts = ["cs_y/Ensemble", "cs_y/XGBoost", "sym_y_AAPL/LSTM"]
+    given = document(stacked("LightGBM", "XGBoost", **told), blended(*parts))
+    found, left_out = narrow(given, families={"XGBoost", "Ensemble", "LSTM"}, symbols=())
+    assert found["jobs"][0]["model_families"] == ["XGBoost"]
+    assert found["jobs"][0]["fits"] == [{"family": "XGBoost"}]
+    assert found["jobs"][1]["blend"]["parts"] == ["cs_y/XGBoost", "sym_y_AAPL/LSTM"]
+    assert "cs_y/Ensemble: it is made from 2 other fits at least, and 1 of them is left" in left_out
+
+
+def test_a_fit_whose_need_is_left_out_goes_with_it() -> None:
+    """It would wait for ever; and what needs it goes too."""
+    job = {
+        **cs_job("y", families=("LightGBM", "XGBoost", "NGBoost", "LSTM")),
+        "fits": [
+            {"family": "LightGBM"},
+            {"family": "XGBoost", "depends_on": ["lightgbm"]},
+            {"family": "NGBoost", "depends_on": ["cs_y/XGBoost"]},
+            {"family": "LSTM"},
+        ],
+    }
+    found, left_out = narrow(document(job), families={"XGBoost", "NGBoost", "LSTM"}, symbols=())
+    assert found["jobs"][0]["model_families"] == ["LSTM"]
+    assert left_out[1:] == (
+        "cs_y/XGBoost: it needs lightgbm, which is not asked for",
+        "cs_y/NGBoost: it needs cs_y/XGBoost, which is not asked for",
+    )
 
 
 def test_nothing_left_is_refused() -> None:
