@@ -37,12 +37,17 @@ def verified(
         ReplayFailed: a prediction differs by more than `tolerance`, or its row is not in the data.
         NoPanel: the plan's panel is gone and no data is named.
     """
-    found = replay(bundle, _panel(settings, bundle, from_data=from_data))
+    found = replay(bundle, trained_on(settings, bundle, from_data=from_data))
     found.check(bundle, tolerance=tolerance)
     return found
 
 
-def _panel(settings: Settings, bundle: Bundle, *, from_data: bool) -> Panel:
+def trained_on(settings: Settings, bundle: Bundle, *, from_data: bool = False) -> Panel:
+    """Return the panel the plan prepared, or that of the settings' data as `verified` chooses.
+
+    Raises:
+        NoPanel: the plan's panel is gone and no data is named.
+    """
     place = Workplace.of(settings).cache_dir / "panels" / str(bundle.card["panel_key"])
     if place.is_dir() and not from_data:
         return open_panel(place)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_CLIP = 8.0  # standard deviations; a bad tick must not drown a batch
+CLIP = 8.0  # standard deviations; a bad tick must not drown a batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Standardisation:
         """Return `values` (rows, features) filled, standardised and cut; a new array, all finite."""
         filled = np.where(np.isfinite(values), values, self.median)
         scaled = (filled - self.mean) / self.scale
-        return np.asarray(np.clip(scaled, -_CLIP, _CLIP), dtype=np.float32)
+        return np.asarray(np.clip(scaled, -CLIP, CLIP), dtype=np.float32)
 
     def to_json(self) -> dict[str, list[float]]:
         """Return plain lists; a float32 survives the way through JSON bit for bit."""

@@ -9,8 +9,8 @@ import pytest
 from cli_samples import Call
 
 from daemon.cli import failures
-from daemon.cli.configuring import NoSetting
 from daemon.cli.bundles import NoModel
+from daemon.cli.configuring import NoSetting
 from daemon.cli.submitting import NoReceipt
 from daemon.cli.workspace import NoLogHere
 from daemon.errors import AlreadyServing, DaemonError, Fault, SettingsInvalid
