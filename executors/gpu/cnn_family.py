@@ -31,6 +31,8 @@ class CNN1DRecipe(SupervisedRecipe):
         "channels": Parameter(default=32, low=1, high=8192),
         "kernel": Parameter(default=3, low=2, high=64),
         "dropout": Parameter(default=0.1, low=0.0, high=0.95),
+        "epochs": Parameter(default=12, low=1, high=10_000),
+        "patience": Parameter(default=4, low=1, high=10_000),
     }
 
     def network(self, shape: Shape) -> Network:

@@ -23,6 +23,9 @@ class LSTMRecipe(SupervisedRecipe):
         "hidden": Parameter(default=32, low=1, high=8192),
         "layers": Parameter(default=1, low=1, high=8),
         "dropout": Parameter(default=0.1, low=0.0, high=0.95),
+        "epochs": Parameter(default=20, low=1, high=10_000),
+        "patience": Parameter(default=5, low=1, high=10_000),
+        "learning_rate": Parameter(default=5e-3, low=1e-7, high=1.0),
     }
     compiles = False  # the whole recurrence is one kernel of cuDNN's already
 

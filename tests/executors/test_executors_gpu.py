@@ -117,3 +117,27 @@ def test_a_restored_optimiser_goes_on_to_the_same_bits() -> None:
         (layer(inputs) ** 2).sum().backward()
         optimiser.step(3)
     assert torch.equal(layers[0].weight, layers[1].weight)
+
+
+def test_a_parameter_without_a_gradient_stays_where_it_is() -> None:
+    """What a player's loss does not reach is neither moved nor made smaller."""
+    used, unused = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
+    optimiser = AdamW([unused, used], learning_rate=0.1, weight_decay=0.5)
+    used.sum().backward()
+    optimiser.step(1)
+    assert torch.equal(unused, torch.ones(3))
+    assert (used < 0.9).all()
+    assert used.grad is None
+
+
+def test_a_share_of_the_learning_rate_is_a_smaller_rate() -> None:
+    """Momentum and decay as well: the schedule is the rate's, not the gradient's."""
+    moved = []
+    for rate, share in ((0.1, 0.25), (0.025, 1.0)):
+        weight = torch.full((4,), 2.0, requires_grad=True)
+        optimiser = AdamW([weight], learning_rate=rate, weight_decay=0.5)
+        for number in (1, 2, 3):
+            (weight**2).sum().backward()
+            optimiser.step(number, share)
+        moved.append(weight.detach())
+    torch.testing.assert_close(moved[0], moved[1])
