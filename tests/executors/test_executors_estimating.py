@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from executor_fits import FOREIGN
 
 from executors import estimating
 from executors.contract import Checkpointed, FitSpec, Progressed, Report, Started
@@ -20,6 +24,18 @@ SpecMaker = Callable[..., FitSpec]
 
 DEVICE = cpu_device("a toy")
 RESUME = estimating._Loop.resume
+
+_FIT = """
+import sys
+from executors.contract import FitSpec
+from executors.kinds import kind_of, leave_out_slow_interfaces
+from executors.training import fit_once
+for text in sys.argv[2:]:
+    spec = FitSpec.from_json(text)
+    leave_out_slow_interfaces(kind_of(spec))
+    print(fit_once(spec, tell=lambda report: None, should_stop=lambda: False).bundle_sha256)
+print(sorted(set(sys.modules) & set(sys.argv[1].split(","))))
+"""
 
 
 class Walk:
@@ -181,3 +197,23 @@ def test_products_of_matrices_are_made_by_one_thread() -> None:
     with one_blas_thread():
         assert threads() == {1}
     assert threads() == before
+
+
+def test_families_of_numpy_alone_load_no_library_and_give_the_same_bytes_on_any_number_of_threads(
+    make_spec: SpecMaker, tmp_path: Path
+) -> None:
+    """In fresh processes on one thread and on two: the same bundles, and neither pandas nor any trainer."""
+    params = {"RewardBased": {"steps": 30}, "MetaLearning": {"steps": 5}, "FTRLProximal": {"passes": 2}}
+    printed = []
+    for threads in ("1", "2"):
+        texts = []
+        for family, own in params.items():
+            where = {"checkpoint_dir": tmp_path / threads / "c", "bundle_path": tmp_path / threads / family}
+            texts.append(make_spec(family=family, params=own, **where).to_json())
+        command = [sys.executable, "-c", _FIT, ",".join(FOREIGN), *texts]
+        environment = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        done = subprocess.run(command, capture_output=True, check=True, text=True, env=environment)
+        printed.append(done.stdout.splitlines())
+    assert printed[0] == printed[1]
+    assert len(set(printed[0][:-1])) == 3
+    assert printed[0][-1] == "[]"
