@@ -35,29 +35,31 @@ class SmallFit:
     others: tuple[str, ...] = ()
 
 
-_LONG_TREES = {"rounds": 600, "patience": 600, "learning_rate": 0.01}
-_LONG_NET = {"epochs": 40, "patience": 40}
+_LONG_TREES = {"rounds": 200, "patience": 200, "learning_rate": 0.01}
+_LONG_NET = {"epochs": 20, "patience": 20}
 _SEQUENCE = {**NET, "window": 5, "dropout": 0.3}
 
 FITS: dict[str, SmallFit] = {
     "LightGBM": SmallFit(params=TREES, longer=_LONG_TREES, rounds=10),
-    "QuantileLightGBM": SmallFit(params=TREES, longer={**_LONG_TREES, "rounds": 200}, rounds=10),
+    "QuantileLightGBM": SmallFit(params=TREES, longer={**_LONG_TREES, "rounds": 100}, rounds=10),
     "XGBoost": SmallFit(params=TREES, longer=_LONG_TREES, rounds=10),
     "RewardBased": SmallFit(
-        params={"steps": 60, "patience": 30}, longer={"steps": 3000, "patience": 3000}, rounds=9
+        params={"steps": 60, "patience": 30}, longer={"steps": 800, "patience": 800}, rounds=9
     ),
     "NGBoost": SmallFit(
         params={"rounds": 40, "chunk_rounds": 10, "row_share": 0.6, "feature_share": 0.5},
-        longer={"rounds": 400, "patience": 400},
+        longer={"rounds": 200, "patience": 200},
         rounds=10,
     ),
     "GMMRegime": SmallFit(params={"regimes_max": 3, "iterations": 20}, longer={"iterations": 1000}, rounds=5),
     "ChangePoint": SmallFit(longer={"cells_max": 5000}, rounds=1),
-    "FTRLProximal": SmallFit(params={"passes": 9, "patience": 9}, longer={"passes": 60, "patience": 60}, rounds=1),
+    "FTRLProximal": SmallFit(
+        params={"passes": 9, "patience": 9}, longer={"passes": 60, "patience": 60}, rounds=1
+    ),
     "Ensemble": SmallFit(params={"folds": 2}, longer={"folds": 6}, rounds=7),
     "MetaLearning": SmallFit(
         params={"steps": 8, "episode_batches": 3},
-        longer={"steps": 120, "patience": 120, "episode_batches": 10},
+        longer={"steps": 40, "patience": 40, "episode_batches": 10},
         rounds=2,
     ),
     "MLP": SmallFit(params={**NET, "hidden": 16, "dropout": 0.3}, longer=_LONG_NET, rounds=3),
