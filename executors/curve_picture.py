@@ -21,6 +21,7 @@ def curve_picture(curve: Mapping[str, Sequence[float]], *, best_step: int) -> st
     The same curve gives the same bytes. `best_step` counts from 1; 0 marks none.
     """
     known = {name: list(values) for name, values in sorted(curve.items()) if _finite(values)}
+    known = {name: line for name, line in known.items() if name.endswith("_loss")} or known
     values = [value for line in known.values() for value in _finite(line)]
     longest = max((len(line) for line in known.values()), default=0)
     if longest < 2:
