@@ -5,14 +5,15 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 DEMO   ?= demo
 
-.PHONY: demo test check format bench bench-store bench-peers bench-panel study faults torture clean help
+.PHONY: demo test check format bench bench-store bench-peers bench-panel bench-planner bench-executors study study-executors faults torture clean help
 
 help:
 	@echo "make demo    real bars, the whole job: rank, probe, select, route, plan, train ($(DEMO)/)"
 	@echo "make test    the whole test suite"
 	@echo "make check   format, lint, types, import contracts, budgets"
-	@echo "make bench   ratios against the raw libraries, measured in one run (make bench-planner QUICK=1: a first look)"
+	@echo "make bench   ratios against the raw libraries, measured in one run (make bench-executors QUICK=1: a first look)"
 	@echo "make study   plan 20 generated panels of known truth and hold the plans to it (QUICK=1: three panels)"
+	@echo "make study-executors  train each family where its kind of signal is, and where none is (QUICK=1: one panel)"
 	@echo "make faults  the fault campaigns and the search of the protocol, with a table of what they counted"
 	@echo "make torture the same at full length"
 
@@ -45,7 +46,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-store bench-panel bench-planner
+bench: bench-store bench-panel bench-planner bench-executors
 
 # Returns 1 when a bar is missed. WRITE=FILE keeps the table, ONLY=PART measures one part, PEERS=1 makes the
 # peers' environment first (it is used whenever it is there).
@@ -62,10 +63,18 @@ bench-panel: $(STAMP)
 study: $(STAMP)
 	@$(BIN)/python tests/planner_study.py $(if $(QUICK),--seeds 3) $(if $(WRITE),--write)
 
+# Returns 1 when a bar is missed. WRITE=1 puts the table into docs/executors.md.
+study-executors: $(STAMP)
+	@$(BIN)/python tests/executors_study.py $(if $(QUICK),--seeds 1 --noise 1) $(if $(WRITE),--write)
+
 # Returns 1 when a bar is missed. WRITE=FILE keeps the table, ONLY=PART measures one part, FOLDER=DIR keeps the
 # generated panels for the next time.
 bench-planner: $(STAMP)
 	@$(BIN)/python -m benchmarks.planner $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write $(WRITE)) $(if $(FOLDER),--folder $(FOLDER))
+
+# Returns 1 when a bar is missed. WRITE, ONLY and FOLDER as above.
+bench-executors: $(STAMP)
+	@$(BIN)/python -m benchmarks.executors $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write $(WRITE)) $(if $(FOLDER),--folder $(FOLDER))
 
 faults: $(STAMP)
 	@$(BIN)/python tests/torture.py --short

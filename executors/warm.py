@@ -36,6 +36,7 @@ IDLE_SECONDS = 300.0
 _END_SECONDS = 5.0
 _WORD_BYTES = 256
 _ONE_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}  # of pyarrow; only one thread may fork
+SERVER = "executors.warm_server"
 
 
 class WarmServers:
@@ -195,7 +196,7 @@ class _Server:
             # What it says while it imports, or when it crashes, goes to the log of the fit it is started for.
             with theirs, log_path.open("ab") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "executors.warm_server", kind],
+                    [sys.executable, "-P", "-m", SERVER, kind],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

@@ -1,7 +1,8 @@
 """Heavy parts run in children of their own, on one thread each; what they cost is read from the kernel.
 
-``python -m benchmarks.planner.child WORK.FUNCTION ARGUMENTS`` calls benchmarks.planner.WORK.FUNCTION with the
-JSON arguments and prints its JSON answer with the peaks of memory as the last line.
+``python -m benchmarks.planner.child WORK.FUNCTION ARGUMENTS`` calls benchmarks.planner.WORK.FUNCTION, or a
+function of another of these packages by its whole name, with the JSON arguments and prints its JSON answer
+with the peaks of memory as the last line.
 """
 
 from __future__ import annotations
@@ -98,7 +99,8 @@ def main(work: str, arguments: str) -> None:
     watch = _Watch()
     watch.start()
     module, _, name = work.rpartition(".")
-    answer = getattr(importlib.import_module(f"benchmarks.planner.{module}"), name)(**json.loads(arguments))
+    place = module if module.startswith("benchmarks.") else f"benchmarks.planner.{module}"
+    answer = getattr(importlib.import_module(place), name)(**json.loads(arguments))
     watch.ended.set()
     watch.join()
     # Not ru_maxrss: a child inherits the peak of the parent it was split from.

@@ -6,7 +6,7 @@ import pytest
 from store_samples import SUCCEEDED, Clock, cs_job, plan_of
 
 from store import Claim, Failure, LeaseLost, NotFound, PlanRejected, PlanStore, RetryPolicy, Room, WrongState
-from store.retries import BAD_INPUT, DISK_FULL, LOST_WORKER, OUT_OF_MEMORY
+from store.retries import BAD_INPUT, DISK_FULL, LOST_WORKER, OUT_OF_MEMORY, TIME_LIMIT
 
 POLICY = RetryPolicy()
 
@@ -172,10 +172,11 @@ def test_a_process_that_is_always_lost_ends_among_the_failed(plan_store: PlanSto
     assert plan_store.claim("w", stage="cpu")
 
 
-def test_bad_input_is_not_tried_again(plan_store: PlanStore) -> None:
-    """The same input would fail in the same way, whatever the child says about it."""
+@pytest.mark.parametrize("cause", [BAD_INPUT, TIME_LIMIT])
+def test_what_would_end_in_the_same_way_is_not_tried_again(plan_store: PlanStore, cause: str) -> None:
+    """The same input fails again, and what took too long takes too long again, whatever the child says."""
     accept(plan_store, "a")
-    claim = failed(plan_store, BAD_INPUT)
+    claim = failed(plan_store, cause)
     assert plan_store.reading.fit(claim.fit_id).state == "failed"
 
 

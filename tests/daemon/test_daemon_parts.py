@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.bell import Bell
+from daemon.dispatcher import own_cpus
 from daemon.errors import AlreadyServing
 from daemon.lock import held_lock
 from daemon.slots import Slot, Slots
@@ -48,6 +49,51 @@ def test_a_slot_names_its_device() -> None:
     assert slots.take(cores=1, gpus=0).device == "cpu"
     with pytest.raises(ValueError, match="1 were asked for and 0 are free"):
         slots.take(cores=1, gpus=0)
+
+
+def test_places_have_cpus_of_their_own() -> None:
+    """CPUs are shared out evenly, whatever is taken; where there are fewer than places nobody has any."""
+    slots = Slots(cpu=2, gpu=1, cpus=(4, 5, 8, 9, 11))
+    first = slots.take(cores=1, gpus=0)
+    assert (first.cpus, slots.take(cores=1, gpus=0).cpus) == ((4, 5), (8, 9))
+    assert slots.take(cores=0, gpus=1).cpus == ()
+    slots.give_back(first)
+    assert slots.take(cores=1, gpus=0) == first
+    assert Slots(cpu=2, gpu=0, cpus=(0, 1)).take(cores=2, gpus=0).cpus == (0, 1)
+    assert Slots(cpu=3, gpu=0, cpus=(0, 1)).take(cores=1, gpus=0).cpus == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "shared_out"),
+    [
+        ({"cpu_slots": 3}, True),
+        ({"cpu_slots": 4}, True),
+        ({"cpu_slots": 5}, False),
+        ({"cpu_slots": 2, "threads_per_fit": 2}, True),
+        ({"cpu_slots": 3, "threads_per_fit": 2}, False),
+        ({"cpu_slots": 0}, False),
+        ({"cpu_slots": 2, "pin_cpus": False}, False),
+    ],
+)
+def test_cpus_are_shared_out_where_every_thread_has_one(
+    given: dict[str, object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, shared_out: bool
+) -> None:
+    """With more threads than CPUs the system places them better; what the host may use is shared out."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {2, 3, 6, 7})
+    cpus = own_cpus(settings_in(tmp_path, **given))
+    assert sorted(cpus) == ([2, 3, 6, 7] if shared_out else [])
+
+
+def test_hosts_beside_each_other_begin_at_different_cpus(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two commands with one fit each do not meet on the first CPU."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {0, 1})
+    firsts = set()
+    for pid in (1000, 1001):
+        monkeypatch.setattr("os.getpid", lambda pid=pid: pid)
+        firsts.add(own_cpus(settings_in(tmp_path, cpu_slots=2))[0])
+    assert firsts == {0, 1}
 
 
 def test_a_free_place_cannot_be_given_back() -> None:

@@ -61,6 +61,12 @@ def test_words_of_an_environment_are_split() -> None:
     assert settings.families == ("LightGBM", "TabLSTM")
 
 
+def test_a_switch_is_read_from_a_variable() -> None:
+    """True and false are written in words in an environment."""
+    settings = Settings.from_sources({}, {"TRAINWRIGHT_WARM_CHILDREN": "no", "TRAINWRIGHT_PIN_CPUS": "True"})
+    assert (settings.warm_children, settings.pin_cpus) == (False, True)
+
+
 def test_all_faults_are_told_at_once() -> None:
     """Five wrong settings give one error with five faults, each with its place and the nearest name."""
     config: dict[str, Any] = {"daemn": {}, "daemon": {"cpu_slot": 1, "seed": -1}}
@@ -86,6 +92,11 @@ def test_all_faults_are_told_at_once() -> None:
         ("lease_seconds", 0.0),
         ("poll_seconds", "soon"),
         ("gpu_fallback", "maybe"),
+        ("precision", "float16"),
+        ("warm_children", "perhaps"),
+        ("pin_cpus", 2),
+        ("fit_memory_bytes", 0),
+        ("fit_seconds_max", 0),
         ("results_dir", ""),
         ("symbols", [1]),
         ("cpu_slots", True),

@@ -1,0 +1,161 @@
+"""A fit that takes too long or too much is ended, one that is silent is told of: in words that help."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import structlog
+from daemon_samples import FakeChild, all_events, document, job, settings_in, write_data
+
+from daemon.limits import Limits, cpu_seconds, own_memory_bytes
+from daemon.service import drain, submit_plan
+from daemon.settings import Settings
+from executors.contract import Checkpointed, Failed, Progressed, Stopped, Succeeded
+from store import open_store
+
+MIB = 1 << 20
+ENDLESS = {"LightGBM": {"rounds": 100_000, "patience": 100_000, "learning_rate": 1e-5}}
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits of a fit that began at second 0."""
+    return Limits(settings, name="cs_y/LightGBM", began_at=0.0, log=Path("a.log"))
+
+
+def test_a_fit_whose_time_is_over_is_asked_to_stop_and_says_what_is_kept(tmp_path: Path) -> None:
+    """It fails for its limit; the sentence names the limit, the step, what is kept and the next command."""
+    limits, child = limits_of(settings_in(tmp_path, fit_seconds_max=60)), FakeChild()
+    limits.hear(Progressed(step=120, steps_total=400), 30.0)
+    limits.keep(child, 59.9)
+    assert not child.was_asked_to_stop
+    limits.keep(child, 60.0)
+    assert child.was_asked_to_stop
+    assert not child.was_killed
+    outcome = limits.verdict(Stopped(step=118))
+    assert isinstance(outcome, Failed)
+    assert (outcome.cause, outcome.retryable) == ("time_limit", False)
+    assert outcome.sentence == (
+        "the fit took longer than its limit of 60 s (fit_seconds_max), at step 120 of 400; its state after "
+        "step 118 is kept and is where it goes on; raise the limit, then: trainwright retry cs_y/LightGBM"
+    )
+    assert outcome.where == "log a.log"
+
+
+def test_a_fit_that_does_not_stop_in_time_is_killed(tmp_path: Path) -> None:
+    """After the time that fits have to save their state; what was saved before is what is kept."""
+    limits, child = limits_of(settings_in(tmp_path, fit_seconds_max=60, stop_seconds=5)), FakeChild()
+    limits.hear(Checkpointed(step=100, path="x", seconds=0.1), 30.0)
+    limits.keep(child, 60.0)
+    limits.keep(child, 64.9)
+    assert not child.was_killed
+    limits.keep(child, 65.0)
+    assert child.was_killed
+    killed = Failed(cause="internal", sentence="ended", where="", retryable=True)
+    outcome = limits.verdict(killed)
+    assert isinstance(outcome, Failed)
+    assert outcome.cause == "time_limit"
+    assert "its state after step 100 is kept" in outcome.sentence
+
+
+def test_what_ends_in_time_or_for_another_reason_is_told_as_it_was(tmp_path: Path) -> None:
+    """A model that was nearly done stays a model, and bad input stays bad input."""
+    done = Succeeded(bundle="b", bundle_sha256="0", metrics={})
+    bad = Failed(cause="bad_input", sentence="no such column", where="", retryable=False)
+    lost = Failed(cause="lost_worker", sentence="killed", where="", retryable=True)
+    limits, child = limits_of(settings_in(tmp_path, fit_seconds_max=60)), FakeChild()
+    assert [limits.verdict(one) for one in (done, bad, lost)] == [done, bad, lost]
+    limits.keep(child, 61.0)
+    assert [limits.verdict(one) for one in (done, bad)] == [done, bad]
+    over = limits.verdict(lost)
+    assert isinstance(over, Failed)
+    assert over.cause == "time_limit"
+    assert "before its first step; nothing of it is kept" in over.sentence
+
+
+def test_a_fit_that_takes_more_memory_than_its_limit_is_killed(tmp_path: Path) -> None:
+    """Its own memory counts; the look is taken about once a second."""
+    child = FakeChild()
+    child.pid = os.getpid()
+    own = own_memory_bytes(os.getpid())
+    roomy = limits_of(settings_in(tmp_path, fit_memory_bytes=own + 4096 * MIB))
+    roomy.keep(child, 5.0)
+    assert not child.was_killed
+    tight = limits_of(settings_in(tmp_path, fit_memory_bytes=MIB))
+    tight.keep(child, 5.0)
+    assert child.was_killed
+    outcome = tight.verdict(Failed(cause="internal", sentence="ended", where="", retryable=True))
+    assert isinstance(outcome, Failed)
+    assert (outcome.cause, outcome.retryable) == ("out_of_memory", False)
+    assert "more than its limit of 1 MiB (fit_memory_bytes)" in outcome.sentence
+
+
+def test_memory_shared_with_the_server_is_not_the_fit_s_own() -> None:
+    """A forked process has all pages of its parent in its count, and hardly one of its own."""
+    code = (
+        "import os, sys\n"
+        "held = bytearray(b'x') * (200 << 20)\n"
+        "if os.fork() == 0:\n"
+        "    print(os.getpid(), flush=True)\n"
+        "    sys.stdin.read()\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert own_memory_bytes(pid, above=1 << 40) > 200 * MIB  # the kernel's quick count
+        assert own_memory_bytes(pid, above=100 * MIB) < 50 * MIB
+        parent.communicate("")
+    assert own_memory_bytes(pid) == 0
+
+
+def test_a_silent_fit_is_told_of_once_with_what_it_worked_meanwhile(tmp_path: Path) -> None:
+    """Whether it hangs or thinks is seen by its CPU time; a word from it ends the silence."""
+    limits, child = limits_of(settings_in(tmp_path, fit_silent_seconds=600)), FakeChild()
+    with structlog.testing.capture_logs() as said:
+        limits.hear(Progressed(step=7, steps_total=400), 10.0)
+        for second in (11.0, 609.0, 611.0, 700.0, 2000.0):
+            limits.keep(child, second)
+        limits.hear(Progressed(step=8, steps_total=400), 2001.0)
+        for second in (2010.0, 2602.0):
+            limits.keep(child, second)
+    assert [(one["event"], one["step"], one["silent_seconds"]) for one in said] == [
+        ("fit says nothing", 7, 601),
+        ("fit says nothing", 8, 601),
+    ]
+    assert cpu_seconds(os.getpid()) > 0
+    assert cpu_seconds(child.pid) == 0
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_fit_over_its_time_fails_once_and_goes_on_when_it_is_retried(tmp_path: Path, *, warm: bool) -> None:
+    """It is not tried again by itself; retried with a higher limit it resumes where it was stopped."""
+    write_data(tmp_path / "data")
+    settings = Settings.from_sources(
+        {"training": {"params": ENDLESS}},
+        {},
+        {
+            "results_dir": tmp_path / "results",
+            "data_dir": tmp_path / "data",
+            "fit_seconds_max": 2.0,
+            "warm_children": warm,
+        },
+    )
+    with open_store(settings.database_url) as store:
+        plan = submit_plan(settings, store, document(job()), name="p").plan_id
+        assert drain(settings, store, [plan]).failed == 1
+        [failed] = all_events(store, "FitFailed")
+        assert failed.data["cause"] == "time_limit"
+        assert "trainwright retry cs_fwd_ret_1d/LightGBM" in failed.data["sentence"]
+        [fit] = store.reading.fits(plan=plan)
+        store.retry(fit.id)
+        assert drain(settings, store, [plan]).failed == 1
+        starts = all_events(store, "FitStarted")
+        assert [one.data["resumed_from_step"] is None for one in starts] == [True, False]
+        assert len(all_events(store, "FitFailed")) == 2
