@@ -13,8 +13,9 @@ from daemon.surveying import Description, check_jobs
 from daemon.workplace import Workplace
 from executors.errors import UnknownFamily
 from executors.families import availability, resolve
+from planner.families import refusal_words
 from store.errors import NotFound, StoreError
-from store.plan import FamilyEntry, Plan
+from store.plan import FamilyEntry, Job, Plan
 from store.plan_document import complete_plan
 from store.plan_store import PlanStore
 from store.records import Accepted, PlanRow
@@ -56,7 +57,20 @@ def completed(settings: Settings, document: Mapping[str, Any], found: Descriptio
         source=source,
     )
     check_jobs(document, found, source=source)
-    return plan
+    return replace(plan, jobs=tuple(_suited(job, found.tasks.get(job.target)) for job in plan.jobs))
+
+
+def _suited(job: Job, task: str | None) -> Job:
+    """Return a job, its fits of families that do not learn its kind of target marked so."""
+    refused = {
+        fit.id: refusal_words(family, task)
+        for fit in job.fits
+        if task is not None and task not in (family := resolve(fit.family)).tasks
+    }
+    if not refused:
+        return job
+    fits = (replace(fit, lacking=refused.get(fit.id, fit.lacking)) for fit in job.fits)
+    return replace(job, fits=tuple(fits))
 
 
 def rehearse(settings: Settings, document: Mapping[str, Any], *, source: str) -> Plan:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,6 +34,7 @@ class Description:
         symbols: in it.
         features: columns to learn from.
         targets: target -> symbol -> share of rows with a value.
+        tasks: target -> regression, binary or multiclass.
         left_out: column -> why it is neither.
     """
 
@@ -44,6 +45,7 @@ class Description:
     features: tuple[str, ...]
     targets: Mapping[str, Mapping[str, float]]
     left_out: Mapping[str, str]
+    tasks: Mapping[str, str] = field(default_factory=dict)
 
     def data(self) -> dict[str, Any]:
         """Return what the plan records about its data."""
@@ -181,6 +183,11 @@ def _problem_of(job: Mapping[str, Any], found: Description) -> tuple[str, str, s
     unknown = [name for name in job.get("features") or () if name not in known]
     if unknown:
         return "features", f"unknown feature {unknown[0]!r}", _nearest(str(unknown[0]), found.features)
+    for place, fit in enumerate(job.get("fits") or ()):
+        for name in fit.get("other_targets") or ():
+            if name not in found.targets:
+                where = f"fits[{place}].other_targets"
+                return where, f"unknown target {name!r}", _nearest(name, found.targets)
     return None
 
 
@@ -200,6 +207,7 @@ def _description(answer: Mapping[str, Any], data_dir: str) -> Description:
         features=tuple(answer["features"]),
         targets={name: facts["coverage"] for name, facts in answer["targets"].items()},
         left_out=answer["left_out"],
+        tasks={name: facts["task"] for name, facts in answer["targets"].items()},
     )
 
 

@@ -66,12 +66,12 @@ def choose_families(names: Sequence[str]) -> ChosenFamilies:
 def fitting_families(families: Sequence[Family], task: str | None) -> tuple[list[Family], dict[str, str]]:
     """Split families into those that learn `task` and those that do not, with the reason for each."""
     able = [family for family in families if task is None or task in family.tasks]
-    unable = {family.name: _refusal(family, task) for family in families if family not in able}
+    unable = {family.name: refusal_words(family, task) for family in families if family not in able}
     return able, unable
 
 
-def _refusal(family: Family, task: str | None) -> str:
-    """Why a family does not learn a kind of target, in the catalogue's words."""
+def refusal_words(family: Family, task: str | None) -> str:
+    """Return why a family does not learn a kind of target, in the catalogue's words."""
     why = f": {family.refusal}" if family.refusal else ""
     return f"does not learn {task} targets{why}"
 

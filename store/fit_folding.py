@@ -78,7 +78,7 @@ def _fit_setback(fit: FitState, recorded: Recorded) -> dict[str, Any]:
     at = recorded.recorded_at
     match recorded.event:
         case FitUnavailable() as event:
-            cause = "unavailable" if event.needs is None else "dependency"
+            cause = _cause_of(event.needs)
             return {"state": "unavailable", "ended_at": at, "cause": cause, "sentence": event.reason}
         case FitFailed() as event:
             return {
@@ -119,6 +119,13 @@ def _fit_setback(fit: FitState, recorded: Recorded) -> dict[str, Any]:
             return {"held": event.reason if isinstance(event, FitHeld) else None}
         case _:
             return {}
+
+
+def _cause_of(needs: str | None) -> str:
+    """Return why a fit is unavailable: a library, its plan, or the fit that it needs."""
+    if needs is None:
+        return "unavailable"
+    return "dependency" if needs else "unsuitable"
 
 
 def _claimed(fit: FitState, event: FitClaimed, recorded: Recorded) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Why a fit is not running: one function, one code and one sentence for every waiting fit.
 
 The codes: Held, PlanPaused, NoWorker, Dependency, WaitingForCpuStage, Backoff, DiskLow, Resources(cpu),
-Resources(gpu), Resources(memory), Priority and Next for ready fits; LibraryMissing and Dependency for those
-that cannot run at all.
+Resources(gpu), Resources(memory), Priority and Next for ready fits; LibraryMissing, Unsuitable (what the plan
+asks for cannot be done with it) and Dependency for those that cannot run at all.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from datetime import datetime
 from store.moments import iso_utc
 from store.records import FitRow, PauseRow, Room
 
+_UNAVAILABLE = {"dependency": "Dependency", "unsuitable": "Unsuitable"}
 NAMED_MAX = 3  # of the fits that are waited for
 
 
@@ -59,7 +60,7 @@ class WaitingReason:
 def waiting_reason(fit: FitRow, context: WaitingContext) -> WaitingReason | None:
     """Return why a fit does not run, the first reason that holds; None when nothing keeps it waiting."""
     if fit.state == "unavailable":
-        code = "Dependency" if fit.cause == "dependency" else "LibraryMissing"
+        code = _UNAVAILABLE.get(fit.cause or "", "LibraryMissing")
         return WaitingReason(code=code, words=fit.sentence or "it cannot run here")
     if fit.state != "ready":
         return None

@@ -9,6 +9,7 @@ import pytest
 from store_samples import cs_job, plan_of
 
 from store import FitRow, PlanStore, WaitingContext, waiting_reason
+from store.awaited import Awaited
 from store.database import connect
 from store.records import PauseRow, Room
 
@@ -106,6 +107,18 @@ def test_a_dependency_is_named(gpu_fit: FitRow, needs: tuple[str, ...], words: s
     assert reason.words.startswith(words)
 
 
+def test_a_fit_made_from_others_says_which_have_not_ended(gpu_fit: FitRow) -> None:
+    """By name where they were looked up, else by their number; it waits for no success."""
+    blend = replace(gpu_fit, waits_for=2, awaits=(Awaited(fits=("f_1", "f_2", "f_3"), at_least=1),))
+    named = waiting_reason(blend, replace(FREE, awaited=("a/X", "b/Y")))
+    counted = waiting_reason(blend, FREE)
+    assert named is not None
+    assert counted is not None
+    assert named.code == counted.code == "Dependency"
+    assert named.words == "it is made from fits that have not all ended: a/X, b/Y"
+    assert counted.words == "it is made from fits of which 2 have not ended"
+
+
 def test_a_full_disk_is_told_apart_from_a_failure(gpu_fit: FitRow) -> None:
     """While a fit waits after a full disk it says so, and that nothing was used up."""
     full = replace(gpu_fit, cause="disk_full", not_before_at=NOW + timedelta(seconds=30))
@@ -135,7 +148,10 @@ def test_what_is_lacking_is_named(gpu_fit: FitRow, needs: dict[str, int], code: 
     assert words in reason.words
 
 
-@pytest.mark.parametrize(("cause", "code"), [("unavailable", "LibraryMissing"), ("dependency", "Dependency")])
+@pytest.mark.parametrize(
+    ("cause", "code"),
+    [("unavailable", "LibraryMissing"), ("dependency", "Dependency"), ("unsuitable", "Unsuitable")],
+)
 def test_a_fit_that_cannot_run_says_what_is_missing(gpu_fit: FitRow, cause: str, code: str) -> None:
     """An unavailable fit names the library, or the fit that did not succeed."""
     missing = replace(gpu_fit, state="unavailable", cause=cause, sentence="torch is not installed")
