@@ -250,7 +250,7 @@ def spec_of(claim: Claim, slot: Slot, places: FitPlaces, settings: Settings) -> 
             Part(
                 name=part.name,
                 family=part.family,
-                bundle_path=Path(part.bundle),
+                bundle_path=_bundle_of(part.bundle, places),
                 bundle_sha256=part.sha256,
             )
             for part in claim.parts
@@ -293,6 +293,13 @@ def panel_of(data: Mapping[str, Any], settings: Settings) -> Path:
     recorded, key = Path(str(data.get("panel_path") or "")), str(data.get("panel_key") or "")
     here = Workplace.of(settings).cache_dir / "panels" / key
     return here if key and not recorded.is_dir() and here.is_dir() else recorded
+
+
+def _bundle_of(recorded: str, places: FitPlaces) -> Path:
+    """Return where a part lies: where it lay, or beside this fit in an output that was moved since."""
+    lay = Path(recorded)
+    here = places.bundle.parents[1].joinpath(*lay.parts[-2:])
+    return here if not lay.is_dir() and here.is_dir() else lay
 
 
 def _params(claim: Claim, settings: Settings) -> dict[str, Any]:

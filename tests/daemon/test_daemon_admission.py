@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ FOUND = Description(
 )
 
 
+SHARING = job(["MultiTask"], job_id="x", fits=[{"family": "MultiTask", "other_targets": ["y_only_2d"]}])
+
+
 @pytest.mark.parametrize(
     ("wrong", "place", "words"),
     [
@@ -36,6 +40,7 @@ FOUND = Description(
         (job(features=["f0", "f8"], job_id="x"), "jobs[1].features", "Did you mean 'f"),
         (job(target="y_only_1d", symbol="BBB"), "jobs[1].symbol", "It has values for AAA"),
         (job(target="../etc", job_id="x"), "jobs[1].target", "path"),
+        (SHARING, "jobs[1].fits[0].other_targets", "Did you mean 'y_only_1d'"),
     ],
 )
 def test_what_is_not_in_the_data_is_rejected(
@@ -46,6 +51,17 @@ def test_what_is_not_in_the_data_is_rejected(
         completed(settings_in(tmp_path), document(job(), wrong), FOUND, source="plan.json")
     assert caught.value.place == place
     assert words in str(caught.value)
+
+
+def test_a_family_that_cannot_learn_the_target_is_accepted_as_unable_with_the_reason(tmp_path: Path) -> None:
+    """A hand-written plan asks for quantiles of classes: the other fits run, and this one says why not."""
+    found = replace(FOUND, tasks={TARGET: "binary"})
+    asked = job(["LightGBM", "quantile", "xgboost", "Ensemble"])
+    plan = completed(settings_in(tmp_path), document(asked), found, source="plan.json")
+    lacking = {fit.family: fit.lacking for fit in plan.fits if fit.lacking}
+    assert lacking == {
+        "QuantileLightGBM": "does not learn binary targets: quantiles are of numbers, and a class is none"
+    }
 
 
 def test_blocked_jobs_are_not_compared(tmp_path: Path) -> None:

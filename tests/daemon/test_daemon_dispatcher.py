@@ -27,7 +27,7 @@ from daemon.news import FitRescued, News, PlanFinished
 from daemon.rescuer import Rescuer
 from daemon.runner import FitProcess
 from daemon.workplace import FitPlaces
-from executors.contract import FitSpec, Stopped
+from executors.contract import Failed, FitSpec, Stopped
 from store import DatabaseUnavailable, PlanStore, complete_plan, open_store
 
 
@@ -124,6 +124,49 @@ def test_a_spec_says_what_the_plan_says(stage: Stage, tmp_path: Path) -> None:
     assert (spec.attempt, spec.panel_key) == (1, "d_1")
     assert spec.bundle_path.is_relative_to(tmp_path / "output" / "o" / "models")
     assert spec.checkpoint_dir.is_relative_to(tmp_path / "results" / "work")
+
+
+def test_a_blend_is_told_of_its_finished_parts(stage: Stage, tmp_path: Path) -> None:
+    """Names, bundles and hashes of those that succeeded, and the weights its job asks for."""
+    parts = ["cs_fwd_ret_1d/LightGBM", "cs_fwd_ret_1d/XGBoost", "LightGBM"]
+    blend = {"model": "b", "parts": parts, "weights": "equal"}
+    own = job(["LightGBM"], symbol="AAA", route="ROUTE_BOTH", priority=3, blend=blend)
+    accept(stage.store, own, job(["LightGBM", "XGBoost"]))
+    dispatcher = stage.dispatcher()
+    dispatcher.tick()
+    stage.children[0].ends(succeeded(tmp_path / "own"))
+    stage.children[1].ends(Failed(cause="bad_input", sentence="no", where="trace", retryable=False))
+    dispatcher.tick()
+    stage.children[2].ends(succeeded(tmp_path / "common"))
+    dispatcher.tick()
+    spec = stage.specs[-1]
+    assert (spec.family, spec.job, spec.symbol) == ("Blend", "sym_fwd_ret_1d_AAA", "AAA")
+    assert [(part.name, part.family, part.bundle_path.name) for part in spec.parts] == [
+        ("sym_fwd_ret_1d_AAA/LightGBM", "LightGBM", "own"),
+        ("cs_fwd_ret_1d/XGBoost", "XGBoost", "common"),
+    ]
+    assert all(part.bundle_sha256 for part in spec.parts)
+    assert (spec.blend_weights, spec.device_requested) == ("equal", "cpu")
+
+
+def test_a_blend_of_networks_waits_for_no_device(stage: Stage) -> None:
+    """With all devices taken by other fits it starts in a place of the CPU stage."""
+    accept(stage.store, job(["LSTM"], symbol="AAA", metadata={"needs_cs_ensemble": True}), job(["LSTM"]))
+    accept(stage.store, job(["LSTM"], target="other"))
+    dispatcher = stage.dispatcher()
+    for _ in range(2):
+        dispatcher.tick()
+        stage.end_all()
+    dispatcher.tick()
+    assert sorted(spec.family for spec in stage.specs[2:]) == ["Blend", "LSTM"]
+    assert len(dispatcher.running) == 2
+
+
+def test_targets_that_are_learnt_together_reach_the_child(stage: Stage) -> None:
+    """The others of the plan, where its document names none."""
+    accept(stage.store, job(["MultiTask"], target="y"), job(["MultiTask"], target="z"))
+    stage.dispatcher().tick()
+    assert [(spec.target, spec.other_targets) for spec in stage.specs] == [("y", ("z",))]
 
 
 def test_the_panel_of_moved_results_is_found(stage: Stage, tmp_path: Path) -> None:
