@@ -7,9 +7,11 @@ of the validation rows is best; where none is above nothing, it stays out of the
 
 Unit of the costs. A label is taken as what a position of 1 earns. `cost_bps` is in basis points of a
 label's own unit: 1 means 0.0001, right where labels are returns (0.01 is one per cent); with labels in per
-cent give 100 for one basis point. Labels in no money's unit (standardised, ranks) have no basis points:
-leave `cost_bps`, which is next to nothing there, and give `cost_share`, a share of the training labels'
-standard deviation. The two are added; the outline of the bundle has the sum in both units.
+cent give 100 for one basis point. Labels in no money's unit (standardised, ranks, ranges) have no basis
+points; for them there is `cost_share`, a share of the training labels' standard deviation. The default is
+this one, since a plan has targets in all kinds of units: 0.01, about two basis points on daily returns of
+stocks, and next to nothing on returns of a minute. Who knows what trading costs gives `cost_bps` and sets
+`cost_share` to 0. The two are added; the outline of the bundle has the sum in both units.
 
 Prediction, in the label's unit, is training mean + slope x (position - mean position). The slope is that of
 the labels on the positions: the lower of the training rows' and the validation rows', since positions fit
@@ -49,8 +51,8 @@ PARAMETERS: Mapping[str, Parameter] = {
     "learning_rate": Parameter(default=0.01, low=1e-6, high=1.0),
     "hidden": Parameter(default=8, low=0, high=4_096),
     "l2": Parameter(default=1e-2, low=0.0, high=1e3),
-    "cost_bps": Parameter(default=1.0, low=0.0, high=1e6),
-    "cost_share": Parameter(default=0.0, low=0.0, high=10.0),
+    "cost_bps": Parameter(default=0.0, low=0.0, high=1e6),
+    "cost_share": Parameter(default=0.01, low=0.0, high=10.0),
     "excess": Parameter(default=1, low=0, high=1),
 }
 

@@ -228,13 +228,28 @@ def test_dearer_trading_means_slower_signals_and_less_trading(make_spec: SpecMak
 
 def test_costs_can_be_given_in_either_unit(make_spec: SpecMaker, tmp_path: Path) -> None:
     """Basis points of the label's own unit and a share of its spread are the same where they should be."""
-    spec = make_spec(family=FAMILY, params={"cost_bps": 30.0, "steps": 5})
+    spec = make_spec(family=FAMILY, params={"cost_bps": 30.0, "cost_share": 0.0, "steps": 5})
     first = outline_of(bundle_of(spec, tmp_path / "points"))
     assert first["reward"]["cost"] == pytest.approx(0.003)
     share = first["reward"]["cost_in_label_scales"]
     assert share == pytest.approx(0.003 / first["labels"]["scale"])
     spec = replace(spec, params={"cost_bps": 0.0, "cost_share": share, "steps": 5})
     assert outline_of(bundle_of(spec, tmp_path / "share"))["reward"] == first["reward"]
+
+
+def test_the_unit_of_the_label_makes_no_difference(make_spec: SpecMaker, tmp_path: Path) -> None:
+    """By default the cost goes with the label's spread: tiny labels are traded like large ones."""
+    taken = []
+    for name, size in (("large", 1.0), ("tiny", 2.0**-20)):
+        frames = {symbol: symbol_frame(symbol, place) for place, symbol in enumerate(SYMBOLS)}
+        for frame in frames.values():
+            frame["fwd_ret_1d"] *= np.float32(size)
+        panel = write_panel(tmp_path / name, frames)
+        spec = make_spec(family=FAMILY, panel_path=panel.path, panel_key=panel.key, params={"steps": 30})
+        bundle = bundle_of(spec, tmp_path / name)
+        taken.append(positions(bundle.files, outline_of(bundle), panel, np.arange(panel.rows)))
+    np.testing.assert_allclose(taken[0], taken[1], atol=1e-4)
+    assert taken[0].std() > 0.05
 
 
 def test_excess_takes_the_drift_out_of_what_is_rewarded(make_spec: SpecMaker, tmp_path: Path) -> None:
