@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 DEMO   ?= demo
 
-.PHONY: demo test check format bench bench-store bench-peers bench-panel bench-planner bench-executors study study-executors faults torture clean help
+.PHONY: study-resume demo test check format bench bench-store bench-peers bench-panel bench-planner bench-executors study study-executors faults torture clean help
 
 help:
 	@echo "make demo    real bars, the whole job: rank, probe, select, route, plan, train ($(DEMO)/)"
@@ -14,6 +14,7 @@ help:
 	@echo "make bench   ratios against the raw libraries, measured in one run (make bench-executors QUICK=1: a first look)"
 	@echo "make study   plan 20 generated panels of known truth and hold the plans to it (QUICK=1: three panels)"
 	@echo "make study-executors  train each family where its kind of signal is, and where none is (QUICK=1: one panel)"
+	@echo "make study-resume  kill fits of all families at random moments and compare their bundles (KILLS=5: shorter)"
 	@echo "make faults  the fault campaigns and the search of the protocol, with a table of what they counted"
 	@echo "make torture the same at full length"
 
@@ -75,6 +76,10 @@ bench-planner: $(STAMP)
 # Returns 1 when a bar is missed. WRITE, ONLY and FOLDER as above.
 bench-executors: $(STAMP)
 	@$(BIN)/python -m benchmarks.executors $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write $(WRITE)) $(if $(FOLDER),--folder $(FOLDER))
+
+# Returns 1 when a bundle differs. KILLS=5 kills less often, WRITE=1 puts the table into docs/executors.md.
+study-resume: $(STAMP)
+	@$(BIN)/python tests/executors/resume_study.py $(if $(KILLS),--kills $(KILLS)) $(if $(WRITE),--write)
 
 faults: $(STAMP)
 	@$(BIN)/python tests/torture.py --short
