@@ -1,4 +1,4 @@
-"""LightGBM on one fit's data: rows binned once, models that grow on them chunk by chunk.
+"""LightGBM models that grow chunk by chunk on rows binned once.
 
 Each chunk is a model of its own that begins with the scores of the rows after the chunks before it. The
 scores are taken from the library as it has them and saved with the state: predicting them again costs a
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load as arrays_from_bytes
 from safetensors.numpy import save as bytes_from_arrays
 
-from executors.boosting import watched_rows
+from executors.cpu.lightgbm_rows import PARTS, BinnedRows
 from executors.cpu.lightgbm_text import Chunk, chunks_from_bytes, chunks_to_bytes, joined
 from executors.cpu.tree_shap import explained_rows, mean_absolute
 from executors.parameters import Number, Parameter
@@ -25,8 +25,6 @@ from executors.session import Session
 Dataset = Any  # the library is not followed by the type checker; the names say what is meant
 Booster = Any
 Settings = Mapping[str, Any]
-
-_PARTS = ("train", "watched", "valid")
 
 #: Settings of trees; min_leaf_rows 0 means a hundredth of the training rows, within [20, 2000].
 TREE_PARAMETERS: Mapping[str, Parameter] = {
@@ -86,42 +84,6 @@ def importances(
     return dict(zip(names, shap.tolist(), strict=True)), dict(zip(names, gains.tolist(), strict=True))
 
 
-class BinnedRows:
-    """The rows of one fit as LightGBM has them: training, those of them whose loss is watched, validation.
-
-    Training rows are weighted, losses are not.
-    """
-
-    def __init__(self, session: Session, settings: Settings) -> None:
-        data = session.data
-        self.watched = watched_rows(len(data.train))
-        weights = session.weights()
-        self.train: Dataset = lightgbm.Dataset(
-            data.features_at(data.train),
-            label=data.encoded_at(data.train),
-            weight=None if np.all(weights == 1) else weights,
-            params=dict(settings),
-        )
-        self.sample = self._judged(session, data.train[self.watched], settings)
-        self.valid = self._judged(session, data.valid, settings)
-        for dataset in (self.train, self.sample, self.valid):
-            dataset.construct()
-
-    def begin_with(self, scores: Mapping[str, NDArray[np.float64]]) -> None:
-        """Let the next models begin with these scores of the rows."""
-        for part, dataset in zip(_PARTS, (self.train, self.sample, self.valid), strict=True):
-            dataset.set_init_score(scores[part])
-
-    def _judged(self, session: Session, rows: NDArray[np.int64], settings: Settings) -> Dataset:
-        data = session.data
-        return lightgbm.Dataset(
-            data.features_at(rows),
-            label=data.encoded_at(rows),
-            reference=self.train,
-            params=dict(settings),
-        )
-
-
 class GrowingModel:
     """One model that grows on binned rows, which several models may share."""
 
@@ -137,7 +99,7 @@ class GrowingModel:
         if self._scores:
             self._rows.begin_with(self._scores)
         self._booster = lightgbm.Booster({**self._settings, "seed": seed}, self._rows.train)
-        self._booster.add_valid(self._rows.sample, "watched")
+        self._booster.add_valid(self._rows.watched, "watched")
         self._booster.add_valid(self._rows.valid, "valid")
         self._iterations = []
 
@@ -184,4 +146,4 @@ class GrowingModel:
         self._booster.reset_parameter({"objective": "none"})
         self._booster.eval_train(feval=take)
         self._booster.eval_valid(feval=take)
-        return dict(zip(_PARTS, found, strict=True))
+        return dict(zip(PARTS, found, strict=True))

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from executors.boosting import LOOP_PARAMETERS, AfterRound, boost
 from executors.cpu.lightgbm_growth import (
     TREE_PARAMETERS,
-    BinnedRows,
     GrowingModel,
     importances,
     round_work,
     tree_settings,
 )
+from executors.cpu.lightgbm_rows import BinnedRows
 from executors.cpu.tree_shap import METHOD
 from executors.dataset import feature_matrix
 from executors.estimating import cpu_device

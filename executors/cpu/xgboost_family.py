@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from safetensors.numpy import save as bytes_from_arrays
 from executors.boosting import LOOP_PARAMETERS, AfterRound, boost, watched_rows
 from executors.cpu.tree_shap import METHOD, explained_rows, mean_absolute
 from executors.cpu.xgboost_json import joined, loaded
-from executors.dataset import feature_matrix
+from executors.dataset import FitData, feature_matrix
 from executors.parameters import Number, Parameter
 from executors.preprocessing import LabelCode
 from executors.session import Device, Session, Trained
@@ -40,6 +40,7 @@ PARAMETERS: Mapping[str, Parameter] = {
 
 Matrix = Any  # the library is not followed by the type checker; the name says what is meant
 
+_BLOCK_ROWS = 65_536
 _MARGINS = "margins.safetensors"
 _LOSS = re.compile(r":(\S+)")
 _OBJECTIVES = {"regression": "reg:squarederror", "binary": "binary:logistic", "multiclass": "multi:softprob"}
@@ -150,15 +151,32 @@ class _XGBoost:
         weight: NDArray[np.float32] | None = None,
         ref: Matrix = None,
     ) -> Matrix:
-        data = session.data
-        return xgboost.QuantileDMatrix(
-            data.features_at(rows),
-            data.encoded_at(rows),
-            weight=weight,
-            ref=ref,
-            max_bin=self._settings["max_bin"],
-            nthread=session.spec.threads,
-        )
+        blocks = _Blocks(session.data, rows, weight)
+        shape = {"max_bin": self._settings["max_bin"], "nthread": session.spec.threads}
+        return xgboost.QuantileDMatrix(blocks, ref=ref, **shape)
+
+
+class _Blocks(xgboost.DataIter):  # type: ignore[misc]  # the library is untyped
+    """Rows of the panel in blocks, so that no copy of all features is held beside the library's bins."""
+
+    def __init__(self, data: FitData, rows: NDArray[np.int64], weight: NDArray[np.float32] | None) -> None:
+        self._data, self._rows, self._weight, self._start = data, rows, weight, 0
+        super().__init__()
+
+    def reset(self) -> None:
+        """Begin again; the library comes several times."""
+        self._start = 0
+
+    def next(self, input_data: Callable[..., None]) -> bool:
+        """Hand the next block over; return whether there was one."""
+        block = slice(self._start, self._start + _BLOCK_ROWS)
+        rows = self._rows[block]
+        if not len(rows):
+            return False
+        weight = None if self._weight is None else self._weight[block]
+        input_data(data=self._data.features_at(rows), label=self._data.encoded_at(rows), weight=weight)
+        self._start += _BLOCK_ROWS
+        return True
 
 
 def _importances(
