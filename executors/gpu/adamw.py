@@ -1,11 +1,11 @@
 """AdamW (Loshchilov and Hutter, ICLR 2019), with a state that is plain tensors.
 
-torch's own optimisers import its compiler on first use, two seconds that a fit of two seconds cannot pay.
+torch's own optimisers import its compiler on first use, two seconds that a fit of two seconds cannot pay; the
+kernel under them, one call for all weights, is there without.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -25,6 +25,7 @@ class AdamW:
         self._learning_rate = learning_rate
         self._weight_decay = weight_decay
         self._first: list[Tensor] = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self._number: Tensor = torch.zeros((), device=self.parameters[0].device)
         self._second: list[Tensor] = [torch.zeros_like(parameter) for parameter in self.parameters]
 
     def clip(self, largest_norm: float) -> None:
@@ -42,9 +43,23 @@ class AdamW:
         parameters = [self.parameters[place] for place in places]
         first = [self._first[place] for place in places]
         second = [self._second[place] for place in places]
-        rate = self._learning_rate * rate_share
         with torch.no_grad():
-            _moved(parameters, first, second, number, rate=rate, decay=rate * self._weight_decay)
+            number_of = self._number.fill_(number)
+            torch._fused_adamw_(
+                parameters,
+                [parameter.grad for parameter in parameters],
+                first,
+                second,
+                [],
+                [number_of] * len(places),
+                lr=self._learning_rate * rate_share,
+                beta1=_FIRST_DECAY,
+                beta2=_SECOND_DECAY,
+                eps=_EPSILON,
+                weight_decay=self._weight_decay,
+                amsgrad=False,
+                maximize=False,
+            )
         self.clear()
 
     def clear(self) -> None:
@@ -66,26 +81,3 @@ class AdamW:
         for place in range(len(self.parameters)):
             self._first[place].copy_(state[f"first.{place}"])
             self._second[place].copy_(state[f"second.{place}"])
-
-
-def _moved(
-    parameters: list[Tensor],
-    first: list[Tensor],
-    second: list[Tensor],
-    number: int,
-    *,
-    rate: float,
-    decay: float,
-) -> None:
-    """Move parameters and moments in place, all tensors in one call each: a GPU waits for no launches."""
-    first_correction = 1.0 - _FIRST_DECAY**number
-    second_correction = math.sqrt(1.0 - _SECOND_DECAY**number)
-    gradients = [parameter.grad for parameter in parameters]
-    torch._foreach_mul_(parameters, 1.0 - decay)
-    torch._foreach_lerp_(first, gradients, 1.0 - _FIRST_DECAY)
-    torch._foreach_mul_(second, _SECOND_DECAY)
-    torch._foreach_addcmul_(second, gradients, gradients, 1.0 - _SECOND_DECAY)
-    sizes = torch._foreach_sqrt(second)  # noqa: SLF001 -- what torch.optim itself calls
-    torch._foreach_div_(sizes, second_correction)
-    torch._foreach_add_(sizes, _EPSILON)
-    torch._foreach_addcdiv_(parameters, first, sizes, -rate / first_correction)

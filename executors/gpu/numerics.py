@@ -75,6 +75,17 @@ def set_up(spec: FitSpec, *, device: str) -> None:
         torch.backends.cuda.matmul.allow_tf32 = False
 
 
+def seed_generators(seed: int, *, device: str) -> None:
+    """Let all that is drawn on `device` from here on be a function of `seed`.
+
+    `torch.manual_seed` seeds every kind of device there is; on a machine without them it keeps a traceback of
+    each call for the day they appear, which takes longer than a small batch.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device != "cpu":
+        torch.cuda.manual_seed(seed)
+
+
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return `function` compiled at its first call (torch.compile), in this process alone."""
     import torch._inductor.config as inductor  # noqa: PLC0415 -- the seam: three seconds only a long fit pays

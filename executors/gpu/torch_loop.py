@@ -25,7 +25,7 @@ from executors.errors import BadInput
 from executors.gpu.adamw import AdamW
 from executors.gpu.batches import LabelledRows
 from executors.gpu.memory import cuts, give_back, halved, is_out_of_memory
-from executors.gpu.numerics import Numerics, compiled, say_not_compiled
+from executors.gpu.numerics import Numerics, compiled, say_not_compiled, seed_generators
 from executors.gpu.recipe import Network, Recipe, Shape
 from executors.gpu.schedule import rate_share
 from executors.session import PROGRESS_SECONDS, Session
@@ -196,7 +196,8 @@ class TorchLoop:
                 self._loss, self.is_compiled = self._recipe.loss, False
 
     def _summed_gradients(self, player: str, optimiser: AdamW, places: Tensor) -> Tensor:
-        torch.manual_seed(self._session.seed("dropout", self.progress.step, player))
+        seed = self._session.seed("dropout", self.progress.step, player)
+        seed_generators(seed, device=self._numerics.device)
         parts = cuts(len(places), self.progress.train_rows_at_once)
         losses: list[Tensor] = []
         for part in parts:
