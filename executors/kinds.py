@@ -18,17 +18,23 @@ BOOSTING, SKLEARN, TORCH = "boosting", "sklearn", "torch"
 #: Lightest first; whoever needs two of them is given the heavier one.
 KINDS = (BOOSTING, SKLEARN, TORCH)
 
+#: What a family's module imports only once it trains, so that predicting does without: for a server to have.
+LATE_IMPORTS = {"ngboost": ("ngboost", "sklearn.tree"), "sklearn": ("sklearn.cluster",)}
+
 _KIND_OF_LIBRARY = {"sklearn": SKLEARN, "ngboost": SKLEARN, "torch": TORCH}
 
 
+def families_of(spec: FitSpec) -> tuple[str, ...]:
+    """Return the families whose code `spec` runs: its own, and those of the parts it is made from."""
+    return tuple(dict.fromkeys((spec.family, *(part.family for part in spec.parts))))
+
+
 def kind_of(spec: FitSpec) -> str:
-    """Return the kind of process that can do `spec`: of its family and of every part it is made from.
+    """Return the kind of process that can do `spec`.
 
     A family nobody knows gets the lightest kind: its process will say what is wrong.
     """
-    return max(
-        (_kind(name) for name in (spec.family, *(part.family for part in spec.parts))), key=KINDS.index
-    )
+    return max((_kind(name) for name in families_of(spec)), key=KINDS.index)
 
 
 def leave_out_slow_interfaces(kind: str) -> None:

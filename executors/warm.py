@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from executors.contract import FitSpec
-from executors.kinds import kind_of
+from executors.kinds import families_of, kind_of
 from executors.lives import is_readable, send_signal
 from executors.process import (
     CONTROL_FD,
@@ -230,7 +230,7 @@ class _Server:
         words, their_words = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         asked = {
             "spec": str(spec_path.absolute()),
-            "family": spec.family,
+            "families": families_of(spec),
             "environment": {VISIBLE_DEVICES: visible_devices(spec, os.environ)},
         }
         with ExitStack() as undo:
@@ -264,8 +264,10 @@ class _Server:
         self._control.close()
 
     def close(self) -> None:
-        """End it with all its fits, now."""
+        """End it with all its fits, now; one that still imports has none and is not waited for."""
         self._control.close()
+        if all(life.code() is None and not life.forked for life in self._asked) and not self._served:
+            self._process.kill()
         try:
             self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:

@@ -3,7 +3,7 @@
 It imports what fits of its kind need once, then forks a process for each fit it is asked for. It has one
 thread, does nothing but wait, fork and bury, and ends, with all its fits, when its parent is gone.
 
-A fit is asked for by a message over the control socket (JSON: spec, family, environment) that carries four
+A fit is asked for by a message over the control socket (JSON: spec, families, environment) that carries four
 descriptors: where the server tells of it, where the fit reports, its lifeline, its log. Of each fit the
 server tells `{"pid": n}`, with a descriptor of the process, and `{"code": n}` once its whole group is ended.
 """
@@ -27,7 +27,8 @@ from typing import Any, NoReturn
 from executors import child
 from executors.confinement import adopt_orphans, die_with_parent, post_guard
 from executors.errors import ExecutorsError
-from executors.kinds import leave_out_slow_interfaces
+from executors.families import resolve
+from executors.kinds import LATE_IMPORTS, leave_out_slow_interfaces
 from executors.process import CONTROL_FD
 from executors.trainers import trainer_of
 
@@ -42,7 +43,7 @@ class _Request:
     """A fit to be forked, and the descriptors that came with it."""
 
     spec_path: Path
-    family: str
+    families: tuple[str, ...]
     environment: Mapping[str, str]
     tell: socket.socket
     report_fd: int
@@ -99,14 +100,15 @@ class Server:
         tell, report_fd, lifeline_fd, log_fd = descriptors
         request = _Request(
             spec_path=Path(asked["spec"]),
-            family=asked["family"],
+            families=tuple(asked["families"]),
             environment=asked["environment"],
             tell=socket.socket(fileno=tell),
             report_fd=report_fd,
             lifeline_fd=lifeline_fd,
             log_fd=log_fd,
         )
-        self._load(request.family)
+        for family in request.families:
+            self._load(family)
         self._fork(request)
         return True
 
@@ -117,6 +119,8 @@ class Server:
         self._loaded.add(family)
         with contextlib.suppress(ImportError, OSError, ExecutorsError):
             trainer_of(family)
+            for name in LATE_IMPORTS.get(resolve(family).library or "", ()):
+                importlib.import_module(name)
         gc.collect()
 
     def _fork(self, request: _Request) -> None:
