@@ -48,10 +48,10 @@ class GANRecipe:
         "noise": Parameter(default=4, low=1, high=1024),
         "draws": Parameter(default=128, low=20, high=10_000),
         "generated": Parameter(default=2, low=1, high=1024),
-        "penalty": Parameter(default=4.0, low=0.0, high=1e4),
+        "penalty": Parameter(default=8.0, low=0.0, high=1e4),
         "averaging": Parameter(default=0.98, low=0.0, high=0.99999),
         "epochs": Parameter(default=20, low=1, high=10_000),
-        "patience": Parameter(default=6, low=1, high=10_000),
+        "patience": Parameter(default=10, low=1, high=10_000),
     }
     players: tuple[str, ...] = (CRITIC, GENERATOR)
     compiles = False  # the penalties are differentiated twice, which torch.compile does not do

@@ -26,6 +26,7 @@ from executors.parameters import Parameter
 Tensor = Any  # torch is not followed by the type checker; the name says what is meant
 
 _LOG_TWO_PI = math.log(2.0 * math.pi)
+_FASTER = 20.0  # an optimiser moves every weight by about its rate a step, and the spread has far to go
 _NARROWEST = -4.0  # logarithm of the decoder's smallest spread: a constant feature must not earn without end
 
 
@@ -34,11 +35,13 @@ class VAERecipe(SupervisedRecipe):
 
     PARAMETERS: Mapping[str, Parameter] = {
         "hidden": Parameter(default=64, low=1, high=8192),
-        "latent": Parameter(default=16, low=1, high=1024),
+        "latent": Parameter(default=8, low=1, high=1024),
         "dropout": Parameter(default=0.1, low=0.0, high=0.95),
         "beta": Parameter(default=1.0, low=0.0, high=100.0),
         "reconstruction_weight": Parameter(default=0.3, low=0.0, high=100.0),
         "epochs": Parameter(default=12, low=1, high=10_000),
+        "patience": Parameter(default=4, low=1, high=10_000),
+        "batch_rows": Parameter(default=128, low=1, high=1_000_000),
     }
 
     def network(self, shape: Shape) -> Network:
@@ -56,7 +59,9 @@ class VAERecipe(SupervisedRecipe):
                 ),
             }
         )
-        network.register_parameter("log_spread", torch.nn.Parameter(torch.zeros(shape.features)))
+        with torch.no_grad():
+            network["encoder"][-1].bias[latent:] -= 4.0  # codes begin narrow, so that they are worth reading
+        network.register_parameter("spread", torch.nn.Parameter(torch.zeros(shape.features)))
         return network
 
     def loss(self, network: Network, batch: Batch, player: str, shape: Shape) -> Tensor:
@@ -92,9 +97,14 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 def reconstruction(network: Network, code: Tensor, rows: Tensor) -> Tensor:
     """Return minus the log density of `rows` (batch, features) under their codes' decoding, (batch,)."""
-    log_spread = network.log_spread.clamp(min=_NARROWEST)
+    log_spread = log_spreads(network)
     apart = (rows - network["decoder"](code).float()) * torch.exp(-log_spread)
     return (0.5 * torch.square(apart) + log_spread + 0.5 * _LOG_TWO_PI).sum(dim=1)
+
+
+def log_spreads(network: Network) -> Tensor:
+    """Return the logarithm of the decoder's spread about its mean, (features,)."""
+    return (_FASTER * network.spread).clamp(min=_NARROWEST)
 
 
 def generated_features(network: Network, count: int, seed: int) -> Tensor:
@@ -107,7 +117,7 @@ def generated_features(network: Network, count: int, seed: int) -> Tensor:
     network.eval()
     with torch.no_grad():
         mean = network["decoder"](torch.randn(count, latent, generator=source))
-        spread = torch.exp(network.log_spread.clamp(min=_NARROWEST))
+        spread = torch.exp(log_spreads(network))
         return mean + spread * torch.randn(mean.shape, generator=source)
 
 
