@@ -8,6 +8,7 @@ needed).
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,6 +70,7 @@ def set_up(spec: FitSpec, *, device: str) -> None:
     """
     torch.set_num_threads(spec.threads)
     if device != "cpu":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for those who train without a parent
         torch.use_deterministic_algorithms(mode=True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # all we read we have written
         torch.backends.cudnn.allow_tf32 = False

@@ -92,6 +92,7 @@ class TorchLoop:
         }
         self._loss: Callable[..., Tensor] = compiled(recipe.loss) if numerics.compiles else recipe.loss
         self.is_compiled = numerics.compiles
+        self._valid_places = rows.places_of(session.data.valid)
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=numerics.device)
         self._told_at = -math.inf
         self._best = _copied(network)
@@ -143,13 +144,15 @@ class TorchLoop:
         """
         session, progress = self._session, self.progress
         self._loss_sum.fill_(progress.loss_sum)
+        order = self._order_of_epoch(progress.epoch)
         while not self._is_finished():
-            order = self._rows.places_of(self._order_of_epoch(progress.epoch))
+            places = self._rows.places_of(order)
             for batch in self._batches[progress.step - progress.epoch * len(self._batches) :]:
                 session.stop_if_asked(progress.step, self.state_files)
                 session.save_if_due(progress.step, self.state_files)
-                self._train_batch(order[batch])
+                self._train_batch(places[batch])
                 self._tell(batch.stop)
+            order = self._order_of_epoch(progress.epoch + 1)  # while a GPU still works on this one
             self._finish_epoch(len(order))
         return self._best
 
@@ -245,7 +248,7 @@ class TorchLoop:
             self._halve("valid_rows_at_once", problem)
 
     def _mean_valid_loss(self) -> float:
-        places = self._rows.places_of(self._session.data.valid)
+        places = self._valid_places
         total = torch.zeros((2,), dtype=torch.float64, device=self._numerics.device)
         at_once = self.progress.valid_rows_at_once
         with torch.no_grad(), self._numerics.autocast():

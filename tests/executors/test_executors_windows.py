@@ -41,6 +41,7 @@ def test_no_window_reaches_into_another_symbol(panel: Panel) -> None:
         own = panel.rows_of(symbol)
         assert not full[own.start : own.start + 19].any()
         assert full[own.start + 19 : own.stop].all()
+    assert with_full_window(panel, rows[::-1], 1).all()
 
 
 def test_no_window_spans_a_gap_of_more_than_a_week(tmp_path: Path) -> None:
