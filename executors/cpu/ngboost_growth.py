@@ -27,6 +27,12 @@ _STATE = "model.safetensors"
 _LEAST_COUNT = 0.5  # of a class that no training row has
 
 
+def batch_share(session: Session) -> float:
+    """Return the share of the training rows on which the trees of a round are fitted."""
+    params = session.params
+    return min(float(params["row_share"]), params["batch_rows"] / len(session.data.train))
+
+
 class NaturalGradient:
     """The rounds grown so far, and what the distribution's parameters of each row are after them."""
 
@@ -144,7 +150,7 @@ def _library_chunk(
     from sklearn.tree import DecisionTreeRegressor  # noqa: PLC0415 -- as above
 
     params, data = session.params, session.data
-    scaled_leaf = min(2000, max(20, len(data.train) // 100))
+    scaled_leaf = min(2000, max(20, int(len(data.train) * batch_share(session)) // 50))
     base = DecisionTreeRegressor(
         max_depth=params["depth"],
         min_samples_leaf=params["min_leaf_rows"] or scaled_leaf,
@@ -155,7 +161,7 @@ def _library_chunk(
         Base=base,
         n_estimators=rounds,
         learning_rate=params["learning_rate"],
-        minibatch_frac=params["row_share"],
+        minibatch_frac=batch_share(session),
         col_sample=params["feature_share"],
         random_state=seed,
         verbose=False,

@@ -146,14 +146,14 @@ def test_the_size_of_the_data_chooses_the_chunk_and_a_setting_overrules_it() -> 
     assert chunk_rounds(77, 1e12) == 77
 
 
-@pytest.mark.parametrize("rows", [1, 4096, 4097, 100_000])
+@pytest.mark.parametrize("rows", [1, 1024, 1025, 100_000])
 def test_the_rows_watched_are_few_and_spread(rows: int) -> None:
-    """At most 4,096, from the first row to near the last."""
+    """At most 1,024, from the first row to near the last."""
     watched = watched_rows(rows)
-    assert 1 <= len(watched) <= 4096
-    assert len(watched) >= min(rows, 2048)
+    assert 1 <= len(watched) <= 1024
+    assert len(watched) >= min(rows, 512)
     assert watched[0] == 0
-    assert rows - watched[-1] <= -(-rows // 4096)
+    assert rows - watched[-1] <= -(-rows // 1024)
 
 
 def test_a_disk_that_refuses_a_checkpoint_does_not_end_the_fit(

@@ -44,6 +44,7 @@ SpecMaker = Callable[..., FitSpec]
 FAMILY = "NGBoost"
 TARGETS = ("fwd_ret_1d", "y_up_1d", "y_class_1d")
 SMALL: dict[str, Any] = {"rounds": 24, "chunk_rounds": 6, "patience": 24, "learning_rate": 0.1}
+FIT = DecisionTreeRegressor.fit
 RANDOM = np.random.default_rng(3)
 FEATURES = RANDOM.standard_normal((900, 5)).astype(np.float32)
 FEATURES[RANDOM.random(FEATURES.shape) < 0.1] = np.nan
@@ -55,6 +56,17 @@ def quantiles_of(bundle: Bundle, panel: Panel, rows: np.ndarray) -> np.ndarray:
     trainer: Any = trainer_of(FAMILY)
     outline = json.loads(bundle.files[PREPROCESSING])
     return np.asarray(trainer.quantiles(bundle.files, outline, panel, rows))
+
+
+def noting(losses: list[float]) -> Callable[[float, float], bool]:
+    """Return what writes the validation losses down and always wants more rounds."""
+
+    def after_round(train_loss: float, valid_loss: float) -> bool:
+        del train_loss
+        losses.append(valid_loss)
+        return False
+
+    return after_round
 
 
 def session_of(spec: FitSpec) -> Session:
@@ -111,12 +123,12 @@ def test_a_model_as_arrays_says_what_the_library_says_bit_for_bit(task: str) -> 
 @pytest.mark.parametrize("target", TARGETS)
 def test_chunks_are_the_library_s_boosting_in_one_go(make_spec: SpecMaker, target: str) -> None:
     """Without sampling, weights or ties, three chunks of four rounds are twelve rounds of the library."""
-    params = {"row_share": 1.0, "feature_share": 1.0, "overlap_weights": 0}
+    params = {"row_share": 1.0, "feature_share": 1.0, "overlap_weights": 0, "min_leaf_rows": 20}
     session = session_of(make_spec(family=FAMILY, target=target, params=params))
     data, engine = session.data, NaturalGradient(session)
     losses: list[float] = []
     for seed in (1, 2, 3):
-        engine.grow(rounds=4, seed=seed, after_round=lambda train, valid: bool(losses.append(valid)))
+        engine.grow(rounds=4, seed=seed, after_round=noting(losses))
     base = DecisionTreeRegressor(max_depth=3, min_samples_leaf=20, random_state=1)
     options: dict[str, Any] = {"Base": base, "n_estimators": 12, "learning_rate": 0.05, "verbose": False}
     labels, judged = (data.encoded_at(rows) for rows in (data.train, data.valid))
@@ -258,6 +270,24 @@ def test_weights_of_rows_and_classes_reach_the_library(make_spec: SpecMaker, tmp
     np.testing.assert_allclose(shares[0], shares[1], atol=0.06)
 
 
+def test_a_round_fits_its_trees_on_so_many_rows_at_most(make_spec: SpecMaker) -> None:
+    """The root of every tree holds the batch, whichever of share and number is less."""
+    for params, rows in (({"batch_rows": 300}, 300), ({"batch_rows": 10**6, "row_share": 0.25}, None)):
+        session = session_of(make_spec(family=FAMILY, params=params))
+        expected = rows or int(0.25 * len(session.data.train))
+        sizes: list[int] = []
+
+        def counted(self: Any, features: Any, *given: Any, sizes: list[int] = sizes, **named: Any) -> Any:
+            sizes.append(len(features))
+            return FIT(self, features, *given, **named)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(DecisionTreeRegressor, "fit", counted)
+            NaturalGradient(session).grow(rounds=2, seed=1, after_round=lambda train, valid: False)
+        assert len(sizes) == 4
+        assert all(abs(size - expected) <= 1 for size in sizes)
+
+
 @pytest.mark.parametrize("case", ["constant", "missing", "few", "two values", "absent class"])
 def test_odd_data_gives_a_model_or_one_sentence(make_spec: SpecMaker, tmp_path: Path, case: str) -> None:
     """Features that say nothing, labels that are nearly all the same, a class no training row has."""
@@ -311,7 +341,7 @@ def test_a_likelihood_that_is_no_number_ends_the_growing(
         return next(scores) if is_judging else float(original(self, labels, sample_weight))
 
     monkeypatch.setattr("ngboost.distns.normal.NormalLogScore.total_score", total_score)
-    engine.grow(rounds=6, seed=1, after_round=lambda train, valid: bool(seen.append(valid)))
+    engine.grow(rounds=6, seed=1, after_round=noting(seen))
     assert seen == [0.5, 0.4]
     assert engine.model.rounds == 2
     assert engine.model.trees.count == 4
