@@ -13,8 +13,8 @@ from daemon.cli.screen import emit, say, span, table
 from daemon.cli.workspace import json_option, reader_for, results_option
 from store.records import FitRow
 
-HEADERS = ("", "model", "plan", "device", "score", "naive", "beats naive", "vs mean", "took")
-RIGHT = ("", "score", "naive", "vs mean", "took")
+HEADERS = ("", "model", "plan", "device", "score", "naive", "beats naive", "took")
+RIGHT = ("", "score", "naive", "took")
 
 
 @click.command(epilog="Example: trainwright models ls")
@@ -56,7 +56,7 @@ def leaderboard(
         of = f" of {board['symbol']}" if board["symbol"] else ""
         shown = f"the first {top} of {board['models']}" if board["models"] > top else str(board["models"])
         say(f"{board['target']}{of}: {shown} by {board['metric']}")
-        say(table(HEADERS, [_line(entry) for entry in board["best"]], right=RIGHT, shrink="model"))
+        say(table(HEADERS, [_line(entry) for entry in board["best"]], right=RIGHT, shrink="plan"))
 
 
 def _trained(plan_id: str | None, options: dict[str, Path | None]) -> tuple[FitRow, ...]:
@@ -110,7 +110,6 @@ def _line(entry: dict[str, Any]) -> tuple[object, ...]:
         f"{metrics['score']:+.3f} ± {metrics['standard_error']:.3f}",
         f"{metrics['baseline_score']:+.3f}",
         _beats(metrics),
-        f"{100 * metrics['error_reduction']:+.1f}%",
         "-" if entry["seconds"] is None else span(entry["seconds"]),
     )
 

@@ -15,7 +15,7 @@ from executor_children import contents
 from executor_panels import SYMBOLS, symbol_frame, write_panel
 
 from executors.bundle import load_bundle
-from executors.cards import CARD_NAME, cards, read_card
+from executors.cards import CARD_NAME, card_bytes, cards, read_card
 from executors.contract import FitSpec, Succeeded
 from executors.errors import BundleDamaged
 from executors.training import fit_once
@@ -183,7 +183,36 @@ def test_a_bundle_written_twice_stays_and_one_of_other_bytes_is_replaced(make_sp
     assert [entry.name for entry in first.parent.glob(".*bundle*")] == []
 
 
-@pytest.mark.parametrize("name", ["model.txt", "preprocessing.json", "predictions.parquet", CARD_NAME])
+def test_the_card_says_how_rows_were_weighed_and_what_labels_mean(make_spec: SpecMaker) -> None:
+    """Weights, the label code, importances and their method, and nothing that is not there."""
+    spec = make_spec(
+        target="y_class_1d", params={"rounds": 5, "class_balance": 0.5}, blocked_features=("f7",)
+    )
+    card = read_card(fitted(spec))
+    assert card["card_version"] == 2
+    assert (card["weights"]["overlap"], card["weights"]["class_balance"]) == (True, 0.5)
+    assert card["weights"]["by_class"] == card["labels"]["class_weights"]
+    assert len(card["weights"]["by_class"]) == 3
+    assert card["labels"]["classes"] == card["classes"] == [0.0, 1.0, 2.0]
+    assert (card["quantile_levels"], card["parts"], card["other_targets"]) == ([], [], [])
+    assert (card["blocked_features"], "f7" in card["features"]) == (["f7"], False)
+
+
+@pytest.mark.parametrize("version", [0, 3, None, "2"])
+def test_a_card_of_a_version_yet_unknown_is_refused(make_spec: SpecMaker, version: object) -> None:
+    """It is not read as if it were one of ours; the sentence says which versions are."""
+    path = fitted(make_spec(params={"rounds": 2}))
+    card = {**read_card(path), "card_version": version}
+    del card["sha256"]
+    (path / CARD_NAME).write_bytes(card_bytes(card)[0])
+    with pytest.raises(BundleDamaged, match="no version from 1 to 2"):
+        load_bundle(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["model.txt", "preprocessing.json", "predictions.parquet", "evaluation.json", "curve.svg", CARD_NAME],
+)
 @pytest.mark.parametrize("damage", ["flipped", "missing"])
 def test_a_damaged_bundle_is_refused(make_spec: SpecMaker, name: str, damage: str) -> None:
     """Whatever file is hurt, loading says which bundle and what about it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from executor_panels import SYMBOLS, symbol_frame, write_panel
 
 from executors.contract import FitSpec, Succeeded
 from executors.dataset import fit_data
-from executors.evaluation import judge
+from executors.distributions import Quantiles
+from executors.evaluation import evaluation_bytes, judge
 from executors.training import fit_once
 
 SpecMaker = Callable[..., FitSpec]
@@ -93,6 +95,43 @@ def test_a_constant_prediction_has_no_skill(make_spec: SpecMaker) -> None:
     assert metrics["skill"] == 0.0
     assert not metrics["beats_no_skill"]
     assert abs(metrics["error_reduction"]) < 1e-6
+
+
+def test_the_longer_account_agrees_with_the_score(make_spec: SpecMaker) -> None:
+    """Periods and symbols hold all judged rows, their mean score is that of the whole, and it is small."""
+    data = fit_data(make_spec())
+    noise = np.random.default_rng(0).standard_normal(len(data.test)) * 0.01
+    judged = judge(
+        data, (data.labels_at(data.test) + noise).astype(np.float32), training_type="cross_sectional"
+    )
+    account = judged.evaluation
+    assert sum(one["rows"] for one in account["by_period"]) == len(data.test)
+    assert [one["symbol"] for one in account["by_symbol"]] == list(SYMBOLS)
+    weights = [one["n"] for one in account["by_period"]]
+    mean = np.average([one["score"] for one in account["by_period"]], weights=weights)
+    assert mean == pytest.approx(judged.metrics["score"])
+    assert 0.3 < account["calibration"]["slope"] < 0.7  # as much noise as label
+    assert account["distribution"] is None
+    assert len(evaluation_bytes(account)) < 10_000
+
+
+def test_quantiles_are_judged_where_a_family_gives_them(make_spec: SpecMaker) -> None:
+    """Quantiles of the training labels, the same for all rows, cover about what they say."""
+    data = fit_data(make_spec())
+    levels = (0.1, 0.5, 0.9)
+    values = np.quantile(data.labels_at(data.train), levels).astype(np.float32)
+    quantiles = Quantiles(levels=levels, values=np.tile(values, (len(data.test), 1)))
+    judged = judge(data, quantiles.values[:, 1], training_type="cross_sectional", quantiles=quantiles)
+    report = judged.evaluation["distribution"]
+    assert report["coverage"] == pytest.approx(levels, abs=0.05)
+    assert abs(report["pinball_reduction"]) < 1e-6
+    assert judged.evaluation["calibration"]["slope"] is None
+
+
+def test_what_is_no_number_is_written_as_null() -> None:
+    """JSON has no NaN; nine digits name a float32."""
+    written = json.loads(evaluation_bytes({"a": float("nan"), "b": [np.pi, float("inf")], "c": {"d": 1}}))
+    assert written == {"a": None, "b": [3.14159265, None], "c": {"d": 1}}
 
 
 def test_a_perfect_prediction_scores_one(make_spec: SpecMaker) -> None:
