@@ -68,7 +68,7 @@ def compare_bundles(bundles: Mapping[str, Bundle]) -> Comparison:
     cards = [bundle.card for bundle in bundles.values()]
     _check(list(bundles), cards)
     tables = [bundle.predictions() for bundle in bundles.values()]
-    first, places = tables[0], _common(tables)
+    first, places = tables[0], _shared_places(tables)
     if not len(places[0]):
         raise BadInput(", ".join(bundles), "they have no test row in common", "compare fits of one plan")
     is_across = all(card["training_type"] == "cross_sectional" for card in cards)
@@ -111,7 +111,7 @@ def _check(names: Sequence[str], cards: Sequence[Mapping[str, Any]]) -> None:
                 raise BadInput(name, problem, "compare models of one target")
 
 
-def _common(tables: Sequence[Predictions]) -> list[NDArray[np.int64]]:
+def _shared_places(tables: Sequence[Predictions]) -> list[NDArray[np.int64]]:
     """Return for each table the places of the rows that all have, in one order."""
     found = [
         {key: place for place, key in enumerate(zip(table.symbol, table.time.tolist(), strict=True))}
