@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -125,6 +125,25 @@ def acceptance_sentence(accepted: Accepted) -> str:
     if accepted.new:
         return f"accepted as {accepted.plan_id}"
     return f"already accepted as {accepted.plan_id} at {accepted.at:%Y-%m-%d %H:%M:%S} UTC, no new jobs"
+
+
+def left_out(plan: Plan) -> tuple[str, ...]:
+    """Return in words what of a plan cannot be trained here, with the line that installs what is missing."""
+    reasons = ((fit, fit.unavailable or fit.lacking) for fit in plan.fits)
+    return left_out_words((fit.job_id, fit.family, reason) for fit, reason in reasons if reason is not None)
+
+
+def left_out_words(fits: Iterable[tuple[str, str, str]]) -> tuple[str, ...]:
+    """Return one sentence for all fits, given as (job, family, reason), that miss the same."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for job_id, family, reason in fits:
+        found.setdefault((family, reason), []).append(job_id)
+    return tuple(
+        f"{job_ids[0]}/{family}: {reason}"
+        if len(job_ids) == 1
+        else f"{family} of {len(job_ids)} jobs: {reason}"
+        for (family, reason), job_ids in found.items()
+    )
 
 
 def _told(accepted: Accepted, plan: Plan, source: str) -> Accepted:

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from daemon.admission import acceptance_sentence, admit, completed, rehearse
+from daemon.admission import acceptance_sentence, admit, completed, left_out, rehearse
 from daemon.dropped import is_our_shortage, shown
 from daemon.inbox import Dropped, Inbox, Unfit
 from daemon.settings import Settings
@@ -113,6 +113,7 @@ class Intake:
             "sha256": first.dropped.sha256,
             "jobs": len(plan.jobs),
             "fits": len(plan.fits),
+            "left_out": list(left_out(plan)),
         }
         self._move(first.dropped.name, plan_id=accepted.plan_id, receipt=receipt)
 

@@ -16,7 +16,14 @@ from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from store.awaited import MEMBERS_AT_LEAST, SIDE_AT_LEAST, Awaited, awaited_ids
+from store.awaited import (
+    MEMBERS_AT_LEAST,
+    SIDE_AT_LEAST,
+    Awaited,
+    awaited_ids,
+    short_group,
+    shortage_words,
+)
 from store.plan import BLEND, FamilyEntry, Fit
 from store.plan_input import rejected
 from store.plan_needs import Needs, check_blend, known_as
@@ -90,7 +97,9 @@ class Parts:
         if self.family_of(fit.family).shares:
             return self._sharing(fit, record, needs)
         members = self._named_members(fit, needs) if needs.after is not None else self._members(fit, record)
-        return replace(fit, awaits=(Awaited(fits=members, at_least=MEMBERS_AT_LEAST),))
+        group = Awaited(fits=members, at_least=MEMBERS_AT_LEAST)
+        is_short = short_group([group], lambda _: False) is not None
+        return replace(fit, awaits=(group,), lacking=shortage_words(group) if is_short else None)
 
     def _members(self, fit: Fit, record: Record) -> tuple[str, ...]:
         """Return the other CPU fits of the job that do not wait for this one."""

@@ -25,7 +25,7 @@ def validate(directory: Path, *, config: Path | None, as_json: bool) -> None:
     warning = mirror_warning(directory)
     completed = rehearse(settings_for(config), document, source=str(directory))
     stages = Counter(fit.stage for fit in completed.fits)
-    missing = [fit for fit in completed.fits if fit.unavailable]
+    missing = [fit for fit in completed.fits if fit.unavailable or fit.lacking]
     if as_json:
         counts = {"jobs": len(completed.jobs), "fits": dict(stages), "unavailable": len(missing)}
         emit({"valid": True, **counts, "warnings": [warning] if warning else []})
@@ -34,4 +34,4 @@ def validate(directory: Path, *, config: Path | None, as_json: bool) -> None:
     if warning:
         say(f"warning: {warning}")
     for fit in missing:
-        say(f"left out  {fit.job_id}/{fit.family}: {fit.unavailable}")
+        say(f"left out  {fit.job_id}/{fit.family}: {fit.unavailable or fit.lacking}")

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from daemon.admission import left_out, rehearse
 from daemon.cli.configuration import settings_for
 from daemon.cli.screen import emit, say, tell
 from daemon.cli.waiting import Watch
@@ -21,6 +22,7 @@ from daemon.shelves import ACCEPTED, DROPPED_AS, REASON_JSON, REASON_TEXT, RECEI
 from panel.names import safe_file_name
 from store.errors import StoreError
 from store.ids import new_event_id
+from store.plan import Plan
 from store.plan_document import load_plan_directory
 from store.plan_mirror import mirror_warning
 
@@ -90,7 +92,8 @@ def submit(
     if warning := mirror_warning(directory):
         tell(f"warning: {warning}")
     if dry_run:
-        _show_dry_run(len(document["jobs"]), settings.inbox_dir, as_json=as_json)
+        plan = rehearse(settings, document, source=str(directory))
+        _show_dry_run(plan, settings.inbox_dir, as_json=as_json)
         return
     dropped = drop(directory, settings.inbox_dir)
     if not daemon_at_work(config, results_dir):
@@ -169,16 +172,21 @@ def _accepted(shelf: Path, name: str) -> Receipt:
     plan, new = told.get("plan", shelf.name), bool(told.get("new", place == shelf))
     sentence = told.get("sentence") or f"{'' if new else 'already '}accepted as {plan}"
     counts = f": {told['jobs']} jobs, {told['fits']} fits" if new and "jobs" in told else ""
+    missing = (f"left out  {words}" for words in told.get("left_out", ()) if new)
     return Receipt(
-        accepted=True, new=new, plan=plan, lines=(f"{sentence}{counts}",), document=told, place=place
+        accepted=True, new=new, plan=plan, lines=(f"{sentence}{counts}", *missing), document=told, place=place
     )
 
 
-def _show_dry_run(jobs: int, inbox: Path, *, as_json: bool) -> None:
+def _show_dry_run(plan: Plan, inbox: Path, *, as_json: bool) -> None:
+    missing = left_out(plan)
     if as_json:
-        emit({"dry_run": True, "valid": True, "jobs": jobs, "inbox": inbox})
-    else:
-        say(f"would hand over {jobs} jobs to {inbox}")
+        jobs = len(plan.jobs)
+        emit({"dry_run": True, "valid": True, "jobs": jobs, "inbox": inbox, "left_out": list(missing)})
+        return
+    say(f"would hand over {len(plan.jobs)} jobs to {inbox}")
+    for words in missing:
+        say(f"left out  {words}")
 
 
 def _show(receipt: Receipt, *, as_json: bool) -> None:
@@ -195,7 +203,8 @@ def _show(receipt: Receipt, *, as_json: bool) -> None:
         )
         return
     if receipt.accepted:
-        say(receipt.lines[0])
+        for line in receipt.lines:
+            say(line)
         say("next  trainwright status")
         return
     for line in ("error: rejected: " + receipt.lines[0], *receipt.lines[1:4], f"  kept  {receipt.place}"):

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from daemon.admission import left_out_words
 from daemon.cli.narration import PlanningNarrator, show_planning
 from daemon.cli.progress import TrainingNarrator
 from daemon.cli.scoreboard import scoreboard
@@ -50,7 +51,11 @@ def train(
     if not accepted.new:
         tell(f"plan {accepted.plan_id} was already accepted at {accepted.at:%Y-%m-%d %H:%M} UTC; no new jobs")
     slots = {"cpu": settings.cpu_slots, "gpu": settings.gpu_slots}
-    narrator = TrainingNarrator(store.reading.fits(plan=accepted.plan_id), slots=slots)
+    fits = store.reading.fits(plan=accepted.plan_id)
+    missing = ((fit.job_id, fit.family, fit.sentence or "") for fit in fits if fit.state == "unavailable")
+    for words in left_out_words(missing):
+        tell(f"left out  {words}")
+    narrator = TrainingNarrator(fits, slots=slots)
     drained: Drained = service.drain(settings, store, [accepted.plan_id], tell=narrator)
     if drained.interrupted:
         rest = store.reading.plan_row(accepted.plan_id).open

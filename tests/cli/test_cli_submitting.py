@@ -131,6 +131,29 @@ def test_a_dry_run_hands_nothing_over(call: Call, folder: Path, plan_dir: Path) 
     assert not (folder / "inbox").exists()
 
 
+def test_a_dry_run_says_what_could_not_be_trained(call: Call, plan_dir: Path) -> None:
+    """Before it is handed over: an ensemble of one model, and a family that needs company."""
+    place = plan_dir / "globals" / "training_plan" / "master_training_plan.json"
+    jobs = [cs_job(target, families=("LightGBM", "Ensemble")) for target in ("a", "b")]
+    place.write_text(json.dumps(document(*jobs)))
+    words = "Ensemble of 2 jobs: it is made from 2 other fits at least, and its plan has 1 for it"
+    assert f"left out  {words}" in call("submit", "mine", "--dry-run").out
+    assert call("submit", "mine", "--dry-run", "--json").document["left_out"] == [words]
+
+
+def test_a_receipt_says_what_cannot_be_trained(folder: Path, plan_dir: Path, inbox: Inbox) -> None:
+    """In the daemon's words, once: a plan that is known already was told before."""
+    names = [drop(plan_dir, folder / "inbox").name for _ in range(2)]
+    for name, told in zip(names, (RECEIPT, AGAIN), strict=True):
+        receipt = {**told, "left_out": ["NGBoost of 2 jobs: library ngboost not installed"]}
+        shelve_accepted(folder / "inbox", inbox.descriptor, name, plan_id="p_1", receipt=receipt)
+    first, second = (find_receipt(folder / "inbox", name) for name in names)
+    assert first is not None
+    assert second is not None
+    assert first.lines[1:] == ("left out  NGBoost of 2 jobs: library ngboost not installed",)
+    assert second.lines[1:] == ()
+
+
 @pytest.fixture
 def serving(folder: Path, call: Call) -> Iterator[None]:
     """A real daemon over the folder which trains nothing."""

@@ -6,10 +6,11 @@ import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_samples import Call, write_data
-from store_samples import cs_job, document
+from store_samples import blended_jobs, cs_job, document
 
 from daemon import service
 from daemon.cli import training, work
@@ -108,6 +109,53 @@ def test_model_types_choose_the_families() -> None:
     assert _allowed_families("sequential", ()) == {family.name for family in FAMILIES}
     assert _allowed_families("both", ("LSTM", "XGBoost")) == {"LSTM", "XGBoost"}
     assert _allowed_families("cross-sectional", ("LSTM", "XGBoost")) == {"XGBoost"}
+
+
+def test_what_is_made_from_others_follows_the_options(
+    call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows on their own: no network, the ensemble of what is left, the blend without the networks."""
+    families = ("LightGBM", "XGBoost", "Ensemble", "MultiTask", "LSTM")
+    own, common = blended_jobs(*families)
+    parts = [f"{job['job_id']}/{family}" for job in (common, own) for family in families]
+    own["blend"] = {"model": "blend_y_AAPL", "parts": parts, "weights": "equal", "depends_on": parts}
+    write_plan(folder / "results" / "globals" / "training_plan", own, common)
+    handed: list[dict[str, Any]] = []
+
+    def train(*given: Any, **named: Any) -> tuple[str, Drained]:
+        handed.append(given[2])
+        return "p", ended()
+
+    monkeypatch.setattr(training.work, "train", train)
+    for words, kept in (
+        (("--model-types", "cross-sectional"), ["LightGBM", "XGBoost", "Ensemble", "MultiTask"]),
+        (("--families", "lightgbm", "ensemble", "lstm"), ["LightGBM", "LSTM"]),
+        (("--model-types", "cross-sectional", "--families", "xgb", "lstm"), ["XGBoost"]),
+        (("--model-types", "both"), list(families)),
+    ):
+        done = call("train", "--data-dir", "data", *words, "--json")
+        assert done.code == 0, done.err
+        jobs = handed.pop()["jobs"]
+        assert [job["model_families"] for job in jobs] == [kept, kept]
+        left = [f"{job['job_id']}/{family}" for job in (common, own) for family in kept]
+        assert jobs[0]["blend"]["parts"] == left
+
+
+def test_what_cannot_be_trained_is_told_before_anything_starts(
+    call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each family once, with its reason; fits alike are counted."""
+    write_data(folder / "data", rows=150)
+    heard: list[str] = []
+    monkeypatch.setattr(service, "drain", lambda *given, **named: heard.append("drained") or ended())  # type: ignore[func-returns-value]
+    monkeypatch.setattr(work, "tell", heard.append)
+    words = ("--families", "quantile_lgbm", "lightgbm", "ensemble")
+    assert call("train", "--data-dir", "data", "--no-training-plan", *words).code == 0
+    told = [line for line in heard if line.startswith("left out")]
+    assert heard[-1] == "drained"
+    unable, short = told
+    assert unable.startswith("left out  cs_y_up_1d/QuantileLightGBM: does not learn binary targets: ")
+    assert short.startswith("left out  cs_y_up_1d/Ensemble: it is made from 2 fits at least")
 
 
 def test_the_exit_code_tells_how_it_ended() -> None:

@@ -101,7 +101,7 @@ def test_every_fit_of_every_route_ends(trained: Trained) -> None:
 
 
 def test_fits_start_by_priority_and_after_what_they_are_made_from(trained: Trained) -> None:
-    """The most urgent job first, an ensemble behind its members, a blend of networks last, trials at the end."""
+    """The most urgent job first, an ensemble behind its members, a blend of networks last, trials late."""
     order = trained.order
     assert order[0] == f"{OWN}/LightGBM"
     for job_id in (OWN, COMMON):
