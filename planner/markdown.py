@@ -71,7 +71,7 @@ def training_markdown(document: Mapping[str, Any]) -> str:
             chosen = islice((job for job in jobs if job["training_type"] == kind), LISTED)
             lines += ["", f"## {title}", "", *_table(_JOB_HEAD, map(_job_cells, chosen))]
             lines += _more(count, "jobs", f"by_type/{kind}.json")
-    return "\n".join([*lines, *_left_out(metadata), *_blocked(document["blocked"]), ""])
+    return "\n".join([*lines, *_left_out(metadata, jobs), *_blocked(document["blocked"]), ""])
 
 
 _TARGET_HEAD = (
@@ -195,11 +195,17 @@ def _blends(summary: Mapping[str, Any]) -> str:
     return f", {_count(blends, 'blend')} once its parts are trained" if blends else ""
 
 
-def _left_out(metadata: Mapping[str, Any]) -> list[str]:
+def _left_out(metadata: Mapping[str, Any], jobs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The families that are trained for no job, and those that some jobs go without, with the reason."""
     names = metadata.get("model_families_left_out") or {}
-    if not names:
+    counted = Counter(
+        pair for job in jobs for pair in (job["metadata"].get("families_left_out") or {}).items()
+    )
+    rows = [(name, "all", why) for name, why in names.items()]
+    rows += [(name, count, why) for (name, why), count in islice(sorted(counted.items()), LISTED)]
+    if not rows:
         return []
-    return ["", "## Families left out", "", *_table(("family", "why"), names.items())]
+    return ["", "## Families left out", "", *_table(("family", "jobs", "why"), rows)]
 
 
 def _blocked(blocked: Mapping[str, Sequence[str]]) -> list[str]:
