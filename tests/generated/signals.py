@@ -188,12 +188,11 @@ def latent(random: np.random.Generator) -> Signal:
 
 
 def mixed(random: np.random.Generator) -> Signal:
-    """Half of it is linear in many features, half the product that only trees find."""
-    x = features_of(random, symbols=6, days=700, features=12)
-    weights = np.linspace(0.6, -0.6, 10)
-    linear_part = x[..., 2:] @ weights
-    mean = linear_part / linear_part.std() + 1.2 * np.sign(x[..., 0]) * np.sign(x[..., 1])
-    return _made(random, "mixed", x, mean, share=0.3)
+    """Half of it is linear in forty features, half a product of two signs that only steps find."""
+    x = features_of(random, symbols=6, days=600, features=42)
+    linear_part = x[..., 2:] @ np.where(np.arange(40) % 2 == 0, 1.0, -1.0)
+    mean = linear_part / linear_part.std() + np.sign(x[..., 0]) * np.sign(x[..., 1])
+    return _made(random, "mixed", x, mean, share=0.4)
 
 
 def noise(random: np.random.Generator) -> Signal:

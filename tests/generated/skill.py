@@ -53,8 +53,8 @@ RIVALS: Mapping[str, str] = {
     "mixed": "LightGBM",
 }
 
-#: What an ensemble is made of here: one model that sees lines, one that sees steps.
-MEMBERS = ("FTRLProximal", "LightGBM")
+#: What an ensemble is made of here: a model of lines (a ridge, where nothing breaks), and one of steps.
+MEMBERS = ("ChangePoint", "LightGBM")
 PARTS_OF_WIDTH = 3
 
 
