@@ -15,6 +15,7 @@ from executors.errors import UnknownFamily
 from executors.families import DEFAULT_FAMILIES
 from planner.config import RoutingConfig
 from planner.errors import PlanUnreadable
+from planner.markdown import training_markdown
 from planner.routing_plan import routing_plan
 from planner.schema import load_schema
 from planner.tables import Candidate
@@ -187,6 +188,45 @@ def test_a_family_that_cannot_learn_the_task_is_left_out_of_that_job_with_its_re
     assert jobs["cs_c"]["metadata"]["families_left_out"] == {
         "QuantileLightGBM": "does not learn binary targets: quantiles are of numbers, and a class is none"
     }
+
+
+def test_an_ensemble_names_the_other_fits_of_the_cpu_stage() -> None:
+    """Of its own job, those that learn the job's kind of target, wherever it stands itself."""
+    rows = [
+        candidate(),
+        candidate(target="c", task_type="binary", metric_name="auc", score=0.6, score_ci_low=0.55),
+    ]
+    families = ["ensemble", "LightGBM", "quantile", "XGBoost", "LSTM"]
+    jobs = _jobs(_plan(*rows, families=families))
+    after = {job_id: {fit["family"]: fit.get("after") for fit in job["fits"]} for job_id, job in jobs.items()}
+    assert after["cs_y"]["Ensemble"] == ["LightGBM", "QuantileLightGBM", "XGBoost"]
+    assert after["cs_c"]["Ensemble"] == ["LightGBM", "XGBoost"]
+    assert all(after["cs_y"][name] is None for name in ("LightGBM", "LSTM"))
+
+
+def test_targets_are_learnt_beside_those_trained_in_the_same_way() -> None:
+    """Common models beside common ones, the best ranked first, never beside themselves; few of them."""
+    rows = [candidate(target=f"t{rank}", target_rank=rank) for rank in range(9, 0, -1)]
+    own = (
+        local_candidate("AAA", target="t9", target_rank=9),
+        local_candidate("AAA", target="t2", target_rank=2),
+    )
+    jobs = _jobs(_plan(*rows, *own, families=["MultiTask"]))
+    others = {job_id: job["fits"][0]["other_targets"] for job_id, job in jobs.items()}
+    assert others["cs_t3"] == ["t1", "t2", "t4", "t5", "t6", "t7", "t8"]
+    assert others["sym_t9_AAA"] == ["t2"]
+
+
+def test_what_has_too_little_company_is_left_out_with_its_reason_on_the_page() -> None:
+    """One model is no ensemble, one target no several."""
+    plan = _plan(candidate(), local_candidate("AAA"), families=["LightGBM", "Ensemble", "MultiTask"])
+    for job, whom in zip(plan["jobs"], ("AAA", "all symbols"), strict=True):
+        assert job["model_families"] == ["LightGBM"]
+        assert job["metadata"]["families_left_out"] == {
+            "Ensemble": "is made from 2 other fits of the CPU stage at least",
+            "MultiTask": f"learns several targets at once, and the plan trains no other of {whom}",
+        }
+    assert "| Ensemble | 2 | is made from 2 other fits of the CPU stage at least |" in training_markdown(plan)
 
 
 def test_fingerprints_and_settings_travel_from_the_routing_plan() -> None:
