@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 from collections.abc import Mapping
@@ -132,4 +133,9 @@ def trainer_of(family: str) -> Trainer:
 
 def library_versions(libraries: tuple[str, ...]) -> dict[str, str]:
     """Return distribution -> version of what determines a model's numbers, numpy included."""
-    return {name: importlib.metadata.version(name) for name in sorted({*libraries, "numpy"})}
+    return {name: _version(name) for name in sorted({*libraries, "numpy"})}
+
+
+@functools.cache
+def _version(distribution: str) -> str:
+    return importlib.metadata.version(distribution)

@@ -30,7 +30,7 @@ from executors.errors import ExecutorsError
 from executors.families import resolve
 from executors.kinds import LATE_IMPORTS, leave_out_slow_interfaces
 from executors.process import CONTROL_FD
-from executors.trainers import trainer_of
+from executors.trainers import library_versions, trainer_of
 
 REQUEST_BYTES = 65536
 _DESCRIPTORS = 4
@@ -118,7 +118,7 @@ class Server:
             return
         self._loaded.add(family)
         with contextlib.suppress(ImportError, OSError, ExecutorsError):
-            trainer_of(family)
+            library_versions(trainer_of(family).LIBRARIES)  # looked for on the disk, then known
             for name in LATE_IMPORTS.get(resolve(family).library or "", ()):
                 importlib.import_module(name)
         gc.collect()
