@@ -44,7 +44,7 @@ class CNN1DRecipe(SupervisedRecipe):
             pieces = {
                 "first": torch.nn.Conv1d(inputs, channels, kernel, dilation=dilation),
                 "second": torch.nn.Conv1d(channels, channels, kernel, dilation=dilation),
-                "dropout": torch.nn.Dropout(float(params["dropout"])),
+                "dropout": torch.nn.Dropout1d(float(params["dropout"])),  # of whole channels, as there
             }
             if inputs != channels:
                 pieces["past"] = torch.nn.Conv1d(inputs, channels, 1)
@@ -56,9 +56,11 @@ class CNN1DRecipe(SupervisedRecipe):
     def answers(self, network: Network, windows: Tensor, shape: Shape) -> Tensor:
         """Return answers (batch, outputs) for `windows` (batch, window, features): the last bar's state."""
         kernel = int(shape.params["kernel"])
+        pads = [(kernel - 1) * dilation for dilation in dilations(shape.window, kernel)]
         states = windows.transpose(1, 2)  # (batch, features, window)
-        for block, dilation in zip(network["blocks"], dilations(shape.window, kernel), strict=True):
-            states = _after(block, states, pad=(kernel - 1) * dilation)
+        for place, block in enumerate(network["blocks"]):
+            read_later = min(shape.window, 1 + 2 * sum(pads[place + 1 :]))
+            states = after_block(block, states, pad=pads[place], bars=read_later)
         return network["head"](states[:, :, -1])
 
 
@@ -71,14 +73,23 @@ def dilations(window: int, kernel: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _after(block: Network, states: Tensor, *, pad: int) -> Tensor:
-    """Return the states after one block, (batch, channels, window): none sees a bar after its own."""
-    new = states
-    for name in ("first", "second"):
-        padded = torch.nn.functional.pad(new, (pad, 0))
-        new = block["dropout"](torch.relu(block[name](padded)))
-    past = block["past"](states) if "past" in block else states
-    return torch.relu(new + past)
+def after_block(block: Network, states: Tensor, *, pad: int, bars: int) -> Tensor:
+    """Return the states of the last `bars` bars after one block, (batch, channels, bars).
+
+    None sees a bar after its own, and none is computed that no later block reads. Before the first bar of the
+    `states` (batch, channels, bars so far) there are zeros.
+    """
+    between = min(states.shape[2], bars + pad)
+    new = block["dropout"](torch.relu(_convolved(block["first"], states, pad=pad, bars=between)))
+    new = block["dropout"](torch.relu(_convolved(block["second"], new, pad=pad, bars=bars)))
+    past = states[:, :, -bars:]
+    return torch.relu(new + (block["past"](past) if "past" in block else past))
+
+
+def _convolved(convolution: Network, states: Tensor, *, pad: int, bars: int) -> Tensor:
+    """Return the last `bars` of a convolution that looks `pad` bars back, (batch, channels, bars)."""
+    given = states[:, :, -(bars + pad) :]
+    return convolution(torch.nn.functional.pad(given, (bars + pad - given.shape[2], 0)))
 
 
 TRAINER = NetworkFamily(recipe=CNN1DRecipe())

@@ -31,8 +31,8 @@ class TransformerRecipe(SupervisedRecipe):
         "heads": Parameter(default=2, low=1, high=256),
         "layers": Parameter(default=2, low=1, high=64),
         "dropout": Parameter(default=0.1, low=0.0, high=0.95),
-        "epochs": Parameter(default=15, low=1, high=10_000),
-        "patience": Parameter(default=5, low=1, high=10_000),
+        "epochs": Parameter(default=12, low=1, high=10_000),
+        "patience": Parameter(default=4, low=1, high=10_000),
         "learning_rate": Parameter(default=2e-3, low=1e-7, high=1.0),
         "warmup_share": Parameter(default=0.1, low=0.0, high=0.9),
     }

@@ -25,7 +25,7 @@ from executors.bundle import Bundle
 from executors.contract import FitSpec
 from executors.errors import BadInput
 from executors.gpu import prediction
-from executors.gpu.cnn_family import _after, dilations
+from executors.gpu.cnn_family import after_block, dilations
 from executors.gpu.network_family import NetworkFamily
 from executors.gpu.prediction import LoadedNetwork
 from executors.gpu.recipe import Shape
@@ -280,17 +280,21 @@ def test_every_bar_of_the_window_counts(family: str, bar: int) -> None:
     assert not torch.equal(before, after)
 
 
-def test_convolutions_see_no_bar_after_their_own() -> None:
-    """The state of a bar inside the window is that of a window that ends there."""
-    recipe, network, shape = fresh("CNN1D", 13, kernel=2)
-    windows = torch.randn(4, 13, 3)
-    states = windows.transpose(1, 2)
-    short = states[:, :, :9]
-    for block, dilation in zip(network["blocks"], dilations(13, 2), strict=True):
-        states, short = (_after(block, given, pad=dilation) for given in (states, short))
-    torch.testing.assert_close(states[:, :, :9], short)
+@pytest.mark.parametrize(("window", "kernel"), [(13, 2), (20, 3), (7, 5), (2, 3)])
+def test_leaving_out_states_nobody_reads_changes_no_answer(window: int, kernel: int) -> None:
+    """Against all bars through all blocks, and the state of a bar is that of a window that ends there."""
+    recipe, network, shape = fresh("CNN1D", window, kernel=kernel)
+    windows = torch.randn(4, window, 3)
+    states, shorter = windows.transpose(1, 2), windows[:, :-1].transpose(1, 2)
     with torch.no_grad():
-        torch.testing.assert_close(recipe.answers(network, windows, shape), network["head"](states[:, :, -1]))
+        for block, dilation in zip(network["blocks"], dilations(window, kernel), strict=True):
+            pad = (kernel - 1) * dilation
+            states = after_block(block, states, pad=pad, bars=window)
+            shorter = after_block(block, shorter, pad=pad, bars=window - 1)
+        answers = recipe.answers(network, windows, shape)
+    assert states.shape == (4, 32, window)
+    torch.testing.assert_close(states[:, :, :-1], shorter)
+    torch.testing.assert_close(answers, network["head"](states[:, :, -1]))
 
 
 def test_attention_of_the_last_bar_alone_is_that_of_all_bars_read_at_the_last() -> None:
