@@ -22,10 +22,6 @@ TIME, MEMORY = "time_limit", "out_of_memory"
 class Watched(Protocol):
     """What is needed of the process whose limits are kept."""
 
-    @property
-    def pid(self) -> int:
-        """Its number."""
-
     def stop(self) -> None:
         """Ask it to save its state and end."""
 
@@ -44,6 +40,7 @@ class Limits:
         self._taken_bytes = 0
         self._cpu_seconds = 0.0  # when it was last heard
         self._silent = False
+        self._pid: int | None = None  # known from its first word: before that it may not be forked yet
         self._step: int | None = None
         self._steps_total: int | None = None
         self._saved_step: int | None = None
@@ -52,8 +49,8 @@ class Limits:
         """Take note of how far the fit has come, and that it spoke."""
         self._heard_at, self._silent = now, False
         match report:
-            case Started(resumed_from_step=step) if step is not None:
-                self._step = self._saved_step = step
+            case Started(pid=pid, resumed_from_step=step):
+                self._pid, self._step, self._saved_step = pid, step, step
             case Progressed(step=step, steps_total=total):
                 self._step, self._steps_total = step, total
             case Checkpointed(step=step) | Stopped(step=step):
@@ -72,7 +69,7 @@ class Limits:
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
             self._look_at_memory(child)
-            self._look_at_silence(child, now)
+            self._look_at_silence(now)
 
     def verdict(self, outcome: Outcome) -> Outcome:
         """Return how the attempt ended in view of its limits: one that went over them failed for that."""
@@ -103,17 +100,18 @@ class Limits:
 
     def _look_at_memory(self, child: Watched) -> None:
         limit = self._settings.fit_memory_bytes
-        if limit is None or self._broken == MEMORY:
+        if limit is None or self._broken == MEMORY or self._pid is None:
             return
-        taken = own_memory_bytes(child.pid, above=limit)
+        taken = own_memory_bytes(self._pid, above=limit)
         if taken > limit:
             self._broken, self._taken_bytes = MEMORY, taken
             child.kill()
 
-    def _look_at_silence(self, child: Watched, now: float) -> None:
+    def _look_at_silence(self, now: float) -> None:
         """Say once, in the log, that a fit says nothing, and whether it works at all."""
+        worked = 0.0 if self._pid is None else cpu_seconds(self._pid)
         if self._heard_at >= now - LOOK_SECONDS:
-            self._cpu_seconds = cpu_seconds(child.pid)
+            self._cpu_seconds = worked
         silent_seconds = now - self._heard_at
         if self._silent or silent_seconds < self._settings.fit_silent_seconds:
             return
@@ -121,9 +119,9 @@ class Limits:
         structlog.get_logger("limits").warning(
             "fit says nothing",
             name=self._name,
-            pid=child.pid,
+            pid=self._pid,
             silent_seconds=round(silent_seconds),
-            cpu_seconds=round(cpu_seconds(child.pid) - self._cpu_seconds, 1),
+            cpu_seconds=round(worked - self._cpu_seconds, 1),
             step=self._step,
             log=str(self._log),
         )

@@ -16,6 +16,7 @@ from benchmarks.planner.figures import HEADS, Figure
 from benchmarks.store.figures import say, table
 
 Section = Callable[[Options], Iterator[Figure]]
+BEGIN, END = "<!-- executors bench -->", "<!-- end of executors bench -->"
 SECTIONS: dict[str, Section] = {"overhead": overhead, "many": many, "memory": memory}
 
 
@@ -37,10 +38,21 @@ def main(words: Sequence[str] | None = None) -> int:
     form = f"{'quick' if asked.quick else 'full'} form, {(time.monotonic() - begun) / 60:.1f} minutes"
     print(f"\n{text}\n\n{form}")
     if asked.write:
-        asked.write.parent.mkdir(parents=True, exist_ok=True)
-        lines = "\n".join(f"- {fact}" for fact in (*facts, form))
-        asked.write.write_text(f"# Figures of the executors\n\n{lines}\n\n{text}\n", encoding="utf-8")
+        _write(asked.write, text, (*facts, form))
     return 1 if any(figure.reached == "NO" for figure in figures) else 0
+
+
+def _write(path: Path, text: str, facts: Sequence[str]) -> None:
+    """Put the table between the marks of a page that has them, else write a page of its own."""
+    own = f"{text}\n\nMeasured {'; '.join(facts)}.\n"
+    page = path.read_text(encoding="utf-8") if path.exists() else ""
+    before, mark, rest = page.partition(BEGIN)
+    if mark:
+        page = f"{before}{BEGIN}\n{own}{END}{rest.partition(END)[2]}"
+    else:
+        page = f"# Figures of the executors\n\n{own}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8")
 
 
 def _section(name: str, options: Options) -> list[Figure]:

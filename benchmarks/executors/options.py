@@ -32,7 +32,7 @@ def options_of(folder: Path, *, quick: bool) -> Options:
         long=Size(symbols=20, bars=5_000, features=50, targets=2 if quick else 4),
         long_rounds=400,
         small=Size(symbols=20, bars=1_000, features=10, targets=10),
-        small_rounds=90,
+        small_rounds=270,
         small_fits=40 if quick else 200,
         wide=Size(symbols=20, bars=5_000 if quick else 20_000, features=200, targets=4),
         children=(1, 2, 4),

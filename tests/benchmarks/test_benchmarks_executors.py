@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.executors import __main__ as bench
 from benchmarks.executors import memory, work
 from benchmarks.executors.options import options_of
 from benchmarks.executors.panels import Size, make_panel, target_name
@@ -69,3 +70,16 @@ def test_the_quick_form_measures_less(tmp_path: Path) -> None:
     quick, full = options_of(tmp_path, quick=True), options_of(tmp_path, quick=False)
     assert quick.small_fits < full.small_fits == 200
     assert quick.rounds < full.rounds
+
+
+def test_the_table_goes_between_the_marks_of_a_page(tmp_path: Path) -> None:
+    """What stands around the marks stays; a page without them is one of its own."""
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{bench.BEGIN}\nold\n{bench.END}\nafter\n")
+    for text in ("| a |", "| b |"):
+        bench._write(page, text, ("today", "quick form"))
+    assert page.read_text() == (
+        f"before\n{bench.BEGIN}\n| b |\n\nMeasured today; quick form.\n{bench.END}\nafter\n"
+    )
+    bench._write(tmp_path / "own.md", "| c |", ("today",))
+    assert (tmp_path / "own.md").read_text().endswith("| c |\n\nMeasured today.\n")

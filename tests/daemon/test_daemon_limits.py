@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import structlog
-from daemon_samples import FakeChild, all_events, document, job, settings_in, write_data
+from daemon_samples import STARTED, FakeChild, all_events, document, job, settings_in, write_data
 
 from daemon.limits import Limits, cpu_seconds, own_memory_bytes
 from daemon.service import drain, submit_plan
@@ -77,15 +78,20 @@ def test_what_ends_in_time_or_for_another_reason_is_told_as_it_was(tmp_path: Pat
 
 
 def test_a_fit_that_takes_more_memory_than_its_limit_is_killed(tmp_path: Path) -> None:
-    """Its own memory counts; the look is taken about once a second."""
-    child = FakeChild()
-    child.pid = os.getpid()
+    """Its own memory counts, once it has said who it is; the look is taken about once a second."""
+    child, here = FakeChild(), replace(STARTED, pid=os.getpid())
     own = own_memory_bytes(os.getpid())
     roomy = limits_of(settings_in(tmp_path, fit_memory_bytes=own + 4096 * MIB))
+    roomy.hear(here, 1.0)
     roomy.keep(child, 5.0)
     assert not child.was_killed
     tight = limits_of(settings_in(tmp_path, fit_memory_bytes=MIB))
     tight.keep(child, 5.0)
+    assert not child.was_killed, "it is not forked yet; what there is to see is its server"
+    tight.hear(here, 5.5)
+    tight.keep(child, 5.9)
+    assert not child.was_killed, "the next look is not due"
+    tight.keep(child, 6.0)
     assert child.was_killed
     outcome = tight.verdict(Failed(cause="internal", sentence="ended", where="", retryable=True))
     assert isinstance(outcome, Failed)
