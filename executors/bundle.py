@@ -167,6 +167,7 @@ def _card(session: Session, trained: Trained, judged: Judged, files: Mapping[str
         "curve": dict(trained.curve),
         "importances": dict(trained.importances),
         "importance_method": trained.importance_method if trained.importances else "none",
+        "gains": dict(trained.gains),
         "metrics": judged.metrics,
         "files": {name: sha256(content).hexdigest() for name, content in sorted(files.items())},
     }

@@ -27,6 +27,7 @@ _SINCE_VERSION_2: Mapping[str, Any] = {
     "other_targets": [],
     "parts": [],
     "importance_method": "gain",
+    "gains": {},
     "weights": {"overlap": False, "class_balance": 0.0, "by_class": []},
 }
 
