@@ -1,4 +1,4 @@
-"""The published JSON Schemas of what a bundle holds: its card and its evaluation."""
+"""The published JSON Schemas of what a fit leaves: its bundle's card and evaluation, its metrics."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import json
 from importlib import resources
 from typing import Any
 
-DOCUMENTS = ("card", "evaluation")
+DOCUMENTS = ("card", "evaluation", "metrics")
 
 
 @functools.cache
 def load_schema(name: str) -> dict[str, Any]:
-    """Return the JSON Schema of "card" or "evaluation".
+    """Return the JSON Schema of "card", "evaluation" or "metrics".
 
     Raises:
         KeyError: there is no schema of that name.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from executors.bundle import Bundle
 from executors.durable import sync_directory
 from executors.errors import BadInput, ReplayFailed
+from executors.families import availability, resolve
 from executors.replaying import answers_of, recorded_rows
 from executors.windows import with_full_window
 from panel.aligned import Float32s, Int64s, Panel
@@ -125,6 +126,9 @@ def onnx_model(bundle: Bundle) -> Any:  # noqa: ANN401 -- onnx is not followed b
     if family not in _MAKERS:
         reason = _WITHOUT.get(family, "nobody has written its graph yet")
         raise BadInput(f"{family} as ONNX", reason, "use it with trainwright models predict")
+    problem = availability(resolve(family))
+    if problem is not None:
+        raise BadInput(f"{family} as ONNX", problem, "or export it where it was trained")
     module, name = _MAKERS[family]
     maker: Callable[[Bundle], Any] = getattr(importlib.import_module(module), name)
     return maker(bundle)

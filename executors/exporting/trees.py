@@ -19,7 +19,6 @@ from onnx import numpy_helper
 from scipy.special import ndtri
 
 from executors.bundle import Bundle
-from executors.cpu import ngboost_family
 from executors.cpu.ngboost_model import Grown
 from executors.errors import BadInput
 from executors.exporting.graph import QUANTILES, TREES, Graph, Model, cleaned, say, say_number
@@ -89,7 +88,7 @@ def xgboost_model(bundle: Bundle) -> Model:
 def ngboost_model(bundle: Bundle) -> Model:
     """Return the graph of an NGBoost bundle: mean and quantiles, or probabilities."""
     graph, labels = _begun(bundle)
-    grown = Grown.from_bytes(bundle.files[ngboost_family.MODEL])
+    grown = Grown.from_bytes(bundle.files["model.safetensors"])
     count, rate = len(grown.initial), float(bundle.outline["learning_rate"])
     trees = [
         _of_arrays(grown, number, -rate * float(grown.scalings[number // count]))
@@ -105,8 +104,10 @@ def ngboost_model(bundle: Bundle) -> Model:
         say(graph, found, labels)
         return graph.model()
     say_number(graph, graph.column(found, 0), labels)
+    levels = bundle.card["quantile_levels"]
+    if not levels:  # a member of another model, which is asked for its mean alone
+        return graph.model()
     mean, spread = (graph.add("Unsqueeze", graph.column(found, place), _axis(graph)) for place in range(2))
-    levels = ngboost_family.QUANTILES
     away = graph.add("Mul", graph.add("Exp", spread), graph.constant(ndtri(np.array(levels))))
     say_number(graph, graph.add("Add", mean, away), labels, QUANTILES, len(levels))
     return graph.model()

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import jsonschema
 import onnxruntime
 import pandas as pd
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ from cli_samples import Call
 
 from executors import predictions as tables
 from executors.cards import card_bytes, read_card
+from executors.schema import load_schema
 
 NAME, OTHER = "cs_fwd_ret_1d/LightGBM", "cs_y_up_1d/LightGBM"
 
@@ -147,6 +149,14 @@ def test_a_model_that_does_not_say_what_is_on_record_is_not_exported(
     assert done.code == 3
     assert "nothing was written" in done.err
     assert not (folder / "model.onnx").exists()
+
+
+def test_the_file_of_metrics_keeps_its_published_schema(here: Path) -> None:
+    """One file a fit, beside the models."""
+    files = sorted((here / "output").glob("*/metrics/*/*.json"))
+    assert len(files) == 2
+    for file in files:
+        jsonschema.validate(json.loads(file.read_bytes()), load_schema("metrics"))
 
 
 def test_a_card_shows_calibration_periods_symbols_and_curve(here: Path, call: Call) -> None:

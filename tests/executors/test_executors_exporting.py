@@ -163,6 +163,18 @@ def test_a_missing_library_is_named_with_its_install_line(
         export_onnx(bundle, panel, tmp_path / "model.onnx")
 
 
+def test_a_family_whose_library_is_missing_is_named_with_its_install_line(
+    make_spec: SpecMaker, panel: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trained elsewhere, exported here: torch is not in this environment."""
+    bundle = fitted(make_spec(family="MLP", params=FAMILIES["MLP"]))
+    monkeypatch.setattr(
+        export, "availability", lambda family: "library torch not installed; install with: pip"
+    )
+    with pytest.raises(BadInput, match="library torch not installed; install with"):
+        export_onnx(bundle, panel, tmp_path / "model.onnx")
+
+
 def test_the_same_bundle_gives_the_same_file(make_spec: SpecMaker, panel: Panel, tmp_path: Path) -> None:
     """Byte for byte, and the file names the bundle it came from."""
     bundle = fitted(make_spec(params={"rounds": 5}))
