@@ -36,7 +36,7 @@ class TabTransformerRecipe(SupervisedRecipe):
         "heads": Parameter(default=4, low=1, high=256),
         "layers": Parameter(default=2, low=1, high=64),
         "dropout": Parameter(default=0.1, low=0.0, high=0.95),
-        "learning_rate": Parameter(default=1e-3, low=1e-7, high=1.0),
+        "learning_rate": Parameter(default=4e-3, low=1e-7, high=1.0),
         "warmup_share": Parameter(default=0.1, low=0.0, high=0.9),
     }
 
