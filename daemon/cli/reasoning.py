@@ -13,7 +13,9 @@ from daemon.cli.fits import score_words
 from daemon.cli.reading import newest_plan
 from daemon.cli.screen import emit, moment, say
 from daemon.cli.waiting import Watch
+from daemon.cli.words import names_words
 from daemon.cli.workspace import json_option, reader_for, results_option
+from store.awaited import awaited_ids
 from store.errors import NotFound
 from store.reading import Reader
 from store.reasons import WaitingReason
@@ -37,13 +39,16 @@ def why(name: str, *, as_json: bool, **options: Path | None) -> None:
             raise _nothing(reader, name)
         reasons = Watch(reader).reasons(fits) if fits else {}
         job_rows = _jobs_of(reader, fits)
+        parts = _parts_of(reader, fits)
     if as_json:
-        emit(_document(name, decisions, fits, job_rows, reasons))
+        emit(_document(name, decisions, fits, job_rows, reasons, parts))
         return
     _show_decisions(target, decisions)
     _show_jobs(job_rows)
     for fit in fits:
         say(f"fit      {fit.name}: {_fit_words(fit, reasons)}")
+        if parts[fit.id]:
+            say(f"         made from {names_words([f'{part.name} {part.state}' for part in parts[fit.id]])}")
 
 
 def _fits_of(reader: Reader, name: str) -> tuple[FitRow, ...]:
@@ -52,6 +57,17 @@ def _fits_of(reader: Reader, name: str) -> tuple[FitRow, ...]:
     if not found and ("/" in name or name.startswith(FIT_ID_PREFIX)):
         found = (reader.fit(name),)
     return newest_plan(found)
+
+
+def _parts_of(reader: Reader, fits: Sequence[FitRow]) -> dict[str, tuple[FitRow, ...]]:
+    """The fits that each of these is made from, by its id."""
+    known = {fit.id: fit for fit in fits}
+    found = {}
+    for fit in fits:
+        ids = awaited_ids(fit.awaits)
+        known |= {fit_id: reader.fit(fit_id) for fit_id in ids if fit_id not in known}
+        found[fit.id] = tuple(known[fit_id] for fit_id in ids)
+    return found
 
 
 def _jobs_of(reader: Reader, fits: Sequence[FitRow]) -> tuple[Mapping[str, Any], ...]:
@@ -107,6 +123,14 @@ def _decision_line(decision: DecisionRow) -> str:
 def _show_jobs(job_rows: Sequence[Mapping[str, Any]]) -> None:
     for row in job_rows:
         say(f"job      {row['job']}: {row['reason']}")
+        for family, reason in _left_out(row).items():
+            say(f"         without {family}: {reason}")
+
+
+def _left_out(row: Mapping[str, Any]) -> Mapping[str, str]:
+    """The families that the planner left out of a job, with their reasons."""
+    left_out: Mapping[str, str] = (row["record"].get("metadata") or {}).get("families_left_out") or {}
+    return left_out
 
 
 def _fit_words(fit: FitRow, reasons: dict[str, WaitingReason]) -> str:
@@ -125,6 +149,7 @@ def _document(
     fits: Sequence[FitRow],
     job_rows: Sequence[Mapping[str, Any]],
     reasons: dict[str, WaitingReason],
+    parts: Mapping[str, Sequence[FitRow]],
 ) -> dict[str, object]:
     return {
         "name": name,
@@ -132,6 +157,17 @@ def _document(
             {"seq": row.seq, "at": row.at, "kind": row.kind, "symbol": row.symbol, "data": row.data}
             for row in decisions
         ],
-        "jobs": [{name: row[name] for name in ("job", "reason", "route")} for row in job_rows],
-        "fits": [{"fit": fit.name, "state": fit.state, "words": _fit_words(fit, reasons)} for fit in fits],
+        "jobs": [
+            {"job": row["job"], "reason": row["reason"], "route": row["route"], "left_out": _left_out(row)}
+            for row in job_rows
+        ],
+        "fits": [
+            {
+                "fit": fit.name,
+                "state": fit.state,
+                "words": _fit_words(fit, reasons),
+                "made_from": {part.name: part.state for part in parts[fit.id]},
+            }
+            for fit in fits
+        ],
     }

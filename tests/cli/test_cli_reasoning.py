@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from cli_samples import BROKEN, GPU, STOPPED, TRAINED, Call
+from cli_samples import BROKEN, GPU, METRICS, STOPPED, TRAINED, Call
+from store_samples import SUCCEEDED, blended_jobs, plan_of
 
 from store import PlanStore
 
@@ -56,11 +59,28 @@ def test_an_unknown_name_gets_the_nearest(call: Call, filled: PlanStore, name: s
     assert (f"did you mean {near}?" in done.err) is (near is not None)
 
 
+def test_a_fit_that_is_made_from_others_names_them_with_their_states(call: Call, store: PlanStore) -> None:
+    """In words and in the document; and the job says which families it goes without."""
+    own, common = blended_jobs("LightGBM")
+    own["metadata"] |= {"families_left_out": {"MultiTask": "no other target"}}
+    store.accept(plan_of(own, common), source="test", name="n")
+    for claim in store.claim("w", stage="cpu", limit=1):
+        store.succeeded(claim, replace(SUCCEEDED, metrics=METRICS))
+    told = call("why", "sym_y_AAPL").out
+    assert "         made from cs_y/LightGBM ready, sym_y_AAPL/LightGBM succeeded" in told.splitlines()
+    assert "         without MultiTask: no other target" in told.splitlines()
+    document = call("why", "sym_y_AAPL", "--json").document
+    assert document["fits"][1]["made_from"] == {
+        "cs_y/LightGBM": "ready", "sym_y_AAPL/LightGBM": "succeeded"
+    }  # fmt: skip
+    assert document["jobs"][0]["left_out"] == {"MultiTask": "no other target"}
+
+
 def test_the_document_holds_decisions_jobs_and_fits(call: Call, filled: PlanStore) -> None:
     """Programs get the events' own payloads."""
     document = call("why", "y_range_5d", "--json").document
     assert [row["kind"] for row in document["decisions"]][:2] == ["LeakFound", "TargetRanked"]
-    assert document["jobs"] == [
-        {"job": "cs_y_range_5d", "reason": "CS training enabled", "route": "ROUTE_CROSS_SECTIONAL"}
-    ]
+    (job,) = document["jobs"]
+    assert (job["job"], job["reason"]) == ("cs_y_range_5d", "CS training enabled")
+    assert (job["route"], job["left_out"]) == ("ROUTE_CROSS_SECTIONAL", {})
     assert len(document["fits"]) == 4
