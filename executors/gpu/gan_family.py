@@ -12,14 +12,16 @@ in both.
 
 The generator learns from the critic and from nothing else. Predictions are made by the running average of
 its weights (Yazici et al., ICLR 2019) over fixed noise: its draws are a sample of the row's label, their
-mean the prediction, their order statistics the quantiles. Early stopping judges the draws by the energy
-score, which in one dimension is the continuous ranked probability score (Gneiting and Raftery, JASA 2007).
+mean the prediction, their order statistics the quantiles, moved by what these miss on the validation rows.
+Early stopping judges the draws by the energy score, which in one dimension is the continuous ranked
+probability score (Gneiting and Raftery, JASA 2007).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,10 +33,12 @@ from executors.gpu.network_family import NetworkFamily
 from executors.gpu.recipe import Batch, Network, Shape
 from executors.parameters import Parameter
 from executors.preprocessing import LabelCode
+from executors.session import Session, Trained
 from panel.aligned import Panel
 
 CRITIC, GENERATOR = "critic", "generator"
 _LEAK = 0.2
+_NARROWEST = 1e-6  # of the standardised label: draws that are all the same have no width
 
 
 Tensor = Any  # torch is not followed by the type checker; the name says what is meant
@@ -148,18 +152,56 @@ class GANFamily(NetworkFamily):
 
     QUANTILES: ClassVar[tuple[float, ...]] = (0.05, 0.25, 0.5, 0.75, 0.95)
 
+    def train(self, session: Session) -> Trained:
+        """Train as all network families do, then see on the validation rows how far the quantiles are off.
+
+        Raises:
+            StopAsked, DeviceUnavailable, BadInput, MemoryError: as NetworkFamily.train.
+        """
+        trained = NetworkFamily.train(self, session)
+        data = session.data
+        said = self._said(trained.files, trained.outline, data.panel, data.valid)
+        found = shifts(said, data.encoded_at(data.valid), self.QUANTILES)
+        return replace(
+            trained, outline={**trained.outline, "quantiles": list(self.QUANTILES), "shifts": found}
+        )
+
     def quantiles(
         self, files: Mapping[str, bytes], outline: Mapping[str, Any], panel: Panel, rows: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """Return the label's quantiles at `rows`, (rows, levels) float32, never falling along a row."""
+        said = self._said(files, outline, panel, rows)
+        shifted = said + np.array(outline["shifts"]) * _widths(said)
+        return LabelCode.from_json(outline["labels"]).decoded(np.sort(shifted, axis=1))
+
+    def _said(
+        self, files: Mapping[str, bytes], outline: Mapping[str, Any], panel: Panel, rows: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Return the quantiles of the draws as they are, (rows, levels), of the standardised label."""
         levels = torch.tensor(self.QUANTILES)
 
         def outputs(network: Network, windows: Tensor, shape: Shape) -> Tensor:
             del shape
             return torch.quantile(sorted_draws(network, windows), levels, dim=1).T
 
-        found = self.outputs_at(files, outline, panel, rows, outputs)
-        return LabelCode.from_json(outline["labels"]).decoded(found)
+        return self.outputs_at(files, outline, panel, rows, outputs).astype(np.float64)
+
+
+def shifts(said: NDArray[np.float64], labels: NDArray[np.float32], levels: tuple[float, ...]) -> list[float]:
+    """Return what to add to each level, in widths of the row, so that as many labels lie below it as it says.
+
+    `said` (rows, levels) and `labels` (rows,) are of rows not trained on. The shift of level q is the
+    ceil(q (rows + 1))-th smallest miss (label less quantile) over the distance between the outermost levels
+    of its row: conformalised quantiles (Romano, Patterson and Candes, NeurIPS 2019), scaled as the draws are.
+    """
+    misses = np.sort((labels[:, None] - said) / _widths(said), axis=0)
+    places = [min(len(labels), math.ceil(level * (len(labels) + 1))) - 1 for level in levels]
+    return [float(misses[place, number]) for number, place in enumerate(places)]
+
+
+def _widths(said: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far apart the outermost levels are, (rows, 1), never quite nothing."""
+    return np.maximum(said[:, -1:] - said[:, :1], _NARROWEST)
 
 
 def _critic_losses(network: Network, rows: Tensor, labels: Tensor, generated: Tensor, shape: Shape) -> Tensor:
