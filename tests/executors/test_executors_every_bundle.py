@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +72,30 @@ def test_a_loaded_bundle_predicts_what_it_has_on_record_bit_for_bit(
     assert (found.missing, found.different) == (0, 0)
     assert found.rows == bundle.card["split"]["rows_test"]
     assert len(bundle.predictions().levels) == (5 if family in QUANTILES else 0)
+
+
+def test_a_fresh_process_says_of_every_bundle_what_is_on_record(bundle_of: BundleOf, panel: Panel) -> None:
+    """All twenty, loaded from disk with another number of threads; rows whose bits differ, by family."""
+    script = (
+        "import json, sys\n"
+        "from pathlib import Path\n"
+        "from executors.bundle import load_bundle\n"
+        "from executors.replaying import replay\n"
+        "from panel.aligned import open_panel\n"
+        "panel = open_panel(Path(sys.argv[1]))\n"
+        "found = [replay(load_bundle(Path(path)), panel) for path in sys.argv[2:]]\n"
+        "print(json.dumps([[one.missing, one.different] for one in found]))\n"
+    )
+    words = [str(panel.path), *(str(bundle_of(family).path) for family in FITS)]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+    )
+    found = dict(zip(FITS, json.loads(done.stdout.splitlines()[-1]), strict=True))
+    assert [family for family in FITS if found[family] != [0, 0]] == []
 
 
 @pytest.mark.parametrize("family", FITS)
