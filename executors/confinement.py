@@ -23,13 +23,12 @@ def confine(spec: FitSpec) -> None:
     """Keep this process to the CPUs and the memory of `spec`; children it starts inherit both.
 
     The limit of memory counts private writable memory on top of what the process has now, not the mapped
-    panel. It is not set for a GPU, whose driver reserves addresses far beyond any memory there is.
-
-    Raises:
-        OSError: none of the CPUs is this machine's.
+    panel. It is not set for a GPU, whose driver reserves addresses far beyond any memory there is. CPUs that
+    were taken away meanwhile cost the fit its own place, not itself.
     """
     if spec.cpus:
-        os.sched_setaffinity(0, spec.cpus)
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, spec.cpus)
     if spec.memory_bytes_max is not None and spec.device_requested == "cpu":
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (_writable_bytes() + spec.memory_bytes_max, hard))

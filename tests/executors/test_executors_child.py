@@ -19,7 +19,10 @@ SpecMaker = Callable[..., FitSpec]
     [
         ({"params": {"lerning_rate": 0.1}}, "did you mean learning_rate"),
         ({"target": "fwd_ret_1"}, "column fwd_ret_1: no such column"),
-        ({"family": "GAN", "target": "y_up_1d"}, "GAN learns regression, not binary"),
+        (
+            {"family": "QuantileLightGBM", "target": "y_up_1d"},
+            "QuantileLightGBM learns regression, not binary",
+        ),
         ({"family": "Lightgmb"}, "did you mean LightGBM"),
         ({"panel_path": Path("/nowhere")}, "/nowhere: meta.json is not readable"),
     ],
