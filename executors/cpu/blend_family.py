@@ -44,7 +44,7 @@ def train(session: Session) -> Trained:
     members = members_of(session.spec)
     _check_sides(session, members)
     session.begin(cpu_device("Blend"))
-    rows = common_validation_rows(session)
+    rows = validation_rows_of_both(session)
     losses = [mean_loss(session.data, member.predict(session.data.panel, rows), rows) for member in members]
     weights, told = blend_weights(losses, len(rows), session.spec.blend_weights)
     return Trained(
@@ -83,7 +83,7 @@ def blend_weights(losses: Sequence[float], rows: int, wanted: str) -> tuple[list
     return [float(share) for share in shares], f"inverse losses on {rows} common validation rows"
 
 
-def common_validation_rows(session: Session) -> NDArray[np.int64]:
+def validation_rows_of_both(session: Session) -> NDArray[np.int64]:
     """Return the validation rows of the symbol in the validation time of the models of all symbols."""
     spec, data = session.spec, session.data
     split = holdout(

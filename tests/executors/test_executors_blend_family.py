@@ -13,7 +13,7 @@ import pytest
 
 from executors.bundle import load_bundle
 from executors.contract import FitSpec, Part, Succeeded
-from executors.cpu.blend_family import blend_weights, common_validation_rows
+from executors.cpu.blend_family import blend_weights, validation_rows_of_both
 from executors.dataset import fit_data
 from executors.errors import BadInput
 from executors.session import Session
@@ -93,7 +93,7 @@ def test_weights_rest_on_rows_that_no_side_was_trained_on(blend_spec: SpecMaker,
         tell=lambda report: None,
         should_stop=lambda: False,
     )
-    rows = common_validation_rows(session)
+    rows = validation_rows_of_both(session)
     assert len(rows) >= 30
     ends = panel.label_end_codes(own.horizon_bars)
     assert panel.time_codes[rows].min() > ends[own.train].max()
