@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -78,3 +80,15 @@ def test_without_a_model_the_next_command_is_named(call: Call, store: PlanStore)
     """No model is no error; an unknown plan is one."""
     assert call("models", "leaderboard").out.startswith("no model yet")
     assert call("models", "leaderboard", "--plan", "p_none").code == 4
+
+
+@pytest.mark.parametrize("module", ["model_listing", "model_showing"])
+def test_looking_at_models_loads_neither_numbers_nor_libraries(module: str) -> None:
+    """What reads the log and the cards needs no numpy, no pyarrow and no training library."""
+    heavy = ("numpy", "pandas", "pyarrow", "lightgbm", "xgboost", "torch", "sqlalchemy", "pydantic")
+    script = (
+        f"import sys, daemon.cli.{module}, store.reading\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
