@@ -3,6 +3,10 @@
 The library ngboost grows it: a Normal distribution of numbers, Bernoulli of two classes, categorical of
 more, by their likelihood. What is saved are its trees as arrays; the likelihood's natural gradient makes the
 steps of mean and scale comparable, so that few, shallow trees do.
+
+Labels are seldom normal in shape. Quantiles are therefore those of how far the validation rows lie off their
+means, in their own scales (Lei et al., Distribution-free predictive inference for regression, JASA 2018,
+section 5.2); mean and scale of each row are the library's.
 """
 
 from __future__ import annotations
@@ -12,9 +16,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, softmax
+from scipy.special import softmax
 
 from executors.boosting import LOOP_PARAMETERS, boost
+from executors.cpu.conformal import conformal_quantile
 from executors.cpu.ngboost_growth import NaturalGradient, batch_share
 from executors.cpu.ngboost_model import Grown
 from executors.dataset import feature_matrix
@@ -64,8 +69,9 @@ def train(session: Session) -> Trained:
     cells = len(data.train) * batch_share(session) * max(1.0, len(data.features) * params["feature_share"])
     work = cells * params["depth"] * len(engine.model.initial) * _CELL_WORK
     boosted = boost(session, engine, device, round_work=work)
+    model = engine.model.first(boosted.best_round)
     return Trained(
-        files={MODEL: engine.model.first(boosted.best_round).to_bytes()},
+        files={MODEL: model.to_bytes()},
         steps=boosted.rounds,
         best_step=boosted.best_round,
         curve=boosted.curve,
@@ -75,6 +81,7 @@ def train(session: Session) -> Trained:
             "features": list(data.features),
             "labels": data.code.to_json(),
             "learning_rate": params["learning_rate"],
+            "deviations": _deviations(session, model) if data.code.task == "regression" else [],
         },
         importance_method="permutation",
     )
@@ -96,10 +103,18 @@ def predict(
 def quantiles(
     files: Mapping[str, bytes], outline: Mapping[str, Any], panel: Panel, rows: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Return the quantiles of the Normal distributions at `rows`, (rows, levels) float32."""
+    """Return the label's quantiles at `rows`, (rows, levels) float32, never falling along a row."""
     found = _parameters(files, outline, panel, rows)
-    values = found[:, :1] + np.exp(found[:, 1:]) * ndtri(np.array(QUANTILES))
+    values = found[:, :1] + np.exp(found[:, 1:]) * np.array(outline["deviations"])
     return LabelCode.from_json(outline["labels"]).decoded(values)
+
+
+def _deviations(session: Session, model: Grown) -> list[float]:
+    """Return each level's quantile of how many scales the validation rows' labels lie off their means."""
+    data = session.data
+    found = model.parameters(data.features_at(data.valid), float(session.params["learning_rate"]))
+    off = (data.encoded_at(data.valid) - found[:, 0]) / np.exp(found[:, 1])
+    return [conformal_quantile(off, level) for level in QUANTILES]
 
 
 def _parameters(

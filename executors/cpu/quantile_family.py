@@ -10,7 +10,6 @@ cross where they lie closer than their shifts differ; they are put into order on
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from executors.boosting import LOOP_PARAMETERS, AfterRound, boost
+from executors.cpu.conformal import conformal_quantile
 from executors.cpu.lightgbm_growth import (
     TREE_PARAMETERS,
     GrowingModel,
@@ -106,13 +106,11 @@ def quantiles(
 def shifts(said: NDArray[np.float64], labels: NDArray[np.float32]) -> list[float]:
     """Return what to add to each level so that as many labels lie at or below it as it says.
 
-    `said` (rows, levels) and `labels` (rows,) are of rows no tree has seen. The shift of level q is the
-    ceil(q (rows + 1))-th smallest miss (label less quantile), by which a new row that is exchangeable with
-    these lies at or below the shifted level with a probability in [q, q + 1 / (rows + 1)].
+    `said` (rows, levels) and `labels` (rows,) are of rows no tree has seen; each level is shifted by the
+    conformal quantile of its misses, label less quantile.
     """
-    misses = np.sort(labels[:, None].astype(np.float64) - said, axis=0)
-    places = [min(len(labels), math.ceil(level * (len(labels) + 1))) - 1 for level in QUANTILES]
-    return [float(misses[place, number]) for number, place in enumerate(places)]
+    misses = labels[:, None].astype(np.float64) - said
+    return [conformal_quantile(misses[:, place], level) for place, level in enumerate(QUANTILES)]
 
 
 class _Levels:

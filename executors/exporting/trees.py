@@ -16,7 +16,6 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from scipy.special import ndtri
 
 from executors.bundle import Bundle
 from executors.cpu.ngboost_model import Grown
@@ -108,7 +107,7 @@ def ngboost_model(bundle: Bundle) -> Model:
     if not levels:  # a member of another model, which is asked for its mean alone
         return graph.model()
     mean, spread = (graph.add("Unsqueeze", graph.column(found, place), _axis(graph)) for place in range(2))
-    away = graph.add("Mul", graph.add("Exp", spread), graph.constant(ndtri(np.array(levels))))
+    away = graph.add("Mul", graph.add("Exp", spread), graph.constant(np.array(bundle.outline["deviations"])))
     say_number(graph, graph.add("Add", mean, away), labels, QUANTILES, len(levels))
     return graph.model()
 

@@ -228,21 +228,27 @@ def test_another_future_changes_no_earlier_prediction(
     assert quantiles_of(bundle, other, rows).tobytes() == quantiles_of(bundle, panel, rows).tobytes()
 
 
-def test_quantiles_are_those_of_a_normal_distribution_and_come_true(
-    make_spec: SpecMaker, panel: Panel, tmp_path: Path
-) -> None:
-    """Around the mean that is predicted, never falling, and nearly as often above the label as they say."""
-    spec = make_spec(family=FAMILY, params={"rounds": 60})
-    bundle, data = bundle_of(spec, tmp_path), fit_data(spec)
-    found = quantiles_of(bundle, panel, data.test)
+def test_quantiles_are_of_the_row_s_scale_and_come_true(make_spec: SpecMaker, tmp_path: Path) -> None:
+    """Of labels that are far from normal: in the shape of the validation rows', around the mean predicted."""
+    frames = {s: symbol_frame(s, place, days=1500) for s, place in zip(SYMBOLS, range(6), strict=True)}
+    for place, frame in enumerate(frames.values()):
+        noise = np.random.default_rng([place, 6]).exponential(0.02, len(frame))
+        frame["fwd_ret_1d"] = (noise * np.exp(0.4 * frame["f4"])).astype(np.float32)
+    panel = write_panel(tmp_path, frames)
+    params = {"rounds": 40, "learning_rate": 0.1}
+    spec = make_spec(family=FAMILY, panel_path=panel.path, panel_key=panel.key, params=params)
+    bundle, data = bundle_of(spec, tmp_path / "fit"), fit_data(spec)
+    found = quantiles_of(bundle, panel, data.test).astype(np.float64)
+    assert np.all(np.diff(found, axis=1) >= 0)
+    shape = np.diff(found, axis=1) / np.diff(found, axis=1)[:, :1]
+    np.testing.assert_allclose(shape, np.broadcast_to(shape[0], shape.shape), rtol=1e-3)
     levels = np.array(trainer_of(FAMILY).QUANTILES)  # type: ignore[attr-defined]
-    mean = bundle.predict(panel, data.test)
-    np.testing.assert_array_equal(found[:, 2], mean)
-    scale = (found[:, 4] - mean) / norm.ppf(0.95)
-    np.testing.assert_allclose(found, mean[:, None] + scale[:, None] * norm.ppf(levels), rtol=1e-4, atol=1e-6)
-    assert np.all(np.diff(found, axis=1) > 0)
     coverage = (data.labels_at(data.test)[:, None] <= found).mean(axis=0)
-    np.testing.assert_allclose(coverage, levels, atol=0.05)
+    np.testing.assert_allclose(coverage, levels, atol=0.03)
+    mean = bundle.predict(panel, data.test).astype(np.float64)
+    normal = mean[:, None] + (found[:, 4:] - found[:, :1]) / 3.29 * norm.ppf(levels)
+    of_normal = (data.labels_at(data.test)[:, None] <= normal).mean(axis=0)
+    assert np.abs(of_normal - levels).max() > 0.1  # which the library's own quantiles would be
 
 
 def test_the_scale_follows_what_makes_labels_spread(make_spec: SpecMaker, tmp_path: Path) -> None:
