@@ -63,3 +63,17 @@ def test_a_retry_leaves_no_fit_that_can_never_be_claimed(
             plan_store.succeeded(claim, SUCCEEDED)
     assert states(plan_store) == ["succeeded", "succeeded", "succeeded"]
     assert plan_store.verify().ok
+
+
+def test_a_need_that_comes_back_with_another_is_not_retried_twice(plan_store: PlanStore) -> None:
+    """The last fit needs both others, of which the second needs the first: one retry brings all three."""
+    plan = plan_of(cs_job("a", families=("LightGBM", "XGBoost", "Ensemble")))
+    first, second, third = plan.fits
+    second = replace(second, depends_on=(first.id,))
+    third = replace(third, awaits=(), depends_on=(first.id, second.id))
+    plan = replace(plan, jobs=(replace(plan.jobs[0], fits=(first, second, third)),))
+    plan_store.accept(plan, source="s", name="n")
+    plan_store.cancel(first.id)
+    plan_store.retry(third.id)
+    assert states(plan_store) == ["ready", "ready", "ready"]
+    assert plan_store.verify().ok
