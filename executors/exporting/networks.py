@@ -22,7 +22,7 @@ from executors.exporting.graph import (
     QUANTILES,
     Model,
 )
-from executors.gpu.gan_family import sorted_draws
+from executors.gpu.gan_family import NARROWEST, sorted_draws
 from executors.gpu.prediction import LoadedNetwork
 from executors.preprocessing import CLIP
 from executors.trainers import trainer_of
@@ -40,7 +40,8 @@ def network_model(bundle: Bundle) -> Model:
     """
     trainer: Any = trainer_of(bundle.card["family"])
     loaded: LoadedNetwork = trainer.loaded(bundle.files, bundle.outline)
-    whole = Whole(loaded, bundle.card["quantile_levels"] if bundle.card["family"] == "GAN" else ())
+    levels = bundle.card["quantile_levels"] if bundle.card["family"] == "GAN" else ()
+    whole = Whole(loaded, levels, bundle.outline.get("shifts", ()))
     shape = loaded.shape
     window = () if shape.window == 1 else (shape.window,)
     rows = torch.zeros((_TRACED_ROWS, *window, shape.features))
@@ -69,11 +70,12 @@ def network_model(bundle: Bundle) -> Model:
 class Whole(torch.nn.Module):  # type: ignore[misc]  # the library is untyped
     """From raw features to what the bundle predicts: preprocessing, network, decoding."""
 
-    def __init__(self, loaded: LoadedNetwork, levels: Sequence[float]) -> None:
+    def __init__(self, loaded: LoadedNetwork, levels: Sequence[float], shifts: Sequence[float]) -> None:
         super().__init__()
         self.network = loaded.network
         self._recipe, self._shape, self._labels = loaded.recipe, loaded.shape, loaded.labels
         self._levels = tuple(levels)
+        self.register_buffer("shifts", torch.tensor(shifts, dtype=torch.float64))
         for name in ("median", "mean", "scale"):
             self.register_buffer(name, torch.from_numpy(getattr(loaded.standardisation, name)))
         weights = np.array(loaded.labels.class_weights or (1.0,) * max(1, len(loaded.labels.classes)))
@@ -105,7 +107,7 @@ class Whole(torch.nn.Module):  # type: ignore[misc]  # the library is untyped
         return (answers.double() * self._labels.scale + self._labels.mean).float()
 
     def _quantiles(self, windows: Tensor) -> Tensor:
-        """Return the draws' quantiles, interpolated between two of them as torch.quantile does."""
+        """Return the draws' quantiles, between two of them as torch.quantile does, shifted in their width."""
         draws = sorted_draws(self.network, windows)
         last = int(self.network.noise.shape[1]) - 1
         columns = []
@@ -114,4 +116,6 @@ class Whole(torch.nn.Module):  # type: ignore[misc]  # the library is untyped
             low = int(place)
             high = min(low + 1, last)
             columns.append(draws[:, low] + (draws[:, high] - draws[:, low]) * (place - low))
-        return torch.stack(columns, dim=1)
+        said = torch.stack(columns, dim=1).double()
+        width = torch.clamp(said[:, -1:] - said[:, :1], min=NARROWEST)
+        return torch.sort(said + self.shifts * width, dim=1).values

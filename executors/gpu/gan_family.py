@@ -38,7 +38,7 @@ from panel.aligned import Panel
 
 CRITIC, GENERATOR = "critic", "generator"
 _LEAK = 0.2
-_NARROWEST = 1e-6  # of the standardised label: draws that are all the same have no width
+NARROWEST = 1e-6  # of the standardised label: draws that are all the same have no width
 
 
 Tensor = Any  # torch is not followed by the type checker; the name says what is meant
@@ -201,7 +201,7 @@ def shifts(said: NDArray[np.float64], labels: NDArray[np.float32], levels: tuple
 
 def _widths(said: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how far apart the outermost levels are, (rows, 1), never quite nothing."""
-    return np.maximum(said[:, -1:] - said[:, :1], _NARROWEST)
+    return np.maximum(said[:, -1:] - said[:, :1], NARROWEST)
 
 
 def _critic_losses(network: Network, rows: Tensor, labels: Tensor, generated: Tensor, shape: Shape) -> Tensor:
