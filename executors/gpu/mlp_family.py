@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from executors.gpu.constant_start import last_linear
 from executors.gpu.network_family import NetworkFamily
 from executors.gpu.recipe import Network, Shape
 from executors.gpu.supervised import SupervisedRecipe
@@ -39,6 +40,10 @@ class MLPRecipe(SupervisedRecipe):
             layers += [torch.nn.Linear(inputs, hidden), torch.nn.ReLU(), dropout]
             inputs = hidden
         return torch.nn.Sequential(*layers, torch.nn.Linear(inputs, shape.outputs))
+
+    def last_layer(self, network: Network) -> Network:
+        """Return the last of the layers."""
+        return last_linear(network)
 
     def answers(self, network: Network, windows: Tensor, shape: Shape) -> Tensor:
         """Return answers (batch, outputs) for `windows` (batch, 1, features)."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from executors.gpu.constant_start import last_linear
 from executors.gpu.losses import row_losses, weighted
 from executors.gpu.network_family import NetworkFamily
 from executors.gpu.recipe import Batch, Network, Shape
@@ -72,6 +73,10 @@ class MultiTaskRecipe(SupervisedRecipe):
         halves = torch.tensor([0.5 if task == "regression" else 1.0 for task in tasks])
         learnt = network.log_variances
         return (halves.to(learnt) * torch.stack(losses) * torch.exp(-learnt) + 0.5 * learnt).mean()
+
+    def last_layer(self, network: Network) -> Network:
+        """Return the last layer of the own target's head."""
+        return last_linear(network["heads"][0])
 
     def answers(self, network: Network, windows: Tensor, shape: Shape) -> Tensor:
         """Return the answers of the own target's head, (batch, outputs)."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save as bytes_from_tensors
 
 from executors.gpu.batches import labelled_rows
+from executors.gpu.constant_start import begin_at_constant
 from executors.gpu.device import chosen_device
 from executors.gpu.memory import cuts
 from executors.gpu.numerics import chosen_numerics, set_up
@@ -67,7 +68,9 @@ class NetworkFamily:
             session, window=shape.window, device=torch_device, further=further
         )
         torch.manual_seed(session.seed("weights"))
-        network = self.recipe.network(shape).to(torch_device)
+        network = self.recipe.network(shape)
+        begin_at_constant(self.recipe, network, session)
+        network = network.to(torch_device)
         batches = len(cuts(len(session.data.train), int(session.params["batch_rows"])))
         numerics = chosen_numerics(
             session.spec,

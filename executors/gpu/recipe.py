@@ -106,7 +106,8 @@ class Recipe(Protocol):
         PARAMETERS: its settings beside those of the loop (it may give those another default).
         players: names of those who take turns in every batch, each with its own optimiser.
 
-    `compiles = False`, where a recipe says it, keeps torch.compile away from its loss.
+    `compiles = False`, where a recipe says it, keeps torch.compile away from its loss. `last_layer(network)`,
+    where it has it, is the linear layer whose output is the answer: it begins as the constant forecast.
     """
 
     PARAMETERS: Mapping[str, Parameter]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from executors.gpu.constant_start import last_linear
 from executors.gpu.losses import row_losses, weighted
 from executors.gpu.recipe import ONE_PLAYER, Batch, Network, Shape
 from executors.parameters import Parameter
@@ -21,6 +22,10 @@ class SupervisedRecipe:
     def network(self, shape: Shape) -> Network:
         """Return the network with fresh weights from torch's generator."""
         raise NotImplementedError
+
+    def last_layer(self, network: Network) -> Network:
+        """Return the linear layer whose output is the answer; it begins as the constant."""
+        return last_linear(network["head"])
 
     def answers(self, network: Network, windows: Tensor, shape: Shape) -> Tensor:
         """Return the prediction, (batch, outputs): value, logit of the larger class, or of each class."""

@@ -39,14 +39,16 @@ Tensor = Any  # torch is not followed by the type checker; the name says what is
 class Progress:
     """Where a training stands; with the tensors, all there is to its state.
 
-    `step` counts the batches done in all, `loss_sum` adds up the losses of the epoch's rows so far; the last
-    two say how many rows are computed at once, 0 for as many as a batch has.
+    `step` counts the batches done in all, `loss_sum` adds up the losses of the epoch's rows so far,
+    `loss_before` is the validation loss before the first step; the last two say how many rows are computed at
+    once, 0 for as many as a batch has.
     """
 
     step: int = 0
     loss_sum: float = 0.0
     train_losses: list[float] = field(default_factory=list)
     valid_losses: list[float] = field(default_factory=list)
+    loss_before: float | None = None
     train_rows_at_once: int = 0
     valid_rows_at_once: int = 0
 
@@ -57,8 +59,12 @@ class Progress:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch of the lowest validation loss, from 1; 0 before any."""
-        return self.valid_losses.index(min(self.valid_losses)) + 1 if self.valid_losses else 0
+        """The epoch of the lowest validation loss, from 1; 0 while none is better than the beginning."""
+        if not self.valid_losses:
+            return 0
+        lowest = min(self.valid_losses)
+        is_better = self.loss_before is None or lowest < self.loss_before
+        return self.valid_losses.index(lowest) + 1 if is_better else 0
 
 
 class TorchLoop:
@@ -144,6 +150,8 @@ class TorchLoop:
         """
         session, progress = self._session, self.progress
         self._loss_sum.fill_(progress.loss_sum)
+        if progress.loss_before is None:
+            progress.loss_before = self._valid_loss()
         order = self._order_of_epoch(progress.epoch)
         while not self._is_finished():
             places = self._rows.places_of(order)

@@ -35,7 +35,7 @@ def test_training_ends_when_no_epoch_has_been_better_for_patience_epochs(
     make_spec: SpecMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The weights returned are those of the best epoch, not of the last one."""
-    losses = iter([0.9, 0.5, 0.7, 0.8, 0.1])
+    losses = iter([1.0, 0.9, 0.5, 0.7, 0.8, 0.1])  # the first is that of the beginning
     weights: list[dict[str, Any]] = []
 
     def valid_loss(loop: TorchLoop) -> float:
@@ -47,8 +47,8 @@ def test_training_ends_when_no_epoch_has_been_better_for_patience_epochs(
     kept = loop.train()
     assert loop.progress.valid_losses == [0.9, 0.5, 0.7, 0.8]
     assert loop.progress.best_epoch == 2
-    assert all(torch.equal(kept[name], weights[1][name]) for name in kept)
-    assert any(not torch.equal(kept[name], weights[3][name]) for name in kept)
+    assert all(torch.equal(kept[name], weights[2][name]) for name in kept)
+    assert any(not torch.equal(kept[name], weights[4][name]) for name in kept)
 
 
 @pytest.mark.parametrize("overlap_weights", [0, 1])
@@ -98,6 +98,7 @@ def test_progress_knows_its_epoch_and_the_best_one() -> None:
     """Before any epoch there is no best; the first of equals counts."""
     assert (Progress().epoch, Progress().best_epoch) == (0, 0)
     assert Progress(valid_losses=[0.3, 0.2, 0.2]).best_epoch == 2
+    assert Progress(valid_losses=[0.3, 0.2, 0.2], loss_before=0.2).best_epoch == 0
 
 
 def test_an_lstm_stops_after_any_batch_with_its_state_saved(make_spec: SpecMaker) -> None:
