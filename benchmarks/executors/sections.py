@@ -19,6 +19,7 @@ OVERHEAD = 1.05
 THROUGHPUT = 0.7
 START_SECONDS = 0.1
 SLOTS = 2
+BARE_ROUNDS = 20
 
 
 def overhead(options: Options) -> Iterator[Figure]:
@@ -101,7 +102,15 @@ def memory(options: Options) -> Iterator[Figure]:
         reached=verdict(times <= 1.1),
     )
     more = (last["all"] - first["all"]) / (options.children[-1] - options.children[0])
-    yield Figure(what="  each further fit adds", ours=f"{more / MIB:,.0f} MiB")
+    bare = run(
+        "benchmarks.executors.work.bare",
+        panel_path=str(panel.path), panel_key=panel.key, fits=[["LightGBM", 0, None]], rounds=BARE_ROUNDS,
+    )  # fmt: skip
+    yield Figure(
+        what="  each further fit adds; a bare process of its own takes, files left out, at its peak",
+        other=f"{bare.peak_anonymous_bytes / MIB:,.0f} MiB",
+        ours=f"{more / MIB:,.0f} MiB",
+    )
 
 
 def _in_turn(
