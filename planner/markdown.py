@@ -202,7 +202,7 @@ def _left_out(metadata: Mapping[str, Any], jobs: Iterable[Mapping[str, Any]]) ->
         pair for job in jobs for pair in (job["metadata"].get("families_left_out") or {}).items()
     )
     rows = [(name, "all", why) for name, why in names.items()]
-    rows += [(name, count, why) for (name, why), count in islice(sorted(counted.items()), LISTED)]
+    rows += [(name, str(count), why) for (name, why), count in islice(sorted(counted.items()), LISTED)]
     if not rows:
         return []
     return ["", "## Families left out", "", *_table(("family", "jobs", "why"), rows)]

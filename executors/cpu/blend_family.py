@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from executors.errors import BadInput
-from executors.estimating import cpu_device
 from executors.losses import mean_loss
 from executors.parameters import Number, Parameter
-from executors.session import Session, Trained
+from executors.session import Device, Session, Trained
 from executors.stacking import Member, inside_files, members_of, predicted, weighted_importances
 from panel.aligned import Panel
 from panel.folds import holdout
@@ -25,6 +24,7 @@ from panel.folds import holdout
 LIBRARIES = ("numpy",)
 PARAMETERS: Mapping[str, Parameter] = {}
 
+_DEVICE = Device(used="cpu", reason="a blend adds up what finished models say")
 FEWEST_ROWS = 30  # to tell one part's loss from another's
 
 
@@ -43,7 +43,7 @@ def train(session: Session) -> Trained:
     """
     members = members_of(session.spec)
     _check_sides(session, members)
-    session.begin(cpu_device("Blend"))
+    session.begin(_DEVICE)
     rows = validation_rows_of_both(session)
     losses = [mean_loss(session.data, member.predict(session.data.panel, rows), rows) for member in members]
     weights, told = blend_weights(losses, len(rows), session.spec.blend_weights)
@@ -53,7 +53,7 @@ def train(session: Session) -> Trained:
         best_step=1,
         curve={"train_loss": [], "valid_loss": [float(np.dot(weights, losses))] if len(rows) else []},
         importances=weighted_importances(members, weights),
-        device=cpu_device("Blend"),
+        device=_DEVICE,
         outline={
             "features": list(session.data.features),
             "labels": session.data.code.to_json(),
