@@ -138,7 +138,7 @@ def breaks(random: np.random.Generator) -> Signal:
 
 def spread(random: np.random.Generator) -> Signal:
     """The label's width depends on a feature as its mean does on another: quantiles are known exactly."""
-    x = features_of(random, symbols=6, days=1000, features=4)
+    x = features_of(random, symbols=20, days=1000, features=4)
     mean = 0.4 * x[..., 0]
     scale = np.exp(0.5 * x[..., 1])
     labels = mean + scale * random.standard_normal(mean.shape)
