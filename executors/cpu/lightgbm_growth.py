@@ -57,6 +57,7 @@ def tree_settings(session: Session) -> dict[str, Any]:
         "max_bin": params["bins"],
         "num_threads": session.spec.threads,
         "deterministic": True,
+        "feature_pre_filter": False,  # or no feature is left where no leaf can be made, and the library dies
         "force_col_wise": True,  # or the layout is chosen by a stopwatch
         "verbosity": -1,
     }
