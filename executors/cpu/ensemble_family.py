@@ -1,7 +1,9 @@
 """Ensemble: the job's other models stacked by what each says out of fold (Wolpert, 1992; Breiman, 1996).
 
 Every member is trained again, with its own settings, on purged walk-forward folds of the training rows, and
-predicts the rows of the fold it has not seen. From these out-of-fold predictions come the weights:
+predicts the rows of the fold it has not seen. The newest fold are the validation rows: the finished members
+were not trained on them, only stopped by them, and there is no other fold on which members have learnt from
+as much as the finished ones. From these out-of-fold predictions come the weights:
 
 * regression: least squares with weights that are not negative and an intercept (Breiman, "Stacked
   Regressions", 1996);
@@ -182,12 +184,13 @@ class _Stack:
         self._units = [(member, part) for part in range(len(parts)) for member in range(len(members))]
         self._answers: list[NDArray[np.float32]] = []
         self._best_losses: list[float] = []
+        self._newest: list[NDArray[np.float32]] = []
         self.steps = 0
 
     @property
     def rows_out_of_fold(self) -> int:
         """Rows that some fold predicts."""
-        return sum(len(part.test) for part in self._parts)
+        return sum(len(part.test) for part in self._parts) + len(self._session.data.valid)
 
     def run(self) -> None:
         found = self._session.begin(cpu_device("Ensemble"))
@@ -202,6 +205,8 @@ class _Stack:
             member, part = self._units[len(self._answers)]
             self._train(self._members[member], part, inner)
             inner = None
+        data = self._session.data
+        self._newest = [member.predict(data.panel, data.valid) for member in self._members]
 
     def weights(self) -> tuple[list[float], float]:
         """Return the weight of each member, and the intercept, 0 for classes."""
@@ -228,9 +233,12 @@ class _Stack:
 
     def _gathered(self) -> tuple[NDArray[np.int64], list[NDArray[np.float32]]]:
         """Return (rows that all members predicted, ascending; their predictions by member)."""
-        count = len(self._members)
-        rows = np.concatenate([part.test for part in self._parts])
-        by_member = [np.concatenate(self._answers[place::count]) for place in range(count)]
+        count, data = len(self._members), self._session.data
+        rows = np.concatenate([*(part.test for part in self._parts), data.valid])
+        by_member = [
+            np.concatenate([*self._answers[place::count], newest])
+            for place, newest in enumerate(self._newest)
+        ]
         known = np.all(
             [np.isfinite(answer.reshape(len(rows), -1)).all(axis=1) for answer in by_member], axis=0
         )

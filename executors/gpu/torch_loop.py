@@ -165,9 +165,12 @@ class TorchLoop:
         return self._best
 
     def _is_finished(self) -> bool:
-        waited = self.progress.epoch - self.progress.best_epoch
-        is_last = self.progress.epoch >= self._session.params["epochs"]
-        return is_last or waited >= self._session.params["patience"]
+        progress, params = self.progress, self._session.params
+        waited = progress.epoch - progress.best_epoch
+        # A network that is not better than the constant yet may be on its way: the first epochs of a
+        # sequence often make the loss worse. The constant is what remains when all epochs are over.
+        has_given_up = progress.best_epoch > 0 and waited >= params["patience"]
+        return progress.epoch >= params["epochs"] or has_given_up
 
     def _order_of_epoch(self, epoch: int) -> NDArray[np.int64]:
         """Return the training rows in the order of this epoch: a function of seed and epoch."""
