@@ -85,13 +85,6 @@ def newest(root: Path, *, fence: int, identity: str) -> Checkpoint | None:
     return None
 
 
-def discard(root: Path, *, fence: int) -> None:
-    """Remove all states of fences up to `fence`: the fit is done."""
-    for of_fence in list(root.iterdir()) if root.is_dir() else ():
-        if of_fence.name.isdigit() and int(of_fence.name) <= fence:
-            shutil.rmtree(of_fence, ignore_errors=True)
-
-
 def _states(root: Path, fence: int) -> Iterator[tuple[Path, int, int]]:
     """Yield (directory, fence, step) of every state up to `fence`, the furthest first."""
     found: list[tuple[int, int, Path]] = []

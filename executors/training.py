@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from executors import checkpoint
 from executors.bundle import write_bundle
 from executors.contract import Failed, FitSpec, Outcome, Report, Stopped, Succeeded
 from executors.dataset import FitData, fit_data
@@ -29,6 +28,9 @@ _LIBRARIES = ("lightgbm", "xgboost", "torch", "safetensors", "pyarrow", "numpy")
 
 def fit_once(spec: FitSpec, *, tell: Callable[[Report], None], should_stop: Callable[[], bool]) -> Outcome:
     """Do one fit: data, training (or the rest of it), judgement, bundle; all reports but the last are told.
+
+    The saved states stay: only when the success is recorded is nobody left who could need them, and who
+    records it removes them.
 
     Raises:
         Exception: whatever goes wrong; `failure` puts it into words.
@@ -55,7 +57,6 @@ def fit_once(spec: FitSpec, *, tell: Callable[[Report], None], should_stop: Call
     judged = judge(data, prediction, training_type=spec.training_type, quantiles=quantiles)
     trained = with_importances(session, trainer, trained)
     path, digest = write_bundle(session, trained, judged)
-    checkpoint.discard(spec.checkpoint_dir, fence=spec.fence)
     return Succeeded(bundle=str(path), bundle_sha256=digest, metrics=judged.metrics)
 
 

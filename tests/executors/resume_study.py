@@ -162,8 +162,10 @@ def attempt(servers: WarmServers, spec: FitSpec, folder: Path, *, seconds: float
             break
     heard.ended_at = time.monotonic()
     child.wait()
-    child.outcome()
     _hear(child, heard)
+    outcome = child.outcome()  # it takes what came since
+    if isinstance(outcome, Succeeded):
+        heard.take(outcome)
     return heard
 
 

@@ -80,16 +80,6 @@ def test_only_the_last_two_states_are_kept_and_no_draft(tmp_path: Path) -> None:
     assert left == ["1/step-40", "2/step-50"]
 
 
-def test_a_finished_fit_leaves_no_state_behind_but_that_of_a_later_lease(tmp_path: Path) -> None:
-    """States are worth nothing once the bundle is there; a successor's are its own."""
-    save(tmp_path, fence=1, step=50)
-    save(tmp_path, fence=2, step=60)
-    save(tmp_path, fence=3, step=10)
-    checkpoint.discard(tmp_path, fence=2)
-    assert [path.name for path in tmp_path.iterdir()] == ["3"]
-    checkpoint.discard(tmp_path / "nothing", fence=2)
-
-
 def test_a_state_of_another_fit_is_not_used(tmp_path: Path) -> None:
     """What was saved under other settings leads to another model and is passed over."""
     save(tmp_path, fence=1, step=50, identity="other")

@@ -9,7 +9,7 @@ import pytest
 import torch
 import xgboost
 
-from executors.contract import FitSpec, Report, Stopped, Succeeded
+from executors.contract import FitSpec, Report, Started, Stopped, Succeeded
 from executors.errors import BadInput, UnknownFamily
 from executors.training import failure, fit_once
 from panel.errors import UnknownColumn
@@ -73,11 +73,13 @@ def test_a_stop_before_the_first_step_is_a_stop_at_none(make_spec: SpecMaker, fa
     assert not spec.checkpoint_dir.exists()
 
 
-def test_a_finished_fit_leaves_its_bundle_and_nothing_else(make_spec: SpecMaker) -> None:
-    """Checkpoints are gone once the bundle is there."""
+def test_a_finished_fit_leaves_its_bundle_and_the_states_it_could_go_on_from(make_spec: SpecMaker) -> None:
+    """Nothing is half written, and until the success is recorded the fit costs an interval, not all."""
     spec = make_spec(params={"rounds": 30, "chunk_rounds": 10}, checkpoint_rounds=10)
     assert isinstance(fit_once(spec, tell=lambda report: None, should_stop=lambda: False), Succeeded)
-    assert list(spec.checkpoint_dir.iterdir()) == []
+    begun: list[Report] = []
+    assert isinstance(fit_once(spec, tell=begun.append, should_stop=lambda: False), Succeeded)
+    assert [report.resumed_from_step for report in begun if isinstance(report, Started)] == [20]
     assert [path.name for path in spec.bundle_path.parent.iterdir() if path.name.startswith(".")] == []
 
 
