@@ -72,7 +72,8 @@ class Settings:
         backoff_seconds_max: longest wait.
         memory_wait_seconds: wait after the first failure for want of memory.
         disk_wait_seconds: wait after a full disk, which uses up no attempt.
-        gpu_fallback: "auto" lets a GPU fit train on the CPU when there is no GPU; "never" fails it.
+        gpu_fallback: "auto" lets a GPU fit train on the CPU where there is no GPU, "always" also where
+            there is one that cannot be used; "never" fails it.
         precision: "auto", "float32" or "bfloat16" of the torch families; bfloat16 where a GPU is made for it.
         compile_network: "auto", "never" or "always"; whether torch compiles a network before it is trained.
         stage_barrier: "plan" or "job", of plans that do not say it.
@@ -321,7 +322,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     **dict.fromkeys(("attempts_max", "expiries_max"), readers.count(1, 1000)),
     **dict.fromkeys(("backoff_seconds", "backoff_seconds_max"), readers.number(0, 86_400)),
     **dict.fromkeys(("memory_wait_seconds", "disk_wait_seconds"), readers.number(0, 86_400)),
-    "gpu_fallback": readers.one_of("auto", "never"),
+    "gpu_fallback": readers.one_of("auto", "never", "always"),
     "precision": readers.one_of(*CHOICES["precision"]),
     "compile_network": readers.one_of(*CHOICES["compile_network"]),
     "stage_barrier": readers.one_of("plan", "job"),

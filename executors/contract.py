@@ -28,7 +28,7 @@ CAUSES = (
 
 #: Fields of a FitSpec that are one word out of a few.
 CHOICES = {
-    "gpu_fallback": ("auto", "never"),
+    "gpu_fallback": ("auto", "never", "always"),
     "precision": ("auto", "float32", "bfloat16"),
     "compile_network": ("auto", "never", "always"),
     "blend_weights": ("inverse_validation_loss", "equal"),
@@ -79,7 +79,8 @@ class FitSpec:
         valid_share: share before it, for early stopping.
         embargo_bars: bars left out at each seam on top of the label's span; None takes the panel's default.
         device_requested: "cpu" or "cuda:N".
-        gpu_fallback: "auto" lets a GPU family train on the CPU when the device is missing; "never" fails.
+        gpu_fallback: "auto" lets a GPU family train on the CPU where the machine has no GPU, "always"
+            also where it has one that cannot be used; "never" fails.
         precision: "auto" (bfloat16 products where the device is made for them, else float32), "float32"
             or "bfloat16", of the torch families.
         compile_network: "auto" (on a GPU, where a fit is long enough to pay for it), "never" or "always".

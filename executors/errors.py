@@ -55,7 +55,7 @@ class DeviceUnavailable(ExecutorsError):
         self.reason = reason
         super().__init__(
             f"device {device} cannot be used: {reason}; "
-            'allow the CPU with gpu_fallback = "auto" or move the fit to a machine that has one'
+            'mend that, allow the CPU with gpu_fallback = "always", or move the fit to a machine that has one'
         )
 
 

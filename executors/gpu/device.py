@@ -19,7 +19,9 @@ def chosen_device(spec: FitSpec) -> tuple[Device, str]:
     The parent shows a child the one GPU it asked for, which torch then counts as number 0.
 
     Raises:
-        DeviceUnavailable: a GPU was asked for, there is none, and `gpu_fallback` is "never".
+        DeviceUnavailable: a GPU was asked for and cannot be used, and `gpu_fallback` does not allow the CPU:
+            "auto" does where the machine has no GPU at all, since one that is there and cannot be used is a
+            fault to be mended; "always" does in every case, "never" in none.
     """
     if spec.device_requested == "cpu":
         return Device(used="cpu", reason="the CPU was asked for"), "cpu"
@@ -27,7 +29,8 @@ def chosen_device(spec: FitSpec) -> tuple[Device, str]:
     if missing is None:
         name = torch.cuda.get_device_name(0)
         return Device(used=spec.device_requested, reason=f"{name} as asked"), "cuda:0"
-    if spec.gpu_fallback == "never":
+    is_allowed = spec.gpu_fallback == "always" or (spec.gpu_fallback == "auto" and not NVIDIA_DEVICE.exists())
+    if not is_allowed:
         raise DeviceUnavailable(spec.device_requested, missing)
     return Device(used="cpu", reason=missing), "cpu"
 

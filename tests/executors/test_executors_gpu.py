@@ -71,6 +71,21 @@ def test_a_driver_torch_cannot_use_is_told_from_a_missing_gpu(
     assert device.missing_gpu_reason() == "CUDA 13.0 of torch cannot use the driver"
 
 
+@pytest.mark.parametrize(("fallback", "used"), [("auto", None), ("never", None), ("always", "cpu")])
+def test_a_gpu_that_is_there_and_cannot_be_used_fails_the_fit_unless_the_cpu_is_allowed(
+    make_spec: SpecMaker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fallback: str, used: str | None
+) -> None:
+    """A broken driver is a fault to be mended: only "always" trains on the CPU all the same."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(device, "NVIDIA_DEVICE", tmp_path)
+    spec = make_spec(family="LSTM", device_requested="cuda:0", gpu_fallback=fallback)
+    if used is None:
+        with pytest.raises(DeviceUnavailable, match='gpu_fallback = "always"'):
+            device.chosen_device(spec)
+    else:
+        assert device.chosen_device(spec)[0].used == used
+
+
 def test_boosting_is_of_the_cpu_stage_whatever_is_asked(make_spec: SpecMaker) -> None:
     """An XGBoost fit is never sent to a GPU that might not be there."""
     reports: list[Report] = []
