@@ -13,6 +13,12 @@ from daemon.settings import Settings
 from store import open_store
 
 
+def servers() -> list[psutil.Process]:
+    """The warm servers of this process, among whatever else the tests have started."""
+    children = psutil.Process().children()
+    return [child for child in children if "executors.warm_server" in child.cmdline()]
+
+
 def test_a_plan_whose_server_is_killed_ends_all_the_same(tmp_path: Path) -> None:
     """Both fits come back as lost, are started from a new server at once, and no attempt is counted."""
     write_data(tmp_path / "data")
@@ -29,8 +35,7 @@ def test_a_plan_whose_server_is_killed_ends_all_the_same(tmp_path: Path) -> None
             if isinstance(news, FitBegan):
                 begun.append(news.fit)
                 if len(begun) == 2:
-                    children = psutil.Process().children()
-                    [own] = [child for child in children if "executors.warm_server" in child.cmdline()]
+                    [own] = servers()
                     own.kill()
 
         plan = submit_plan(settings, store, document(job(["LightGBM", "XGBoost"])), name="p").plan_id
@@ -40,4 +45,4 @@ def test_a_plan_whose_server_is_killed_ends_all_the_same(tmp_path: Path) -> None
         assert {one.data["cause"] for one in lost} == {"lost_worker"}
         assert {one.fit for one in lost} == set(begun[:2])
         assert not any(one.data["counted"] for one in lost)
-    assert psutil.Process().children() == []
+    assert servers() == []
