@@ -1,4 +1,4 @@
-"""Windows of consecutive rows of one symbol, as views: nothing is copied until a batch is gathered."""
+"""Which rows have a window of consecutive bars of their symbol behind them."""
 
 from __future__ import annotations
 
@@ -37,18 +37,6 @@ def with_full_window(panel: Panel, rows: NDArray[np.int64], window: int) -> NDAr
     if window <= 1:
         return np.ones(len(rows), dtype=np.bool_)
     return np.asarray(rows - first_reachable(panel)[rows] + 1 >= window)
-
-
-def window_view(matrix: NDArray[np.float32], window: int) -> NDArray[np.float32]:
-    """Return all windows of `matrix` (rows, features) as a view, (rows - window + 1, window, features)."""
-    rows, features = matrix.shape
-    step, inner = matrix.strides
-    return np.lib.stride_tricks.as_strided(
-        matrix,
-        shape=(max(0, rows - window + 1), window, features),
-        strides=(step, step, inner),
-        writeable=False,
-    )
 
 
 def _gaps(times: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -73,25 +73,6 @@ class LoadedNetwork:
             found[part] = self._in_full_batches(batches.ending_at, places, outputs)
         return found
 
-    def windows_at(self, panel: Panel, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the standardised windows of `rows`, (rows, window, features) float32, a copy.
-
-        Every one of `rows` must have a full window; in ascending order they need the least memory.
-        """
-        batches, places = self._gathered(panel, rows)
-        windows: NDArray[np.float32] = batches.ending_at(torch.from_numpy(places)).numpy()
-        return windows
-
-    def answers_for(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return predictions for `windows` as `windows_at` gives them, changed or not.
-
-        (rows,) or (rows, classes) float32. Nothing is loaded again, so that permuting one feature after the
-        other costs its passes only.
-        """
-        given = torch.from_numpy(np.ascontiguousarray(windows))
-        places = np.arange(len(windows), dtype=np.int64)
-        return self._decoded(self._in_full_batches(given.__getitem__, places, self.recipe.answers))
-
     def _gathered(self, panel: Panel, rows: NDArray[np.int64]) -> tuple[WindowBatches, NDArray[np.int64]]:
         """Return the windows of `rows` over just the panel rows they need, and where each one ends there."""
         window, first = self.shape.window, int(rows.min()) - self.shape.window + 1

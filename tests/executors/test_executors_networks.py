@@ -208,22 +208,6 @@ def test_features_without_a_value_or_a_change_do_no_harm(
     assert np.isfinite(bundle.predictions().prediction).all()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_loaded_network_answers_for_changed_windows(
-    make_spec: SpecMaker, panel: Panel, tmp_path: Path, family: str
-) -> None:
-    """Importances by permutation cost passes only: nothing is read or made again."""
-    bundle = bundle_of(make_spec(family=family, params=TINY[family]), tmp_path)
-    rows = np.flatnonzero(with_full_window(panel, np.arange(panel.rows), 4))[::7]
-    network = loaded(bundle)
-    windows = network.windows_at(panel, rows)
-    assert windows.shape == (len(rows), network.shape.window, len(panel.feature_names))
-    expected = bundle.predict(panel, rows)
-    assert network.answers_for(windows).tobytes() == expected.tobytes()
-    windows[:, :, 0] = windows[::-1, :, 0].copy()
-    assert network.answers_for(windows).tobytes() != expected.tobytes()
-
-
 def test_a_bundle_holds_weights_shape_and_preprocessing(make_spec: SpecMaker, tmp_path: Path) -> None:
     """Tensors as safetensors, the rest as JSON; no pickle, and settings to make the network again."""
     bundle = bundle_of(make_spec(family="MLP", params=TINY["MLP"]), tmp_path)
