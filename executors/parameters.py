@@ -20,6 +20,15 @@ class Parameter:
     high: Number
 
 
+def one_row(params: Mapping[str, Number]) -> int:
+    """Return 1: how many rows of a symbol a prediction looks at that is made from the row itself.
+
+    What a family knows of the bars before, such as a filter's state, is no window.
+    """
+    del params
+    return 1
+
+
 def settings(family: str, table: Mapping[str, Parameter], given: Mapping[str, object]) -> dict[str, Number]:
     """Return every setting of `family`: what is `given`, defaults for the rest, in the order of `table`.
 

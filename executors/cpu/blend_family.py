@@ -15,23 +15,18 @@ from numpy.typing import NDArray
 
 from executors.errors import BadInput
 from executors.losses import mean_loss
-from executors.parameters import Number, Parameter
+from executors.parameters import Parameter, one_row
 from executors.session import Device, Session, Trained
 from executors.stacking import Member, inside_files, members_of, predicted, weighted_importances
 from panel.aligned import Panel
 from panel.folds import holdout
 
 LIBRARIES = ("numpy",)
+window_rows = one_row
 PARAMETERS: Mapping[str, Parameter] = {}
 
 _DEVICE = Device(used="cpu", reason="a blend adds up what finished models say")
 FEWEST_ROWS = 30  # to tell one part's loss from another's
-
-
-def window_rows(params: Mapping[str, Number]) -> int:
-    """Return 1: parts that need windows say nothing where they have none."""
-    del params
-    return 1
 
 
 def train(session: Session) -> Trained:

@@ -34,7 +34,7 @@ from executors.cpu.relation import Relation
 from executors.cpu.segments import Pelt
 from executors.dataset import feature_matrix
 from executors.estimating import Arrays, cpu_device, learn, one_blas_thread
-from executors.parameters import Number, Parameter
+from executors.parameters import Parameter, one_row
 from executors.preprocessing import LabelCode, Standardisation
 from executors.session import Session, Trained
 from panel.aligned import TARGET, Panel
@@ -42,6 +42,7 @@ from panel.aligned import TARGET, Panel
 MODEL = "model.safetensors"
 SEGMENTS = "segments.json"
 LIBRARIES = ("scipy", "safetensors")
+window_rows = one_row
 
 #: segment_bars_min 0 means a thirtieth of the training bars, at least 10.
 PARAMETERS: Mapping[str, Parameter] = {
@@ -53,12 +54,6 @@ PARAMETERS: Mapping[str, Parameter] = {
 
 _CELLS_PER_STEP = 50
 _LABEL_LIMIT = 4.0  # standard deviations: one wild label must not decide which model speaks
-
-
-def window_rows(params: Mapping[str, Number]) -> int:
-    """Return 1: a row needs no bars before it; what is known of them is a state, not a window."""
-    del params
-    return 1
 
 
 def train(session: Session) -> Trained:

@@ -31,7 +31,7 @@ from executors.errors import BadInput
 from executors.estimating import cpu_device
 from executors.losses import likelihood, mean_loss
 from executors.nested import NestedSession, inner_state
-from executors.parameters import Number, Parameter, settings
+from executors.parameters import Parameter, one_row, settings
 from executors.preprocessing import LabelCode
 from executors.session import Session, Trained
 from executors.stacking import Member, added_up, inside_files, members_of, predicted, weighted_importances
@@ -43,6 +43,7 @@ from panel.errors import TooShort
 from panel.folds import walk_forward
 
 LIBRARIES = ("scipy", "safetensors")
+window_rows = one_row
 STATE = "ensemble.json"
 PREDICTIONS = "ensemble.safetensors"
 
@@ -61,12 +62,6 @@ class Part:
     train: NDArray[np.int64]
     valid: NDArray[np.int64]
     test: NDArray[np.int64]
-
-
-def window_rows(params: Mapping[str, Number]) -> int:
-    """Return 1: members that need windows say nothing where they have none."""
-    del params
-    return 1
 
 
 def train(session: Session) -> Trained:

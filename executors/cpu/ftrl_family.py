@@ -23,13 +23,14 @@ from executors.cpu.ftrl import Ftrl, Rates
 from executors.cpu.links import answers, constant_scores, losses, slopes
 from executors.dataset import FitData, feature_matrix
 from executors.estimating import Arrays, cpu_device, learn
-from executors.parameters import Number, Parameter
+from executors.parameters import Parameter, one_row
 from executors.preprocessing import LabelCode
 from executors.session import Session, Trained
 from panel.aligned import Panel
 
 MODEL = "model.safetensors"
 LIBRARIES = ("safetensors",)
+window_rows = one_row
 
 #: l1 in standard errors: a coordinate whose link with the label is weaker than l1 times what chance gives on
 #: the training rows (overlapping labels considered) gets no weight. l2 is per row. bins 0: no indicators.
@@ -47,12 +48,6 @@ PARAMETERS: Mapping[str, Parameter] = {
 _DENSE_NUMBERS = 2_000_000  # of a dense design matrix, 8 bytes each
 _STRETCHES_A_STEP = 20  # some seconds at most, and then a look at the validation rows
 _PREDICT_ROWS = 8_192
-
-
-def window_rows(params: Mapping[str, Number]) -> int:
-    """Return 1: each row is predicted from itself."""
-    del params
-    return 1
 
 
 def train(session: Session) -> Trained:

@@ -20,24 +20,19 @@ from executors.cpu.lightgbm_growth import (
 from executors.cpu.lightgbm_rows import BinnedRows
 from executors.cpu.tree_shap import METHOD
 from executors.dataset import feature_matrix
-from executors.parameters import Number, Parameter
+from executors.parameters import Parameter, one_row
 from executors.preprocessing import LabelCode
 from executors.session import Device, Session, Trained
 from panel.aligned import Panel
 
 MODEL = "model.txt"
 LIBRARIES = ("lightgbm",)
+window_rows = one_row
 
 PARAMETERS: Mapping[str, Parameter] = {**LOOP_PARAMETERS, **TREE_PARAMETERS}
 
 _OBJECTIVES = {"regression": "regression", "binary": "binary", "multiclass": "multiclass"}
 _METRICS = {"regression": "l2", "binary": "binary_logloss", "multiclass": "multi_logloss"}
-
-
-def window_rows(params: Mapping[str, Number]) -> int:
-    """Return 1: each row is predicted from itself."""
-    del params
-    return 1
 
 
 def train(session: Session) -> Trained:

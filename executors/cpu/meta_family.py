@@ -27,13 +27,14 @@ from executors.cpu.meta_tasks import practice_rows, tasks_of
 from executors.cpu.tanh_net import exact_scores, forward, fresh_weights
 from executors.dataset import feature_matrix
 from executors.estimating import Arrays, cpu_device, learn, one_blas_thread
-from executors.parameters import Number, Parameter
+from executors.parameters import Parameter, one_row
 from executors.preprocessing import LabelCode, Standardisation
 from executors.session import Session, Trained
 from panel.aligned import Panel
 
 MODEL = "model.safetensors"
 LIBRARIES = ("safetensors",)
+window_rows = one_row
 
 #: A step is `episode_batches` corrections, each from `episodes` episodes at once.
 PARAMETERS: Mapping[str, Parameter] = {
@@ -52,12 +53,6 @@ PARAMETERS: Mapping[str, Parameter] = {
 
 _ADAPTED = "adapted."
 _PREDICT_ROWS = 8_192
-
-
-def window_rows(params: Mapping[str, Number]) -> int:
-    """Return 1: each row is predicted from itself, by weights that are its symbol's."""
-    del params
-    return 1
 
 
 def train(session: Session) -> Trained:

@@ -24,13 +24,14 @@ from executors.cpu.ngboost_growth import NaturalGradient, batch_share
 from executors.cpu.ngboost_model import Grown
 from executors.dataset import feature_matrix
 from executors.estimating import cpu_device
-from executors.parameters import Number, Parameter
+from executors.parameters import Parameter, one_row
 from executors.preprocessing import LabelCode
 from executors.session import Session, Trained
 from panel.aligned import Panel
 
 MODEL = "model.safetensors"
 LIBRARIES = ("ngboost", "scikit-learn", "scipy")
+window_rows = one_row
 QUANTILES: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 #: The trees of a round are fitted on row_share of the training rows, on at most batch_rows: the library sorts
@@ -48,12 +49,6 @@ PARAMETERS: Mapping[str, Parameter] = {
 }
 
 _CELL_WORK = 40.0  # sorting values and searching them costs that much more than searching a histogram
-
-
-def window_rows(params: Mapping[str, Number]) -> int:
-    """Return 1: each row is predicted from itself."""
-    del params
-    return 1
 
 
 def train(session: Session) -> Trained:

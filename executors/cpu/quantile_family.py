@@ -30,12 +30,13 @@ from executors.cpu.lightgbm_rows import BinnedRows
 from executors.cpu.tree_shap import METHOD
 from executors.dataset import feature_matrix
 from executors.estimating import cpu_device
-from executors.parameters import Number, Parameter
+from executors.parameters import Parameter, one_row
 from executors.preprocessing import LabelCode
 from executors.session import Session, Trained
 from panel.aligned import Panel
 
 LIBRARIES = ("lightgbm",)
+window_rows = one_row
 QUANTILES: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 PARAMETERS: Mapping[str, Parameter] = {
@@ -47,12 +48,6 @@ PARAMETERS: Mapping[str, Parameter] = {
 }
 
 _MEDIAN = QUANTILES.index(0.5)
-
-
-def window_rows(params: Mapping[str, Number]) -> int:
-    """Return 1: each row is predicted from itself."""
-    del params
-    return 1
 
 
 def train(session: Session) -> Trained:

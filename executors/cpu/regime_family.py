@@ -31,13 +31,14 @@ from executors.cpu.mixtures import Mixture
 from executors.dataset import FitData, feature_matrix
 from executors.errors import BadInput
 from executors.estimating import Arrays, cpu_device, learn, one_blas_thread
-from executors.parameters import Number, Parameter
+from executors.parameters import Parameter, one_row
 from executors.preprocessing import LabelCode, Standardisation
 from executors.session import Session, Trained
 from panel.aligned import Panel
 
 MODEL = "model.safetensors"
 LIBRARIES = ("scikit-learn", "scipy", "safetensors")
+window_rows = one_row
 
 PARAMETERS: Mapping[str, Parameter] = {
     "regimes_max": Parameter(default=4, low=1, high=8),
@@ -48,12 +49,6 @@ PARAMETERS: Mapping[str, Parameter] = {
 _ITERATIONS_PER_STEP = 10
 _ENOUGH = 1e-7  # relative gain of log-likelihood below which nothing more is done
 _FEWEST_BARS = 20
-
-
-def window_rows(params: Mapping[str, Number]) -> int:
-    """Return 1: a row needs no bars before it; what the filter knows of them is a state, not a window."""
-    del params
-    return 1
 
 
 def train(session: Session) -> Trained:

@@ -34,7 +34,7 @@ from executors.cpu.reward import Book, Line
 from executors.cpu.tanh_net import backward, exact_scores, forward, fresh_weights
 from executors.dataset import feature_matrix
 from executors.estimating import Arrays, cpu_device, learn, one_blas_thread
-from executors.parameters import Number, Parameter
+from executors.parameters import Number, Parameter, one_row
 from executors.preprocessing import LabelCode, Standardisation
 from executors.session import Session, Trained
 from executors.weights import uniqueness
@@ -42,6 +42,7 @@ from panel.aligned import Panel
 
 MODEL = "model.safetensors"
 LIBRARIES = ("safetensors",)
+window_rows = one_row
 
 #: hidden 0 makes positions linear within the tanh. excess 1 rewards the label less its training mean, so
 #: that nothing is earned by standing still in a market that rose; 0 rewards the label as it is.
@@ -58,12 +59,6 @@ PARAMETERS: Mapping[str, Parameter] = {
 
 _PREDICT_ROWS = 8_192
 _YEAR_NS = 365.25 * 86_400e9
-
-
-def window_rows(params: Mapping[str, Number]) -> int:
-    """Return 1: each row's position is made from the row itself."""
-    del params
-    return 1
 
 
 def train(session: Session) -> Trained:

@@ -16,13 +16,14 @@ from executors.boosting import LOOP_PARAMETERS, AfterRound, boost, watched_rows
 from executors.cpu.tree_shap import METHOD, explained_rows, mean_absolute
 from executors.cpu.xgboost_json import joined, loaded
 from executors.dataset import FitData, feature_matrix
-from executors.parameters import Number, Parameter
+from executors.parameters import Parameter, one_row
 from executors.preprocessing import LabelCode
 from executors.session import Device, Session, Trained
 from panel.aligned import Panel
 
 MODEL = "model.ubj"
 LIBRARIES = ("xgboost",)
+window_rows = one_row
 
 #: min_leaf_rows 0 means a hundredth of the training rows, within [20, 2000].
 PARAMETERS: Mapping[str, Parameter] = {
@@ -50,12 +51,6 @@ _METRICS = {"regression": "rmse", "binary": "logloss", "multiclass": "mlogloss"}
 _WEIGHT_OF_ROW = {"regression": 1.0, "binary": 0.25, "multiclass": 0.5}
 
 _WATCHED_EVERY = 10  # rounds
-
-
-def window_rows(params: Mapping[str, Number]) -> int:
-    """Return 1: each row is predicted from itself."""
-    del params
-    return 1
 
 
 def train(session: Session) -> Trained:

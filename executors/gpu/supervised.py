@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,23 +14,23 @@ from executors.parameters import Parameter
 Tensor = Any  # torch is not followed by the type checker; the name says what is meant
 
 
-class SupervisedRecipe:
+class SupervisedRecipe(ABC):
     """A recipe but for its settings, its network and how that answers."""
 
     PARAMETERS: Mapping[str, Parameter] = {}
     players: tuple[str, ...] = ONE_PLAYER
 
+    @abstractmethod
     def network(self, shape: Shape) -> Network:
         """Return the network with fresh weights from torch's generator."""
-        raise NotImplementedError
 
     def last_layer(self, network: Network) -> Network:
         """Return the linear layer whose output is the answer; it begins as the constant."""
         return last_linear(network["head"])
 
+    @abstractmethod
     def answers(self, network: Network, windows: Tensor, shape: Shape) -> Tensor:
         """Return the prediction, (batch, outputs): value, logit of the larger class, or of each class."""
-        raise NotImplementedError
 
     def parameters(self, network: Network, player: str) -> list[Tensor]:
         """Return all weights: there is one player."""
