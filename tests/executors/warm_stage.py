@@ -80,10 +80,12 @@ FITS: dict[str, Callable[[FitSpec, Tell], Outcome]] = {
 }
 Defect = tuple[object, str, object]  # of what, which name, what stands in its place
 NO_STRAYS: Defect = (warm_server.Server, "_end_strays", lambda _self: None)
+NO_GUARD: Defect = (warm_server, "post_guard", lambda _lifelines: None)
 DEFECTS: dict[str, tuple[Defect, ...]] = {
     "spares who left the group": (NO_STRAYS,),
-    "spares everybody": (NO_STRAYS, (warm_server, "_end_group", lambda _leader: None)),
-    "posts no guard": ((warm_server, "post_guard", lambda _lifelines: None),),
+    # Without its guard as well: that ends what is left of a group once the parent lets go of the fit.
+    "spares everybody": (NO_STRAYS, NO_GUARD, (warm_server, "_end_group", lambda _leader: None)),
+    "posts no guard": (NO_GUARD,),
     "limits nothing": ((child, "confine", lambda _spec: None),),
 }
 
