@@ -107,3 +107,44 @@ def one_of(*choices: str) -> Callable[[object], str]:
         return str(value)
 
     return read
+
+
+def some_of(*choices: str) -> Callable[[object], tuple[str, ...]]:
+    """Return the reader of any number of words out of a few."""
+
+    def read(value: object) -> tuple[str, ...]:
+        found = words(value)
+        if unknown := [word for word in found if word not in choices]:
+            raise ValueError(f"there is no {unknown[0]!r}; write some of: {', '.join(choices)}")
+        return found
+
+    return read
+
+
+def argument_list(value: object) -> tuple[str, ...]:
+    """A program and its arguments, each as it is handed over; no shell reads them."""
+    if not isinstance(value, (list, tuple)) or not all(isinstance(word, str) and word for word in value):
+        raise TypeError('write a list: ["/path/of/program", "argument"]')
+    return tuple(value)
+
+
+def seconds_by_family(value: object) -> dict[str, float]:
+    """Seconds by family of the catalogue, in any spelling; raises UnknownFamily."""
+    if not isinstance(value, Mapping):
+        raise TypeError("write a table: family name -> seconds")
+    read = number(0.1, 10**9)
+    return {resolve(name).name: read(seconds) for name, seconds in value.items()}
+
+
+def windows(value: object) -> tuple[str, ...]:
+    """Windows of time, each a text."""
+    if not isinstance(value, (list, tuple)) or not all(isinstance(word, str) and word for word in value):
+        raise TypeError('write a list of windows: ["22:00-06:00", "gpu 20:00-08:00 mon-fri"]')
+    return tuple(value)
+
+
+def schedule(value: object) -> dict[str, dict[str, Any]]:
+    """What is done when, by name."""
+    if not isinstance(value, Mapping) or not all(isinstance(inner, Mapping) for inner in value.values()):
+        raise TypeError('write a table of tables: [daemon.schedule.nightly] cron = "30 2 * * *"')
+    return {str(name): dict(inner) for name, inner in value.items()}

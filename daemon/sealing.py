@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from daemon.timetable import SEAL, Timetable
 from store.errors import StoreError
 from store.seals import seal_log, seals_path
 
@@ -22,10 +23,20 @@ class Sealer:
     What it finds wrong is logged as an error and stops nothing: `trainwright db verify` tells more.
     """
 
-    def __init__(self, database_url: str, results_dir: Path) -> None:
-        self._url = database_url
+    def __init__(self, database_url: str, results_dir: Path, timetable: Timetable | None = None) -> None:
+        self._url, self._timetable = database_url, timetable
         self.path = seals_path(database_url, results_dir)
         self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Be rung for regularly."""
+        if self._timetable is not None:
+            self._timetable.every(SEAL_SECONDS, SEAL)
+
+    def turn(self, rang: frozenset[str]) -> None:
+        """Seal what can be sealed when it is time."""
+        if SEAL in rang:
+            self.begin()
 
     def begin(self) -> None:
         """Seal what can be sealed, in the background; nothing when the last time is still at it."""
@@ -33,13 +44,16 @@ class Sealer:
             self._thread = threading.Thread(target=self.seal, name="sealing", daemon=True)
             self._thread.start()
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Seal up to the last event, unless the background is still at it after a few seconds."""
         if self._thread is not None:
             self._thread.join(CLOSING_SECONDS)
             if self._thread.is_alive():
                 return
         self.seal(to_head=True)
+
+    def close(self) -> None:
+        """Nothing: the background ends with the process."""
 
     def seal(self, *, to_head: bool = False) -> None:
         """Seal now; never raises for what it finds."""

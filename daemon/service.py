@@ -18,6 +18,7 @@ import structlog
 
 from daemon.admission import admit, completed, rehearse
 from daemon.drained import Drained
+from daemon.duty import Duty
 from daemon.host import Host
 from daemon.identity import Identity, is_dead, own_identity
 from daemon.inbox import Inbox
@@ -26,10 +27,10 @@ from daemon.lock import held_lock
 from daemon.logs import log_to_file
 from daemon.news import FitEnded, News, Tell, keep_quiet
 from daemon.notify import Notifier
-from daemon.sealing import SEAL_SECONDS, Sealer
+from daemon.sealing import Sealer
 from daemon.settings import Settings
 from daemon.surveying import Survey
-from daemon.timetable import ALIVE, RESCAN, SEAL
+from daemon.timetable import ALIVE, RESCAN
 from daemon.watcher import Watcher
 from daemon.workplace import Workplace
 from store.errors import DatabaseUnavailable, PlanRejected
@@ -142,7 +143,8 @@ class Service:
         self.host = Host(settings, store, identity=identity, tell=self._note)
         self.inbox = Inbox(settings.inbox_dir, settle_seconds=settings.settle_seconds)
         self.intake = Intake(settings, store, self.inbox)
-        self._sealer = Sealer(settings.database_url, settings.results_dir)
+        sealer = Sealer(settings.database_url, settings.results_dir, self.host.timetable)
+        self.duties: tuple[Duty, ...] = (sealer,)
         self._watcher = Watcher(settings.inbox_dir, self.host.bell)
         self._look_at = 0.0  # what is not settled is looked at again then, in seconds of the monotonic clock
 
@@ -166,7 +168,8 @@ class Service:
         log.info("daemon started", worker=here.worker, previous_stop=before.cause, clean=before.clean)
         self._watcher.start()
         self.host.timetable.every(self._settings.rescan_seconds, RESCAN)
-        self.host.timetable.every(SEAL_SECONDS, SEAL)
+        for duty in self.duties:
+            duty.start()
         if self._notifier.watchdog_seconds is not None:
             self.host.timetable.every(self._notifier.watchdog_seconds / 3, ALIVE)
         self.host.start()
@@ -205,13 +208,16 @@ class Service:
         self.host.stop(cause)
         here = self.host.identity
         self._store.daemon_stopped(DaemonStopped(worker=here.worker, host=here.host, cause=cause))
-        self._sealer.close()
+        for duty in self.duties:
+            duty.stop()
         log.info("daemon stopped", cause=cause)
 
     def close(self) -> None:
         """Let go of everything, whatever happened before."""
         self.intake.close()
         self._watcher.stop()
+        for duty in self.duties:
+            duty.close()
         self.host.close()
         self.inbox.close()
 
@@ -234,8 +240,8 @@ class Service:
             patience = max(self._settings.poll_seconds, self._settings.settle_seconds / 8)
             self._look_at = time.monotonic() + patience
         self.intake.turn(look=look, moved_in=self._watcher.moved_in() if look else ())
-        if SEAL in rang:
-            self._sealer.begin()
+        for duty in self.duties:
+            duty.turn(rang)
         if ALIVE in rang:
             self._notifier.alive(self.status())
 

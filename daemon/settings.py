@@ -7,34 +7,16 @@ table of the file is ``[daemon]``; what plans need to know of data and training 
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from daemon import readers
-from daemon.errors import Fault, SettingsInvalid
-from executors.contract import CHOICES
-from executors.errors import UnknownFamily
+from daemon.errors import SettingsInvalid
+from daemon.settings_reading import NOTICES, TABLE, SettingsReading, with_places
 from executors.families import DEFAULT_FAMILIES
-from planner.config import SECTIONS, PlannerConfig, planner_config
-from planner.errors import ConfigInvalid
 from store.retries import RetryPolicy
-
-TABLE = "daemon"
-PREFIX = "TRAINWRIGHT_"
-SHARED = {  # settings of the host that stand in the planner's tables: field -> table
-    "target_patterns": "data",
-    "horizons": "data",
-    "interval": "data",
-    "test_share": "data",
-    "valid_share": "training",
-    "embargo_bars": "training",
-    "stage_barrier": "training",
-    "params": "training",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +39,9 @@ class Settings:
         pin_cpus: whether each place has CPUs of its own, where there are as many as the places need.
         fit_memory_bytes: most memory of its own a fit may take, mapped data not counted; None: all.
         fit_seconds_max: longest time of an attempt, after which it is stopped and failed; None: no limit.
+        family_seconds_max: family name -> its own limit in the place of fit_seconds_max.
         fit_silent_seconds: how long a fit may report nothing before the log says so.
+        fit_hung_seconds: how long it may neither report nor work before it is ended; None: for ever.
         lease_seconds: how long a fit is owned without a sign of life.
         poll_seconds: the longest a report or a free slot waits to be seen.
         settle_seconds: how long a dropped directory must be unchanged.
@@ -76,6 +60,19 @@ class Settings:
             there is one that cannot be used; "never" fails it.
         precision: "auto", "float32" or "bfloat16" of the torch families; bfloat16 where a GPU is made for it.
         compile_network: "auto", "never" or "always"; whether torch compiles a network before it is trained.
+        host_name: this host in the log; None: the machine's name.
+        priority_step_seconds: how much longer a fit waits than one that is more urgent by 1, at most.
+        share_step_seconds: by how much each running fit of a plan puts the plan's next one back.
+        disk_floor_bytes: free space below which no fit is started and no plan taken.
+        failures_pause: final failures of one cause in a row after which a plan is paused; 0: never.
+        stuck_seconds: how long ready fits may wait while nothing runs before people are told.
+        windows: when fits may be started: "[cpu|gpu] HH:MM-HH:MM [days]"; empty: always.
+        time_zone: of windows and schedule, an IANA name; None: the machine's.
+        schedule: name -> {cron, do, ...}: what the daemon does at certain times.
+        webhook_url: where people are told by HTTP POST; None: nowhere.
+        webhook_secret_file: a file with the key that signs each message.
+        notify_command: a program and its arguments that is told on standard input; empty: none.
+        notify_on: of what people are told.
         stage_barrier: "plan" or "job", of plans that do not say it.
         seed: of plans that do not say it.
         params: family name -> parameters.
@@ -102,7 +99,9 @@ class Settings:
     pin_cpus: bool = True
     fit_memory_bytes: int | None = None
     fit_seconds_max: float | None = None
+    family_seconds_max: Mapping[str, float] = field(default_factory=dict)
     fit_silent_seconds: float = 600.0
+    fit_hung_seconds: float | None = None
     lease_seconds: float = 30.0
     poll_seconds: float = 0.1
     settle_seconds: float = 2.0
@@ -120,6 +119,19 @@ class Settings:
     gpu_fallback: str = "auto"
     precision: str = "auto"
     compile_network: str = "auto"
+    host_name: str | None = None
+    priority_step_seconds: float = 3600.0
+    share_step_seconds: float = 60.0
+    disk_floor_bytes: int = 1_000_000_000
+    failures_pause: int = 10
+    stuck_seconds: float = 900.0
+    windows: tuple[str, ...] = ()
+    time_zone: str | None = None
+    schedule: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    webhook_url: str | None = None
+    webhook_secret_file: Path | None = None
+    notify_command: tuple[str, ...] = ()
+    notify_on: tuple[str, ...] = NOTICES
     stage_barrier: str = "plan"
     seed: int = 42
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -150,14 +162,14 @@ class Settings:
         Raises:
             SettingsInvalid: carries every fault found.
         """
-        reading = _Reading(source)
+        reading = SettingsReading(source)
         given = reading.shared_tables(config or {})
         given |= reading.own_table((config or {}).get(TABLE, {}))
         given |= reading.environment(environ or {})
         given |= reading.overrides(overrides or {})
         if reading.faults:
             raise SettingsInvalid(reading.faults)
-        return cls(**_with_places(given))
+        return cls(**with_places(given))
 
     @property
     def retry_policy(self) -> RetryPolicy:
@@ -181,149 +193,3 @@ class Settings:
             "stage_barrier": self.stage_barrier,
             "params": {family: dict(values) for family, values in self.params.items()},
         }
-
-
-class _Reading:
-    """Reads the sources one after the other and collects faults instead of stopping at the first."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.faults: list[Fault] = []
-
-    def shared_tables(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what ``[data]`` and ``[training]`` say; unknown top-level names are faults."""
-        for key in config:
-            if key not in SECTIONS and key != TABLE:
-                self.faults.append(_unknown(key, [*SECTIONS, TABLE], self.source))
-        tables = {name: config[name] for name in ("data", "training") if name in config}
-        try:
-            planned = planner_config(tables, source=self.source)
-        except ConfigInvalid as error:
-            self.faults.append(Fault(place=error.where, problem=error.what, fix=error.fix))
-            return {}
-        values = _shared_values(planned)
-        place = f"{self.source}: [training]"
-        values["params"] = self._checked("params", values["params"], place, readers.table)
-        return values
-
-    def own_table(self, table: object) -> dict[str, Any]:
-        """Return what ``[daemon]`` says."""
-        place = f"{self.source}: [{TABLE}]"
-        if not isinstance(table, Mapping):
-            self.faults.append(Fault(place=place, problem="is not a table", fix="write it as a TOML table"))
-            return {}
-        return {
-            key: self._checked(key, value, f"{place} {key}", _READERS[key])
-            for key, value in table.items()
-            if self._known(key, place)
-        }
-
-    def environment(self, environ: Mapping[str, str]) -> dict[str, Any]:
-        """Return what ``TRAINWRIGHT_*`` variables say; one that is nearly a setting's name is a fault."""
-        given: dict[str, Any] = {}
-        for name, text in sorted(environ.items()):
-            key = name.removeprefix(PREFIX).lower()
-            if not name.startswith(PREFIX) or key in _TABLES:
-                continue
-            if key in _READERS:
-                given[key] = self._checked(key, text, name, _READERS[key])
-            elif difflib.get_close_matches(key, _READERS, n=1, cutoff=0.8):
-                self.faults.append(_unknown(key, _READERS, f"environment variable {name}"))
-        return given
-
-    def overrides(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the command line says."""
-        place = "command line"
-        return {
-            key: self._checked(key, value, f"{place} {key}", _READERS[key])
-            for key, value in overrides.items()
-            if value is not None and self._known(key, place)
-        }
-
-    def _known(self, key: str, place: str) -> bool:
-        if key not in _READERS:
-            self.faults.append(_unknown(key, _READERS, place))
-        return key in _READERS
-
-    def _checked(self, key: str, value: object, place: str, reader: Callable[[object], object]) -> object:
-        try:
-            return reader(value)
-        except UnknownFamily as error:
-            near = f"did you mean {error.nearest}?" if error.nearest else "see: trainwright families"
-            self.faults.append(Fault(place=place, problem=f"no model family {error.name!r}", fix=near))
-        except (ValueError, TypeError) as error:
-            self.faults.append(Fault(place=place, problem=f"{value!r} cannot be {key}", fix=str(error)))
-        return None
-
-
-def _unknown(key: str, known: Iterable[str], place: str) -> Fault:
-    names = sorted(known)
-    near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-    fix = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names)}"
-    if key in _READERS:
-        fix = f"write it in the table [{TABLE}]"
-    return Fault(place=place, problem=f"unknown key {key!r}", fix=fix)
-
-
-def _shared_values(planned: PlannerConfig) -> dict[str, Any]:
-    """Return the planner's settings that plans hand on to fits."""
-    return {
-        "target_patterns": planned.data.target_patterns,
-        "horizons": dict(planned.data.horizons),
-        "interval": planned.data.interval,
-        "test_share": planned.data.test_share,
-        "valid_share": planned.training.valid_share,
-        "embargo_bars": planned.training.embargo_bars,
-        "stage_barrier": planned.training.stage_barrier,
-        "params": dict(planned.training.params),
-    }
-
-
-def _with_places(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill in the places that follow from the results directory."""
-    values = {key: value for key, value in given.items() if value is not None or key in _MAY_BE_NONE}
-    results = values.setdefault("results_dir", readers.path("results"))
-    values.setdefault("output_dir", results.parent / "output")
-    values.setdefault("inbox_dir", results.parent / "inbox")
-    values.setdefault("database_url", f"sqlite:///{results / 'trainwright.db'}")
-    return values
-
-
-_TABLES = frozenset({"params", "horizons"})  # cannot be said in an environment variable
-_MAY_BE_NONE = frozenset(
-    {"data_dir", "embargo_bars", "interval", "memory_bytes", "fit_memory_bytes", "fit_seconds_max"}
-)
-_READERS: dict[str, Callable[[object], object]] = {
-    **dict.fromkeys(("results_dir", "output_dir", "inbox_dir", "data_dir"), readers.path),
-    "database_url": readers.address,
-    "interval": readers.text,
-    **dict.fromkeys(("symbols", "target_patterns"), readers.words),
-    "families": readers.families,
-    "params": readers.table,
-    "horizons": readers.bars,
-    "cpu_slots": readers.count(0, 4096),
-    "gpu_slots": readers.count(0, 64),
-    **dict.fromkeys(("memory_bytes", "fit_memory_bytes"), readers.count(1, 2**50)),
-    **dict.fromkeys(("warm_children", "pin_cpus"), readers.switch),
-    **dict.fromkeys(("fit_seconds_max", "fit_silent_seconds"), readers.number(0.1, 10**9)),
-    "threads_per_fit": readers.count(1, 1024),
-    "checkpoint_rounds": readers.count(1, 10**9),
-    "embargo_bars": readers.count(0, 10**6),
-    "seed": readers.count(0, 2**31 - 1),
-    "lease_seconds": readers.number(0.5, 86_400),
-    "poll_seconds": readers.number(0.005, 60),
-    "settle_seconds": readers.number(0, 3600),
-    "rescan_seconds": readers.number(0.05, 3600),
-    "checkpoint_seconds": readers.number(0, 86_400),
-    "stop_seconds": readers.number(0, 3600),
-    "progress_seconds": readers.number(0, 3600),
-    "test_share": readers.number(0.01, 0.9),
-    "valid_share": readers.number(0.01, 0.8),
-    **dict.fromkeys(("attempts_max", "expiries_max"), readers.count(1, 1000)),
-    **dict.fromkeys(("backoff_seconds", "backoff_seconds_max"), readers.number(0, 86_400)),
-    **dict.fromkeys(("memory_wait_seconds", "disk_wait_seconds"), readers.number(0, 86_400)),
-    "gpu_fallback": readers.one_of("auto", "never", "always"),
-    "precision": readers.one_of(*CHOICES["precision"]),
-    "compile_network": readers.one_of(*CHOICES["compile_network"]),
-    "stage_barrier": readers.one_of("plan", "job"),
-}

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from daemon.errors import Fault, SettingsInvalid
-from daemon.settings import PREFIX, SHARED, TABLE, Settings
+from daemon.settings import Settings
+from daemon.settings_reading import PREFIX, SHARED, TABLE
 from planner.config import SECTIONS, PlannerConfig, planner_config
 from planner.config_text import hints_of, nearest_key, split_key, value_of
 from planner.errors import ConfigInvalid

@@ -13,7 +13,7 @@ from daemon.cli.lazy import LazyGroup
 from daemon.cli.screen import emit, say, table
 from daemon.cli.workspace import json_option, results_option
 from daemon.errors import DaemonError
-from daemon.settings import TABLE
+from daemon.settings_reading import TABLE
 from daemon.sources import Setting
 from planner.config import SECTIONS
 from planner.config_text import nearest_key

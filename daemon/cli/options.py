@@ -11,7 +11,7 @@ import click
 from daemon.cli.configuration import configuration_for, set_option
 from daemon.cli.earlier import ASKED, asked_before, words_of
 from daemon.cli.screen import tell
-from daemon.settings import TABLE
+from daemon.settings_reading import TABLE
 from daemon.sources import Configuration
 from planner import PlanRequest
 from planner.results import Results

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.settings import TABLE, Settings
+from daemon.settings import Settings
+from daemon.settings_reading import TABLE
 from planner.config import SECTIONS, PlannerConfig, planner_config
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "trainwright.toml"

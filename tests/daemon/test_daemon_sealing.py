@@ -38,7 +38,7 @@ def test_a_finished_plan_is_sealed_in_the_background_and_the_rest_at_the_stop(
     sealer.seal()
     assert [one.last_seq for one in read_seals(sealer.path)] == [6]
     sealer.begin()
-    sealer.close()
+    sealer.stop()
     assert [one.last_seq for one in read_seals(sealer.path)] == [6, 7]
     assert sealer.path == tmp_path / "seals" / "trainwright.jsonl"
 
@@ -77,6 +77,6 @@ def test_a_sealing_that_takes_long_is_waited_for_by_nobody(
     sealer.begin()
     assert begun.wait(60)
     sealer.begin()
-    sealer.close()
+    sealer.stop()
     assert len(calls) == 1
     go_on.set()

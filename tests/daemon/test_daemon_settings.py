@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from daemon import settings as module
+from daemon import settings_reading as module
 from daemon.errors import SettingsInvalid
 from daemon.settings import Settings
 from store.retries import RetryPolicy

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from daemon.errors import SettingsInvalid
-from daemon.settings import SHARED, TABLE, Settings
+from daemon.settings import Settings
+from daemon.settings_reading import SHARED, TABLE
 from daemon.sources import Configuration, Origin, all_keys, configuration
 from daemon.toml_lines import key_lines
 from planner.config import SECTIONS, PlannerConfig

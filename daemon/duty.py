@@ -1,0 +1,25 @@
+"""What the daemon does beside training: one duty each, called from the loop, never waiting."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Duty(Protocol):
+    """A part of the daemon that is started, has its turn in every turn of the loop, and is closed.
+
+    What takes long is done in a thread or a process of its own. An error is the loop's: it is logged, and the
+    next turn is taken.
+    """
+
+    def start(self) -> None:
+        """Begin; called once, before readiness is announced."""
+
+    def turn(self, rang: frozenset[str]) -> None:
+        """Do what is due; `rang` are the names of the timetable and of signals that rang since."""
+
+    def stop(self) -> None:
+        """The daemon stops on purpose: say or finish what must not wait for the next start."""
+
+    def close(self) -> None:
+        """Let go of everything, whatever happened before."""
