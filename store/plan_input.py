@@ -6,6 +6,7 @@ import difflib
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -217,9 +218,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return the object of its pairs; raises ValueError when a key comes twice."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice!r} comes twice in one object")
+        counts = Counter(key for key, _ in pairs)
+        raise ValueError(f"the key {_shown(counts.most_common(1)[0][0])} comes twice in one object")
     return found
 
 
