@@ -22,7 +22,7 @@ def run(script: str, path: Path, *, wrapped: tuple[str, ...] = (), **options: An
     Raises CalledProcessError; what the campaign said about it is on its standard error.
     """
     known = os.environ.get("PYTHONPATH")
-    places = [str(HERE), str(HERE.parent), *([known] if known else [])]
+    places = [str(HERE), str(HERE.parent), str(HERE.parent / "daemon"), *([known] if known else [])]
     done = subprocess.run(
         [*wrapped, sys.executable, str(HERE / f"{script}.py"), str(path), json.dumps(options)],
         stdout=subprocess.PIPE,
