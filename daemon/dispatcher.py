@@ -14,7 +14,7 @@ import structlog
 from daemon.admission import plan_row
 from daemon.identity import Identity
 from daemon.news import PlanFinished, Tell, keep_quiet
-from daemon.runner import FitProcess, Runner
+from daemon.runner import FitProcess, Runner, about
 from daemon.settings import Settings
 from daemon.slots import Slot, Slots
 from daemon.workplace import FitPlaces, Workplace
@@ -128,7 +128,8 @@ class Dispatcher:
     def end_all(self) -> None:
         """End what still runs, now; it is given back with its last checkpoint."""
         for runner in self.running:
-            log.warning("fit did not stop in time and was ended", fit=runner.claim.fit_id, name=runner.name)
+            with about(runner.claim):
+                log.warning("fit did not stop in time and was ended", name=runner.name)
             runner.end()
         self.listen()
 
@@ -166,7 +167,8 @@ class Dispatcher:
             self._slots.give_back(slot)
             self._refuse(claim, error)
             return
-        log.info("fit claimed", plan=claim.plan_id, fit=claim.fit_id, name=name, attempt=claim.attempt)
+        with about(claim):
+            log.info("fit claimed", name=name)
         self.running.append(
             Runner(
                 claim,
@@ -182,7 +184,8 @@ class Dispatcher:
 
     def _refuse(self, claim: Claim, error: BadSpec | OSError) -> None:
         sentence = str(error)
-        log.error("fit not started", plan=claim.plan_id, fit=claim.fit_id, sentence=sentence)
+        with about(claim):
+            log.error("fit not started", name=f"{claim.job_id}/{claim.family}", sentence=sentence)
         match error:
             case OSError(errno=errno.ENOSPC | errno.EDQUOT):
                 cause = DISK_FULL

@@ -43,6 +43,13 @@ log = structlog.get_logger("runner")
 SIGN_OF_LIFE_SECONDS = 1.0  # between two renewals at most: what a crash cost is then known to about a second
 
 
+def about(claim: Claim) -> contextlib.AbstractContextManager[None]:
+    """Bind plan, job, fit and attempt to every line of the log that is written inside, wherever it is."""
+    return structlog.contextvars.bound_contextvars(
+        plan=claim.plan_id, job=claim.job_id, fit=claim.fit_id, attempt=claim.attempt
+    )
+
+
 class FitProcess(Protocol):
     """What a runner needs of a child process; `executors.process.Child` is one."""
 
@@ -110,15 +117,17 @@ class Runner:
         self._unsaid: deque[_Word] = deque()
         self._stopping: str | None = None
         self._outcome: Outcome | None = None
-        self._log = log.bind(
-            plan=claim.plan_id, fit=claim.fit_id, name=self.name, attempt=claim.attempt, fence=claim.fence
-        )
+        self._log = log.bind(name=self.name, fence=claim.fence)
 
     def listen(self) -> bool:
         """Record what the child said, keep the lease; True once the attempt is over and recorded.
 
         A lease that was lost ends the child at once; its late words are refused by the store.
         """
+        with about(self.claim):
+            return self._listen()
+
+    def _listen(self) -> bool:
         try:
             self._hear()
             self._say_all()

@@ -8,7 +8,7 @@ import click
 
 from daemon.cli.configuration import settings_for
 from daemon.cli.workspace import results_option
-from daemon.logs import configure_logs
+from daemon.logs import configure_logs, take_in_other_logs
 from daemon.service import serve
 
 
@@ -23,4 +23,5 @@ def daemon(*, config: Path | None, until_idle: bool, **options: object) -> None:
     """Watch the drop folder and train what lands there, until told to stop."""
     settings = settings_for(config, **options)
     configure_logs()
+    take_in_other_logs()
     raise SystemExit(serve(settings, until_idle=until_idle))

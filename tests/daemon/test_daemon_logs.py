@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
+import socket
+import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 import structlog
 
-from daemon.logs import configure_logs, is_journal, log_to_file
+from daemon.journal import Journal, encoded, field_name
+from daemon.logs import configure_logs, is_journal, log_to_file, take_in_other_logs
 
 
 @pytest.fixture(autouse=True)
@@ -25,11 +30,86 @@ def _configured_anew() -> Iterator[None]:
         structlog.configure(**before)
 
 
-def test_under_the_journal_a_line_carries_its_priority(tmp_path: Path) -> None:
-    """A line is JSON behind <N>, without a time, which the journal has itself."""
+class FakeJournal:
+    """The other end of the journal's socket, which takes datagrams apart."""
+
+    def __init__(self, directory: Path) -> None:
+        self.address = str(directory / "journal")
+        self.channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.channel.bind(self.address)
+        self.channel.settimeout(30)
+
+    def line(self) -> dict[str, str]:
+        """The fields of the next line."""
+        rest, fields = self.channel.recv(1 << 20), {}
+        while rest:
+            head, _, rest = rest.partition(b"\n")
+            name, equals, value = head.partition(b"=")
+            if not equals:
+                length = int.from_bytes(rest[:8], "little")
+                value, rest = rest[8 : 8 + length], rest[9 + length :]
+            fields[name.decode()] = value.decode()
+        return fields
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[FakeJournal]:
+    """A journal."""
+    made = FakeJournal(tmp_path)
+    yield made
+    made.channel.close()
+
+
+def behind_the_journal(stream: TextIO, address: str) -> None:
+    """Configure the logs as in a service whose error stream is the journal's."""
+    status = os.fstat(stream.fileno())
+    configure_logs(stream, {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}, journal=Journal(address))
+
+
+def test_under_the_journal_each_key_is_a_field(tmp_path: Path, journal: FakeJournal) -> None:
+    """A line is the same JSON as elsewhere, its priority, and its plan, fit and attempt by themselves."""
     with (tmp_path / "out").open("w+") as stream:
-        status = os.fstat(stream.fileno())
-        configure_logs(stream, {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"})
+        behind_the_journal(stream, journal.address)
+        structlog.get_logger().warning("fit taken back", fit="f_1", plan="p_1", attempt=2, lost=None)
+        structlog.get_logger().info("fit started", priority="of the plan")
+        first, second = journal.line(), journal.line()
+        assert (tmp_path / "out").read_text() == ""
+    assert {name: first[name] for name in ("PRIORITY", "SYSLOG_IDENTIFIER", "FIT", "PLAN", "ATTEMPT")} == {
+        "PRIORITY": "4",
+        "SYSLOG_IDENTIFIER": "trainwright",
+        "FIT": "f_1",
+        "PLAN": "p_1",
+        "ATTEMPT": "2",
+    }
+    assert "LOST" not in first
+    said = json.loads(first["MESSAGE"])
+    assert said.pop("lost") is None
+    assert said == {
+        "event": "fit taken back",
+        "level": "warning",
+        "fit": "f_1",
+        "plan": "p_1",
+        "attempt": 2,
+    }
+    assert first["MESSAGE"].startswith('{"event": "fit taken back"')
+    assert (second["PRIORITY"], second["PRIORITY_"]) == ("6", "of the plan")
+
+
+def test_what_a_thing_is_called_forges_no_field(tmp_path: Path, journal: FakeJournal) -> None:
+    """A name with line breaks is one field, whatever it looks like, and one line of the message."""
+    with (tmp_path / "out").open("w+") as stream:
+        behind_the_journal(stream, journal.address)
+        structlog.get_logger().error("plan rejected", name="p\nPRIORITY=0\nPLAN=p_2\x1b[2J")
+        line = journal.line()
+    assert line["NAME"] == "p\nPRIORITY=0\nPLAN=p_2\x1b[2J"
+    assert (line["PRIORITY"], "PLAN" in line) == ("3", False)
+    assert line["MESSAGE"].isprintable()
+
+
+def test_without_the_journal_s_socket_a_line_carries_its_priority(tmp_path: Path) -> None:
+    """Where the socket is closed to us a line is JSON behind <N> on the stream; none is lost."""
+    with (tmp_path / "out").open("w+") as stream:
+        behind_the_journal(stream, str(tmp_path / "nowhere"))
         structlog.get_logger().warning("fit taken back", fit="f_1")
         structlog.get_logger().info("fit started")
         stream.seek(0)
@@ -37,6 +117,54 @@ def test_under_the_journal_a_line_carries_its_priority(tmp_path: Path) -> None:
     assert first.startswith("<4>{")
     assert json.loads(first[3:]) == {"fit": "f_1", "event": "fit taken back", "level": "warning"}
     assert second.startswith("<6>{")
+
+
+def test_a_journal_started_anew_gets_the_next_line(tmp_path: Path) -> None:
+    """A connection that broke is made again for the very line that found it broken."""
+    first = FakeJournal(tmp_path)
+    journal = Journal(first.address)
+    assert journal.write({"MESSAGE": "one"})
+    first.channel.close()
+    Path(first.address).unlink()
+    assert not journal.write({"MESSAGE": "two"})
+    again = FakeJournal(tmp_path)
+    assert journal.write({"MESSAGE": "three"})
+    assert again.line() == {"MESSAGE": "three"}
+    journal.close()
+    again.channel.close()
+
+
+def test_names_of_fields_are_those_the_journal_takes() -> None:
+    """Capitals, digits and underscores, at most 64, a letter first: it drops every other field."""
+    keys = ("plan", "lost-seconds", "_pid", "9th", "message", "Ä", "x" * 99)
+    named = ["PLAN", "LOST_SECONDS", "PID", "TH", "MESSAGE_", "FIELD", "X" * 64]
+    assert [field_name(key) for key in keys] == named
+    assert encoded("A", "lone \udce9") == b"A=lone \\udce9\n"
+
+
+def test_a_library_s_warning_is_a_line_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loggers of the standard library, warnings and dying threads speak through the same log."""
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    stream = io.StringIO()
+    configure_logs(stream, {})
+    take_in_other_logs()
+    take_in_other_logs()
+    try:
+        logging.getLogger("some.library").warning("low on %s", "space")
+        logging.getLogger("some.library").info("not told")
+        warnings.warn("old", stacklevel=1)
+        thread = threading.Thread(target=lambda: 1 // 0, name="telling")
+        thread.start()
+        thread.join()
+    finally:
+        logging.captureWarnings(capture=False)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["level"] for line in lines] == ["warning", "warning", "critical"]
+    assert (lines[0]["event"], lines[0]["library"]) == ("low on space", "some.library")
+    assert "old" in lines[1]["event"]
+    assert lines[2]["thread"] == "telling"
+    assert "ZeroDivisionError" in lines[2]["exception"]
 
 
 def test_a_redirected_stream_is_not_the_journal(tmp_path: Path) -> None:

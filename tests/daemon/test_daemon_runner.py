@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from daemon_samples import (
     STARTED,
     FakeChild,
@@ -265,3 +266,18 @@ def test_the_attempt_a_fit_continues_is_named(stage: Stage) -> None:
     second.listen()
     word = stage.data("FitStarted")
     assert (word["resumed_from_step"], word["resumed_from_attempt"]) == (9, 1)
+
+
+def test_every_line_about_a_fit_names_plan_job_fit_and_attempt(stage: Stage) -> None:
+    """Also a line that is written elsewhere while the child is listened to: that it says nothing."""
+    stage.child.says(STARTED)
+    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
+        stage.runner.listen()
+        stage.clock.now += stage.settings.fit_silent_seconds + 10
+        stage.runner.listen()
+        structlog.get_logger().info("of something else")
+    claim = stage.runner.claim
+    names = {"plan": claim.plan_id, "job": claim.job_id, "fit": claim.fit_id, "attempt": 1}
+    about = {line["event"]: {key: line.get(key) for key in names} for line in lines}
+    assert about["fit started"] == about["fit says nothing"] == names
+    assert set(about["of something else"].values()) == {None}
