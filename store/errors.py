@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from store.addresses import without_password
 
+LINE_LENGTH_MAX = 1000  # of words that quote somebody
+
 
 class StoreError(Exception):
     """Base of every error raised by the store; its text is one or two sentences for a person."""
@@ -17,12 +19,16 @@ class PlanRejected(StoreError):
         place: where in the document, such as ``jobs[3].target``; empty when it is the whole document.
         sentence: what is wrong.
         fix: what to do about it.
+
+    All four are one printable line each: they may quote a plan whose author meant to write on the screen of
+    whoever reads the refusal, or into its log.
     """
 
     def __init__(self, *, source: str, place: str, sentence: str, fix: str) -> None:
-        self.source, self.place, self.sentence, self.fix = source, place, sentence, fix
-        where = f" at {place}" if place else ""
-        super().__init__(f"plan {source} rejected{where}: {sentence}. {fix}.")
+        self.source, self.place = one_line(source), one_line(place)
+        self.sentence, self.fix = one_line(sentence), one_line(fix)
+        where = f" at {self.place}" if place else ""
+        super().__init__(f"plan {self.source} rejected{where}: {self.sentence}. {self.fix}.")
 
 
 class ConcurrentAppend(StoreError):
@@ -94,6 +100,26 @@ class DatabaseUnavailable(StoreError):
         )
 
 
+class HostTaken(StoreError):
+    """Another daemon works on the same store under the same name of a host.
+
+    Attributes:
+        host: the name.
+        holder: who it is, in its own words; empty when it did not say.
+        where: the store.
+    """
+
+    exit_code = 75
+
+    def __init__(self, *, host: str, holder: str, where: str) -> None:
+        self.host, self.where = host, without_password(where)
+        self.holder = one_line(holder) or "a process that did not say its name"
+        super().__init__(
+            f"another daemon already works here as host {host}: {self.holder} ({self.where}). Stop that one "
+            "first, or give this one a host_name of its own."
+        )
+
+
 class WrongState(StoreError):
     """The fit cannot be retried or cancelled in the state it is in."""
 
@@ -152,3 +178,9 @@ class KeepingRefused(StoreError):
 
 class NotAlone(StoreError):
     """A write turned out to need the log to itself; nothing was written, it is done anew."""
+
+
+def one_line(text: str) -> str:
+    """Return a text as one harmless line: what is not printable escaped, the end of a long one left out."""
+    line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return line if len(line) <= LINE_LENGTH_MAX else line[: LINE_LENGTH_MAX - 3] + "..."

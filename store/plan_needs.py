@@ -54,7 +54,10 @@ def needs_of(
 ) -> dict[str, Needs]:
     """Return what each family of a job needs; raises PlanRejected naming the place and the fix."""
     told: dict[str, tuple[str, Mapping[str, Any]]] = {}
-    for number, one in enumerate(record.get("fits") or ()):
+    listed = record.get("fits")
+    if listed is not None and not isinstance(listed, list):
+        raise rejected(source, f"{place}.fits", "it is no list of fits", "Write a list, or leave it out")
+    for number, one in enumerate(listed or ()):
         where = f"{place}.fits[{number}]"
         if not isinstance(one, Mapping) or not isinstance(one.get("family"), str):
             raise rejected(source, where, "it names no family", "Write an object with family")
@@ -153,11 +156,13 @@ def _needs(entry: FamilyEntry, one: Mapping[str, Any], where: str, source: str) 
             raise rejected(source, f"{where}.needs.{name}", f"{value!r} is no such number", fix)
     estimate = one.get("estimate")
     estimated = estimate.get("memory_bytes") if isinstance(estimate, Mapping) else None
+    if type(estimated) is not int or not 0 <= estimated <= _MOST["memory_bytes"]:
+        estimated = 0  # an estimate is a guess: one that cannot be is none
     on_gpu = entry.stage == "gpu"
     return Needs(
         cores=needs.get("cores", int(not on_gpu)),
         gpus=needs.get("gpus", int(on_gpu)),
-        memory_bytes=needs.get("memory_bytes", estimated if isinstance(estimated, int) else 0),
+        memory_bytes=needs.get("memory_bytes", estimated),
         depends_on=_names(one, "depends_on", where, source) or (),
         after=_names(one, "after", where, source),
         other_targets=_names(one, "other_targets", where, source),

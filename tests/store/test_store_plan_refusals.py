@@ -1,0 +1,49 @@
+"""What a plan can say so that reading it fails, takes for ever, or speaks to whoever reads the refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from store_samples import DATA, cs_job, document, family_of
+
+from store import Plan, PlanRejected, complete_plan, parse_plan_text
+from store.errors import LINE_LENGTH_MAX
+
+
+def completed(fits: Any) -> Plan:
+    """The plan of one job that says this of its fits."""
+    raw = document({**cs_job("y"), "fits": fits})
+    return complete_plan(raw, family_of=family_of, training={}, data=DATA)
+
+
+def test_a_key_that_comes_twice_among_very_many_is_found_as_fast_as_it_is_read() -> None:
+    """An object of 200,000 keys, the last one twice, is refused at once: the look is not quadratic."""
+    keys = ",".join(f'"k{number}":0' for number in range(200_000))
+    with pytest.raises(PlanRejected, match="'k199999' comes twice"):
+        parse_plan_text(f'{{{keys},"k199999":1}}'.encode(), source="plan")
+
+
+@pytest.mark.parametrize("fits", [5, True, 0.5, "LightGBM", {"LightGBM": {}}])
+def test_fits_that_are_no_list_are_refused(fits: object) -> None:
+    """What a job says of its fits is a list, or nothing."""
+    with pytest.raises(PlanRejected, match="no list of fits") as caught:
+        completed(fits)
+    assert caught.value.place == "jobs[0].fits"
+
+
+@pytest.mark.parametrize("bytes_", [-1, True, 2**70, 0.5, "all"])
+def test_an_estimate_of_memory_that_cannot_be_is_none(bytes_: object) -> None:
+    """The planner's guess is no reason to refuse a plan, and never stands in the way of recording it."""
+    fits = [{"family": "LightGBM", "estimate": {"memory_bytes": bytes_}}]
+    assert {fit.memory_bytes for fit in completed(fits).fits} == {0}
+
+
+def test_a_refusal_quotes_a_plan_on_one_harmless_line() -> None:
+    """No word of a plan writes on the screen of whoever reads why it was refused, nor fills it."""
+    fits = [{"family": "LightGBM", "depends_on": ["\x1b[2J\n\u202e" + "x" * 5000]}]
+    with pytest.raises(PlanRejected) as caught:
+        completed(fits)
+    assert "\\x1b[2J\\n\\u202exxx" in caught.value.sentence
+    assert len(caught.value.sentence) <= LINE_LENGTH_MAX
+    assert str(caught.value).isprintable()
