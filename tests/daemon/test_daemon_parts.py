@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from daemon_samples import await_that, settings_in
+from daemon_samples import FakeClock, await_that, settings_in
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -135,6 +135,37 @@ def test_the_timetable_rings() -> None:
     for _ in range(3):
         await_that(lambda: "tick" in bell.heard(), "ring")
     timetable.stop()
+    timetable.stop()
+    bell.close()
+
+
+def test_the_timetable_rings_once_for_what_was_missed() -> None:
+    """After a long stand-still each name is rung once, then again in its own time, whatever the time of day."""
+    bell, clock = Bell(), FakeClock()
+    timetable = Timetable(bell, clock=clock)
+    timetable.every(10.0, "slow")
+    timetable.every(3.0, "quick")
+    assert timetable.ring_due() == 3.0
+    assert bell.heard() == frozenset()
+    clock.now += 3.5
+    assert timetable.ring_due() == pytest.approx(2.5)
+    assert bell.heard() == {"quick"}
+    clock.now += 100.0
+    assert timetable.ring_due() == pytest.approx(3.0)
+    assert bell.heard() == {"quick", "slow"}
+    timetable.ring_due()
+    assert bell.heard() == frozenset()
+    bell.close()
+
+
+def test_a_span_can_be_changed_while_the_timetable_rings() -> None:
+    """What is said again of a name holds from then on, also in the middle of a long wait."""
+    bell = Bell()
+    timetable = Timetable(bell)
+    timetable.every(10_000.0, "tick")
+    timetable.start()
+    timetable.every(0.01, "tick")
+    await_that(lambda: "tick" in bell.heard(), "ring in the new time")
     timetable.stop()
     bell.close()
 
