@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+from daemon.settings import Settings
 
 
 class Duty(Protocol):
@@ -23,3 +25,17 @@ class Duty(Protocol):
 
     def close(self) -> None:
         """Let go of everything, whatever happened before."""
+
+
+@runtime_checkable
+class Reloadable(Protocol):
+    """A part of the daemon that takes new settings while it works.
+
+    Attributes:
+        live: names of the settings that hold for it from `reload` on; what no part names needs a restart.
+    """
+
+    live: frozenset[str]
+
+    def reload(self, settings: Settings) -> None:
+        """Work by these settings from now on; called from the loop, never waiting."""

@@ -50,10 +50,10 @@ class Identity:
         return cls(host=host, boot_id=boot_id, namespace=int(namespace), pid=int(pid), started=int(started))
 
 
-def own_identity() -> Identity:
-    """Return the identity of this process."""
+def own_identity(host_name: str | None = None) -> Identity:
+    """Return the identity of this process, on a host of this name; by default the machine's own."""
     return Identity(
-        host=socket.gethostname().replace(_SEPARATOR, "_"),
+        host=(host_name or socket.gethostname()).replace(_SEPARATOR, "_"),
         boot_id=_BOOT_ID.read_text(encoding="ascii").strip(),
         namespace=Path("/proc/self/ns/pid").stat().st_ino,
         pid=os.getpid(),
@@ -62,17 +62,20 @@ def own_identity() -> Identity:
 
 
 def is_dead(worker: str, *, here: Identity | None = None) -> bool:
-    """Whether the process behind a worker's name is certainly gone: same host, and it cannot be running now.
+    """Whether the process behind a worker's name is certainly gone: it was here, and cannot be running now.
+
+    The boot is the machine, whatever the host is called: its kernel can be asked. Of another boot only the
+    name of the host tells that it was this machine.
 
     Args:
         worker: the name a fit was claimed under.
         here: the asking process; this one by default.
     """
     asked, own = Identity.of_worker(worker), here or own_identity()
-    if asked is None or asked.host != own.host:
+    if asked is None:
         return False
     if asked.boot_id != own.boot_id:
-        return True
+        return asked.host == own.host
     if asked.namespace != own.namespace:
         return False
     return start_ticks(asked.pid) != asked.started

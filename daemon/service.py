@@ -207,7 +207,7 @@ class Service:
         self.intake.close()
         self.host.stop(cause)
         here = self.host.identity
-        self._store.daemon_stopped(DaemonStopped(worker=here.worker, host=here.host, cause=cause))
+        self._store.daemon_said(DaemonStopped(worker=here.worker, host=here.host, cause=cause))
         for duty in self.duties:
             duty.stop()
         log.info("daemon stopped", cause=cause)

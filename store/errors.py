@@ -114,10 +114,9 @@ class HostTaken(StoreError):
     def __init__(self, *, host: str, holder: str, where: str) -> None:
         self.host, self.where = host, without_password(where)
         self.holder = one_line(holder) or "a process that did not say its name"
-        super().__init__(
-            f"another daemon already works here as host {host}: {self.holder} ({self.where}). Stop that one "
-            "first, or give this one a host_name of its own."
-        )
+        self.what = f"another daemon already works here as host {host}: {self.holder}"
+        self.fix = "stop that one first, or give this one a host_name of its own"
+        super().__init__(f"{self.what} ({self.where}); {self.fix}")
 
 
 class WrongState(StoreError):

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from store.awaited import Awaited
+from store.host_events import DaemonReloaded, DaemonStarted, DaemonStopped, HostEvent
 from store.planning_events import (
     FeaturesSelected,
     LeakFound,
@@ -304,34 +305,6 @@ class PlanArchived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DaemonStarted:
-    """A daemon began work on a host with so much room; `previous_stop` is how the one before it ended."""
-
-    kind: ClassVar[str] = "DaemonStarted"
-    schema_version: ClassVar[int] = 1
-    worker: str
-    host: str
-    version: str
-    boot_id: str
-    pid: int = 0
-    previous_stop: str = ""
-    cpu_slots: int | None = None
-    gpu_slots: int | None = None
-    memory_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DaemonStopped:
-    """A daemon ended on purpose."""
-
-    kind: ClassVar[str] = "DaemonStopped"
-    schema_version: ClassVar[int] = 1
-    worker: str
-    host: str
-    cause: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownEvent:
     """An event of a kind or shape this version does not know: readable, and without effect."""
 
@@ -359,7 +332,6 @@ FitEvent = (
     | FitHoldLifted
 )
 PauseEvent = WorkPaused | WorkResumed
-HostEvent = DaemonStarted | DaemonStopped
 Event = PlanEvent | FitEvent | PauseEvent | HostEvent | PlanningEvent | UnknownEvent
 
 EVENT_TYPES: tuple[type[Event], ...] = (
@@ -391,4 +363,5 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     WorkPaused,
     WorkResumed,
     PlanArchived,
+    DaemonReloaded,
 )

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar, get_args
 from store.awaited import awaited_ids
 from store.codec import json_of, text_of
 from store.events import (
+    DaemonReloaded,
     DaemonStarted,
     DaemonStopped,
     FitEvent,
@@ -86,7 +87,7 @@ def fold(rows: Rows, recorded: Recorded) -> None:
             | PlanningFinished()
         ):
             rows.add(_decision(recorded))
-        case DaemonStarted() | DaemonStopped():
+        case DaemonStarted() | DaemonStopped() | DaemonReloaded():
             _host(rows, recorded)
         case WorkPaused() | WorkResumed() as event:
             _pause(rows, event, recorded)

@@ -14,8 +14,6 @@ from store.database import Database, Statement, connect
 from store.errors import LeaseLost, NotAlone, PlanRejected
 from store.events import (
     CheckpointSaved,
-    DaemonStarted,
-    DaemonStopped,
     FitEvent,
     FitFailed,
     FitProgressed,
@@ -26,6 +24,7 @@ from store.events import (
     WorkPaused,
     WorkResumed,
 )
+from store.host_events import UNSEEN, DaemonReloaded, DaemonStarted, DaemonStopped, LastSigns
 from store.ids import INBOX_STREAM, planning_stream
 from store.moments import microseconds_of
 from store.plan import Plan
@@ -304,16 +303,16 @@ class PlanStore:
     # -- hosts and plannings ---
 
     def daemon_started(
-        self, word: DaemonStarted, *, is_dead: Callable[[str], bool] | None = None
+        self, word: DaemonStarted, *, is_dead: Callable[[str], bool] | None = None, last: LastSigns = UNSEEN
     ) -> PreviousStop:
         """Record a daemon's start and return how the one before it on the same host ended."""
         with self._turn() as turn:
-            return hosts.daemon_started(turn, word, is_dead=is_dead)
+            return hosts.daemon_started(turn, word, is_dead=is_dead, last=last)
 
-    def daemon_stopped(self, word: DaemonStopped) -> int:
-        """Record a daemon's stop on purpose; returns the seq."""
+    def daemon_said(self, word: DaemonStopped | DaemonReloaded) -> int:
+        """Record a daemon's stop on purpose, or what came of a reload; returns the seq."""
         with self._turn() as turn:
-            return hosts.daemon_stopped(turn, word)
+            return hosts.daemon_said(turn, word)
 
     def record(
         self,

@@ -92,7 +92,10 @@ class Rescue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviousStop:
-    """How the daemon before this one ended on the same host, in words; `clean` when it said goodbye."""
+    """How the daemon before this one ended on the same host, in words; `clean` when it said goodbye.
+
+    `at` is when that was, or the last sign of life of one that said nothing.
+    """
 
     cause: str
     clean: bool

@@ -53,7 +53,7 @@ def test_the_daemon_is_up_gone_or_stopped(call: Call, store: PlanStore, folder: 
     alive = living_daemon()
     store.daemon_started(alive)
     assert "daemon   up " in call("status").out
-    store.daemon_stopped(DaemonStopped(worker=alive.worker, host=alive.host, cause="stopped by SIGTERM"))
+    store.daemon_said(DaemonStopped(worker=alive.worker, host=alive.host, cause="stopped by SIGTERM"))
     assert ": stopped by SIGTERM" in call("status").out
     host, boot_id, namespace, _, _ = alive.worker.split("/")
     worker = "/".join((host, boot_id, namespace, "4194305", "1"))

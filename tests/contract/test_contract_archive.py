@@ -290,7 +290,7 @@ def test_a_pause_and_a_daemon_at_work_are_not_forgotten(
     clock.move(60)
     found = retirement(database, before=micro(clock))
     assert (found.last_seq, found.held_by) == (1, "the daemon of host h is at work since then")
-    plan_store.daemon_stopped(DaemonStopped(worker="w", host="h", cause="SIGTERM"))
+    plan_store.daemon_said(DaemonStopped(worker="w", host="h", cause="SIGTERM"))
     plan_store.pause(host="h", reason="hot")
     clock.move(60)
     plan_store.record("n_1", [ROUTE, ROUTE])

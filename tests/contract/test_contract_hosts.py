@@ -23,7 +23,7 @@ def test_a_stop_on_purpose_is_told(plan_store: PlanStore, clock: Clock) -> None:
     """The next daemon learns cause and moment of the stop."""
     plan_store.daemon_started(hello("w1"))
     clock.move(60)
-    plan_store.daemon_stopped(DaemonStopped(worker="w1", host="h", cause="SIGTERM"))
+    plan_store.daemon_said(DaemonStopped(worker="w1", host="h", cause="SIGTERM"))
     previous = plan_store.daemon_started(hello("w2"))
     assert (previous.cause, previous.clean, previous.worker, previous.at) == (
         "stopped: SIGTERM",
@@ -56,9 +56,9 @@ def test_a_late_goodbye_of_an_older_daemon_does_not_stop_the_newer(plan_store: P
     """Only the last daemon's own stop makes the host stopped."""
     plan_store.daemon_started(hello("w1"))
     plan_store.daemon_started(hello("w2"))
-    plan_store.daemon_stopped(DaemonStopped(worker="w1", host="h", cause="late"))
+    plan_store.daemon_said(DaemonStopped(worker="w1", host="h", cause="late"))
     assert [(row.worker, row.state) for row in plan_store.reading.hosts()] == [("w2", "working")]
-    plan_store.daemon_stopped(DaemonStopped(worker="w2", host="h", cause="SIGTERM"))
+    plan_store.daemon_said(DaemonStopped(worker="w2", host="h", cause="SIGTERM"))
     row = plan_store.reading.hosts()[0]
     assert (row.state, row.cause) == ("stopped", "SIGTERM")
     assert plan_store.verify().ok

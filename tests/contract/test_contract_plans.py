@@ -47,7 +47,7 @@ def busy_history(plan_store: PlanStore, clock: Clock) -> None:
     plan_store.retry(third.fit_id, reason="mended")
     plan_store.hold(third.fit_id, reason="not yet")
     plan_store.pause(stage="gpu", reason="the device is lent out")
-    plan_store.daemon_stopped(DaemonStopped(worker="w", host="h", cause="SIGTERM"))
+    plan_store.daemon_said(DaemonStopped(worker="w", host="h", cause="SIGTERM"))
 
 
 def test_the_same_plan_twice_is_one_plan(plan_store: PlanStore, clock: Clock) -> None:

@@ -229,7 +229,7 @@ OPERATIONS = (
     ),
     Operation(
         name="daemon stopped", before=served, kind="DaemonStopped",
-        call=lambda s, x: s.daemon_stopped(DaemonStopped(worker="h-1", host="h", cause="SIGTERM")),
+        call=lambda s, x: s.daemon_said(DaemonStopped(worker="h-1", host="h", cause="SIGTERM")),
     ),
     Operation(
         name="record", before=lambda s, c: {}, kind="PlanningStarted", repeats=True,

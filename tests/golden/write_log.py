@@ -27,6 +27,7 @@ from store_samples import (
 from store import Failure, PlanRejected, PlanStore
 from store.database import Database, connect
 from store.events import (
+    DaemonReloaded,
     DaemonStarted,
     DaemonStopped,
     FeaturesSelected,
@@ -123,7 +124,8 @@ def history(database: Database, clock: Clock) -> None:
         turn.append_next(ARCHIVE_STREAM, [archived], actor="keeper", plan=plan.id)
         turn.flush()
     made_of_others(store)
-    store.daemon_stopped(DaemonStopped(worker="h:1:b:9", host="h", cause="SIGTERM"))
+    store.daemon_said(DaemonReloaded(worker="h:1:b:9", host="h", changed=("cpu_slots",), cpu_slots=4))
+    store.daemon_said(DaemonStopped(worker="h:1:b:9", host="h", cause="SIGTERM"))
 
 
 def made_of_others(store: PlanStore) -> None:

@@ -1,0 +1,85 @@
+"""What daemons say about themselves: events of the stream of their host, and what is known beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonStarted:
+    """A daemon began work on a host with so much room; `previous_stop` is how the one before it ended.
+
+    Attributes:
+        previous_stop_at: when that was; the last sign of life of one that did not say goodbye.
+        booted_at: when the machine was started.
+        unit: the unit of the service manager it runs in, if any.
+    """
+
+    kind: ClassVar[str] = "DaemonStarted"
+    schema_version: ClassVar[int] = 1
+    worker: str
+    host: str
+    version: str
+    boot_id: str
+    pid: int = 0
+    previous_stop: str = ""
+    cpu_slots: int | None = None
+    gpu_slots: int | None = None
+    memory_bytes: int | None = None
+    previous_stop_at: datetime | None = None
+    booted_at: datetime | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonStopped:
+    """A daemon ended on purpose, so many seconds after it was told to.
+
+    `ended` fits did not save their state in time; they go on from their last checkpoint.
+    """
+
+    kind: ClassVar[str] = "DaemonStopped"
+    schema_version: ClassVar[int] = 1
+    worker: str
+    host: str
+    cause: str
+    seconds: float | None = None
+    ended: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonReloaded:
+    """A daemon read its configuration again; with a `problem` it works on with the one it had.
+
+    Attributes:
+        changed: settings that hold from now on.
+        restart_needed: settings that differ and hold from the next start on.
+        problem: why the configuration was not taken; empty when it was.
+    """
+
+    kind: ClassVar[str] = "DaemonReloaded"
+    schema_version: ClassVar[int] = 1
+    worker: str
+    host: str
+    changed: tuple[str, ...] = ()
+    restart_needed: tuple[str, ...] = ()
+    problem: str = ""
+    cpu_slots: int | None = None
+    gpu_slots: int | None = None
+    memory_bytes: int | None = None
+
+
+HostEvent = DaemonStarted | DaemonStopped | DaemonReloaded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastSigns:
+    """What is known outside the log of a daemon that may not have said goodbye: seen when, said what."""
+
+    seen_at: datetime | None = None
+    words: str = ""
+
+
+UNSEEN = LastSigns()

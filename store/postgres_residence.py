@@ -1,0 +1,84 @@
+"""The daemon's place on Postgres: an advisory lock of a connection that does nothing else.
+
+A killed daemon's connection ends with it, and the server lets go at once. Of a machine that lost its power
+the server hears nothing; it gives up the connection after some seconds of silence, so whoever comes back
+waits that long. A connection that was cut is made again, and the lock taken again, unless somebody else was
+quicker.
+"""
+
+from __future__ import annotations
+
+import time
+from hashlib import sha256
+
+import psycopg
+
+from store.errors import DatabaseUnavailable, HostTaken
+from store.postgres_connection import BoundedConnection, opened
+
+LOOK_SECONDS = 5.0  # between two looks whether the connection still is
+_NAME_BYTES = 63  # of an application_name
+_HOLDER = """
+SELECT a.application_name FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+AND (CAST(l.classid AS bigint) << 32) | CAST(l.objid AS bigint) = %s
+AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+class PostgresResidence:
+    """The place of one host's daemon, on a connection of its own; used by one thread."""
+
+    def __init__(self, url: str, *, host: str, holder: str) -> None:
+        """Take the place; raises HostTaken, DatabaseUnavailable, DatabaseUnsafe."""
+        self._url, self._host, self._holder = url, host, holder
+        self._key = residence_key(host)
+        self._connection: BoundedConnection | None = None
+        self._look_at = 0.0
+        try:
+            self._take()
+        except psycopg.Error as error:
+            self.close()
+            raise DatabaseUnavailable(url=url, cause=str(error).strip()) from error
+
+    def is_held(self) -> bool:
+        """Whether the place is still held; True while the server is away, which has let nobody in either."""
+        if time.monotonic() < self._look_at:
+            return True
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        try:
+            if self._connection is not None and not self._connection.closed:
+                self._connection.execute("SELECT 1")
+                return True
+        except psycopg.Error:
+            self.close()
+        try:
+            self._take()
+        except HostTaken:
+            return False
+        except psycopg.Error:
+            self.close()
+        return True
+
+    def close(self) -> None:
+        """Close the connection; the server lets go of the lock."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+    def _take(self) -> None:
+        """Connect and take the lock; raises HostTaken, psycopg.Error, DatabaseUnsafe."""
+        connection = self._connection = opened(self._url, readonly=False)
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        name = self._holder.encode()[:_NAME_BYTES].decode(errors="ignore")
+        connection.execute("SELECT set_config('application_name', %s, false)", (name,))
+        if connection.execute("SELECT pg_try_advisory_lock(%s)", (self._key,)).fetchall()[0][0]:
+            return
+        found = connection.execute(_HOLDER, (self._key,)).fetchall()
+        self.close()
+        raise HostTaken(host=self._host, holder=str(found[0][0]) if found else "", where=self._url)
+
+
+def residence_key(host: str) -> int:
+    """Return the advisory lock's number of a host: 63 bits of its name's hash."""
+    return int.from_bytes(sha256(f"daemon of {host}".encode()).digest()[:8], "big") >> 1
