@@ -212,6 +212,8 @@ def _require_plain(document: object, source: str) -> None:
 def _require_text(text: str, location: Sequence[int | str], source: str) -> None:
     if not text.isascii() and _LONE_SURROGATE.search(text):
         raise rejected(source, place_of(location), "the text has a lone surrogate", "Save it as UTF-8")
+    if "\0" in text:  # no database keeps it: the plan would not be the one of its identity
+        raise rejected(source, place_of(location), "the text has a NUL character", "Take it out")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -22,6 +23,14 @@ def test_a_key_that_comes_twice_among_very_many_is_found_as_fast_as_it_is_read()
     keys = ",".join(f'"k{number}":0' for number in range(200_000))
     with pytest.raises(PlanRejected, match="'k199999' comes twice"):
         parse_plan_text(f'{{{keys},"k199999":1}}'.encode(), source="plan")
+
+
+def test_a_text_with_a_nul_is_refused() -> None:
+    """No database keeps it, and what the log would give back is not the plan that its identity is of."""
+    raw = document({**cs_job("y"), "reason": "for a\0 test"})
+    with pytest.raises(PlanRejected, match="NUL") as caught:
+        parse_plan_text(json.dumps(raw).encode(), source="plan")
+    assert caught.value.place == "jobs[0].reason"
 
 
 @pytest.mark.parametrize("fits", [5, True, 0.5, "LightGBM", {"LightGBM": {}}])
