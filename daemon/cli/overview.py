@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from daemon.cli.fits import fit_document, step_words
 from daemon.cli.history import at_option, looking
 from daemon.cli.screen import bar, emit, moment, say, span
 from daemon.cli.waiting import Watch, alive_then
+from daemon.cli.words import counts_words
 from daemon.cli.workspace import json_option, results_option
 from store.reading import Reader
 from store.reasons import pause_words
@@ -189,14 +190,13 @@ def _host_line(host: HostRow, watch: Watch) -> str:
 
 
 def _plan_line(plan: PlanRow) -> str:
-    counts: Mapping[str, int] = {
-        "done": plan.succeeded,
-        "failed": plan.failed,
-        "not available": plan.unavailable,
-        "cancelled": plan.cancelled,
-        "open": plan.open,
-    }
-    words = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
+    words = counts_words(
+        succeeded=plan.succeeded,
+        failed=plan.failed,
+        unavailable=plan.unavailable,
+        cancelled=plan.cancelled,
+        still_open=plan.open,
+    )
     progress = bar(plan.fits - plan.open, plan.fits)
     return f"plan     {plan.id}  {plan.jobs:,} jobs, {plan.fits:,} fits: {words}  {progress}"
 

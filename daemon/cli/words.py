@@ -38,3 +38,17 @@ def names_words(names: Sequence[str], limit: int = 6) -> str:
     """The first names, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
+
+
+def counts_words(
+    *, succeeded: int, failed: int = 0, unavailable: int = 0, cancelled: int = 0, still_open: int = 0
+) -> str:
+    """How a plan's fits stand: ``31 done, 2 failed, 9 open``; what there is none of is left out."""
+    counts = {
+        "done": succeeded,
+        "failed": failed,
+        "not available": unavailable,
+        "cancelled": cancelled,
+        "open": still_open,
+    }
+    return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "none"
