@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 DEMO   ?= demo
 
-.PHONY: study-resume demo test check format bench bench-store bench-peers bench-panel bench-planner bench-executors study study-executors faults torture clean help
+.PHONY: study-resume demo test check format bench bench-store bench-peers bench-panel bench-planner bench-executors bench-host study study-executors faults torture torture-host booted clean help
 
 help:
 	@echo "make demo    real bars, the whole job: rank, probe, select, route, plan, train ($(DEMO)/)"
@@ -17,6 +17,8 @@ help:
 	@echo "make study-resume  kill fits of all families at random moments and compare their bundles (KILLS=5: shorter)"
 	@echo "make faults  the fault campaigns and the search of the protocol, with a table of what they counted"
 	@echo "make torture the same at full length"
+	@echo "make booted  the units in a really booted systemd (root)"
+	@echo "make torture-host  everything that tries the host, and the table of its figures (QUICK=1: minutes instead of hours)"
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -47,7 +49,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-store bench-panel bench-planner bench-executors
+bench: bench-store bench-panel bench-planner bench-executors bench-host
 
 # Returns 1 when a bar is missed. WRITE=FILE keeps the table, ONLY=PART measures one part, PEERS=1 makes the
 # peers' environment first (it is used whenever it is there).
@@ -86,6 +88,17 @@ faults: $(STAMP)
 
 torture: $(STAMP)
 	@$(BIN)/python tests/torture.py
+
+# Everything that tries the host, and the table of its figures: hours, QUICK=1 some minutes. Needs root to boot systemd.
+torture-host: $(STAMP)
+	@$(BIN)/python tests/torture_host.py $(if $(QUICK),--short)
+
+# A real systemd is booted; the first time its image is built, which takes some minutes.
+booted: $(STAMP)
+	@$(BIN)/python -m pytest tests/booted
+
+bench-host: $(STAMP)
+	@$(BIN)/python -m benchmarks.host $(if $(QUICK),--quick) $(if $(WRITE),--write $(WRITE))
 
 clean:
 	rm -rf $(VENV) .venv-peers $(DEMO) .mypy_cache .ruff_cache .pytest_cache

@@ -37,6 +37,30 @@ def report(campaign: str, **counts: Any) -> None:
         file.write(line + "\n")
 
 
+def figure(what: str, found: str, *, bar: str, met: bool) -> None:
+    """Append a measured figure of the host and whether it meets its bar; a later one of the same name counts."""
+    target = os.environ.get(FILE_VARIABLE)
+    if target:
+        line = json.dumps({"figure": what, "found": found, "bar": bar, "met": met})
+        with Path(target).open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def figures_table(lines: Iterable[Mapping[str, Any]]) -> str:
+    """The figures as text, one row each: what, found, bar, whether it is met."""
+    rows = {
+        str(line["figure"]): (str(line["found"]), str(line["bar"]), "yes" if line["met"] else "NO")
+        for line in lines
+        if "figure" in line
+    }
+    shown = [("figure", "found", "bar", "met"), *((what, *cells) for what, cells in rows.items())]
+    widths = [max(len(row[place]) for row in shown) for place in range(4)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in shown
+    )
+
+
 class Progress:
     """Says from time to time how far a long campaign is; silent in the short form."""
 
@@ -84,6 +108,8 @@ def summed(lines: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     """The counts of each campaign, added up, in the order of their first line."""
     campaigns: dict[str, dict[str, float]] = {}
     for line in lines:
+        if "campaign" not in line:
+            continue
         counts = campaigns.setdefault(str(line["campaign"]), {})
         for name, value in line.items():
             if isinstance(value, int | float) and not isinstance(value, bool):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from campaigns import must_be_caught, must_be_sound, run
 from privileges import missing
-from reporting import LONG
+from reporting import LONG, figure
 from soak_campaign import growth
 from soak_site import Sample
 
@@ -25,6 +25,13 @@ def test_a_disturbed_host_loses_nothing_and_does_not_grow(tmp_path: Path) -> Non
         seconds=SECONDS,
         fault_seconds=30 if LONG else 1.5,
         plan_seconds=12 if LONG else 3,
+    )
+    figure(
+        f"soak of {found['seconds'] / 60:.0f} minutes, {found['faults']} faults",
+        f"{found['lost']} lost, {found['doubles']} double of {found['fits']} fits; "
+        f"at most {found['memory_bytes'] >> 20} MiB and {found['descriptors']} descriptors",
+        bar="0 lost, 0 double, memory and descriptors flat",
+        met=not (found["lost"] or found["doubles"] or found["problems"]),
     )
     must_be_sound(NAME, found)
     assert found["fits"] == 3 * found["plans"]
