@@ -140,7 +140,7 @@ def test_the_timetable_rings() -> None:
 
 
 def test_the_timetable_rings_once_for_what_was_missed() -> None:
-    """After a long stand-still each name is rung once, then again in its own time, whatever the time of day."""
+    """After a long stand-still each name is rung once, then again in its own time."""
     bell, clock = Bell(), FakeClock()
     timetable = Timetable(bell, clock=clock)
     timetable.every(10.0, "slow")
