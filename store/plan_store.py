@@ -118,8 +118,8 @@ class PlanStore:
             turn.tx.wake()
             return acceptance.accept(turn, plan, source=source, name=name, correlation=planning_id)
 
-    def reject(self, rejected: PlanRejected, *, name: str) -> int:
-        """Record that a plan was refused and why; returns the event's seq."""
+    def reject(self, rejected: PlanRejected, *, name: str, event_id: bytes | None = None) -> int:
+        """Record that a plan was refused and why; returns the event's seq, of the same event id once."""
         event = PlanRefused(
             name=name,
             source=rejected.source,
@@ -129,7 +129,9 @@ class PlanStore:
         )
         with self._turn(log.version_of(INBOX_STREAM)) as turn:
             version = int(turn.answers[0][0][0])
-            return turn.append_next(INBOX_STREAM, [event], actor="inbox", version=version)[0].seq
+            ids = None if event_id is None else [event_id]
+            told = turn.append_next(INBOX_STREAM, [event], actor="inbox", event_ids=ids, version=version)
+            return told[0].seq
 
     def plan(self, plan_id: str) -> Plan:
         """Return an accepted plan, whole; raises NotFound."""
