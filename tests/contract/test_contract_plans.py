@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from store_samples import STARTED, SUCCEEDED, Clock, checkpoint, cs_job, plan_of, projected_rows
 
-from store import Failure, NotFound, PlanRejected, PlanStore
+from store import Failure, NotFound, PlanRejected, PlanStore, new_event_id
 from store.database import Database, connect
 from store.events import (
     DaemonStarted,
@@ -89,6 +89,16 @@ def test_a_plan_whose_families_are_all_missing_completes_at_once(plan_store: Pla
     assert (row.state, row.unavailable, row.open) == ("completed", 1, 0)
     fit = plan_store.reading.fits()[0]
     assert (fit.state, fit.sentence) == ("unavailable", "library ngboost not installed")
+
+
+def test_a_refusal_said_again_under_its_event_id_is_recorded_once(plan_store: PlanStore) -> None:
+    """A daemon killed before it moved what it refused says it again; without an id each is its own."""
+    refusal = PlanRejected(source="s", place="", sentence="bad", fix="mend it")
+    event_id = new_event_id()
+    seqs = {plan_store.reject(refusal, name="x", event_id=event_id) for _ in range(2)}
+    assert len(seqs) == 1
+    assert plan_store.reject(refusal, name="x") not in seqs
+    assert [event.kind for event in plan_store.events()] == ["PlanRejected"] * 2
 
 
 def test_a_refused_plan_is_an_event(plan_store: PlanStore) -> None:
