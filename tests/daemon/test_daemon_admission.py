@@ -64,6 +64,13 @@ def test_a_family_that_cannot_learn_the_target_is_accepted_as_unable_with_the_re
     }
 
 
+def test_a_job_that_leaves_its_families_to_the_settings_is_compared(tmp_path: Path) -> None:
+    """Families that are null are filled in, and so the job is trained: its target must be there."""
+    unnamed = job(target="gone", model_families=None)
+    with pytest.raises(PlanRejected, match="unknown target 'gone'"):
+        completed(settings_in(tmp_path), document(unnamed), FOUND, source="plan.json")
+
+
 def test_blocked_jobs_are_not_compared(tmp_path: Path) -> None:
     """A job that trains nothing may name what is not there."""
     blocked = job([], target="gone", training_type="blocked", route="ROUTE_BLOCKED")
