@@ -1,4 +1,4 @@
-"""One configuration from four sources, and who said what: command line, environment, file, default.
+"""One configuration, and who said what: command line, environment, credential, file, default.
 
 A setting is named `section.key`, in the environment ``TRAINWRIGHT_SECTION__KEY``. Settings of the training
 host need no section there (``TRAINWRIGHT_CPU_SLOTS``).
@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from daemon.credentials import PLACES, handed_over
 from daemon.errors import Fault, SettingsInvalid
 from daemon.settings import Settings
 from daemon.settings_reading import PREFIX, SHARED, TABLE
@@ -21,6 +22,7 @@ from planner.errors import ConfigInvalid
 from store.addresses import without_password
 
 COMMAND_LINE, ENVIRONMENT, FILE, DEFAULT = "command line", "environment", "file", "default"
+CREDENTIAL = "credential"
 KeyPath = tuple[str, ...]
 Origins = dict[KeyPath, "Origin"]
 
@@ -90,7 +92,8 @@ def configuration(
         table: the whole parsed TOML file.
         source: its name.
         lines: key path -> line of the file; what it lacks is told without a line.
-        environ: an environment; its ``TRAINWRIGHT_*`` variables are read.
+        environ: an environment; its ``TRAINWRIGHT_*`` variables are read, and the secrets in the directory
+            that its service manager names there.
         overrides: options of the command: setting of the host -> value; None means not given.
         assignments: words ``section.key=value`` of the command line, above all else.
 
@@ -99,7 +102,7 @@ def configuration(
     """
     layers = _Layers(tables=_tables(table), source=source, lines=lines or {})
     layers.file()
-    flat = layers.environment(environ or {})
+    flat = layers.credentials(environ or {}) | layers.environment(environ or {})
     own = layers.options(overrides or {})
     own |= layers.assignments(assignments)
     faults = layers.faults
@@ -149,6 +152,13 @@ class _Layers:
                     self._moved(key, origin)
                 else:
                     self.origins[path] = origin
+
+    def credentials(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Return the host's own settings that were handed over as secrets, as variables would say them."""
+        given, faults = handed_over(environ)
+        self.faults += faults
+        self.origins |= {(TABLE, key): Origin(kind=CREDENTIAL, place=PLACES[key]) for key in given}
+        return {f"{PREFIX}{key.upper()}": text for key, text in given.items()}
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Put what variables say of sections over the file; return those of the host's own settings."""
@@ -242,7 +252,7 @@ class _Layers:
         table[path[-1]] = value
 
 
-_RANKS = {DEFAULT: 0, FILE: 1, ENVIRONMENT: 2, COMMAND_LINE: 3}
+_RANKS = {DEFAULT: 0, FILE: 1, CREDENTIAL: 2, ENVIRONMENT: 3, COMMAND_LINE: 4}
 
 
 def _tables(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,10 @@ CONTROL_FD = "TRAINWRIGHT_CONTROL_FD"
 PARENT_PID = "TRAINWRIGHT_PARENT_PID"
 DEATH_SIGNAL = "TRAINWRIGHT_DEATH_SIGNAL"
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
+# What a fit has no use for: passwords, and where the service manager put them.
+SECRETS = frozenset(
+    {"TRAINWRIGHT_DATABASE_URL", "TRAINWRIGHT_DAEMON__DATABASE_URL", "PGPASSWORD", "CREDENTIALS_DIRECTORY"}
+)
 
 _KERNEL_COUNTERS = Path("/proc/vmstat")
 _SENT_FROM_OUTSIDE = frozenset((signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
@@ -135,8 +139,7 @@ def write_spec(spec: FitSpec, *, log_path: Path, spec_path: Path) -> None:
 def child_environment(spec: FitSpec, inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the child's environment: threads, determinism and device fixed before any library loads."""
     threads = str(spec.threads)
-    environment = dict(inherited)
-    environment.pop("TRAINWRIGHT_DATABASE_URL", None)  # a password a fit has no use for
+    environment = {name: value for name, value in inherited.items() if name not in SECRETS}
     environment |= {
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,

@@ -15,6 +15,7 @@ from store.reading import Reader, open_reader
 CONFIG_FILE = Path("trainwright.toml")
 ENVIRONMENT_PREFIX = "TRAINWRIGHT_"
 DATABASE_VARIABLE = "TRAINWRIGHT_DATABASE_URL"
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"  # daemon.credentials says more, and loads more
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -66,7 +67,7 @@ def log_url(config: Path | None = None, results_dir: Path | None = None) -> str:
     Raises:
         SettingsInvalid: the file or the environment has faults.
     """
-    told = {name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)}
+    told = {name for name in os.environ if name.startswith((ENVIRONMENT_PREFIX, CREDENTIALS_VARIABLE))}
     named = os.environ.get(DATABASE_VARIABLE)
     if config is None and named and told == {DATABASE_VARIABLE} and not CONFIG_FILE.exists():
         return named
