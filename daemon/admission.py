@@ -56,7 +56,7 @@ def completed(settings: Settings, document: Mapping[str, Any], found: Descriptio
         data=found.data(),
         source=source,
     )
-    check_jobs(plan.document, found, source=source)  # as it will be trained: families that are null are filled
+    check_jobs(plan.document, found, source=source)  # as trained: null families are filled
     return replace(plan, jobs=tuple(_suited(job, found.tasks.get(job.target)) for job in plan.jobs))
 
 
