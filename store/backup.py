@@ -9,6 +9,7 @@ the projections, follows from the events.
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import time
@@ -28,6 +29,8 @@ from store.revision import require_schema
 from store.seals import Seal, read_seals, seals_path
 from store.transfer import check_transfer, write_log
 from store.verification import verify
+
+_STAMP, _STAMP_LENGTH = re.compile(r"\d{8}T\d{6}Z"), 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,23 @@ def backup_path(url: str, results_dir: Path, at: datetime) -> Path:
     """Return where a backup goes when nobody says: ``backups/<database>-<UTC time>`` beside the results."""
     suffix = ".db" if is_sqlite(url) else ".jsonl.gz"
     return results_dir / "backups" / f"{seals_path(url, results_dir).stem}-{at:%Y%m%dT%H%M%SZ}{suffix}"
+
+
+def remove_older(kept: Path, *, keep: int) -> tuple[Path, ...]:
+    """Remove backups beside `kept` that `backup_path` named for the same log, all but the `keep` newest.
+
+    `kept` itself always stays, whatever the clock says. Returns what was removed, oldest first.
+    """
+    stem, _, end = kept.name.rpartition("-")
+    stamp, suffix = end[:_STAMP_LENGTH], end[_STAMP_LENGTH:]
+    if not _STAMP.fullmatch(stamp):
+        return ()
+    named = re.compile(re.escape(stem) + "-" + _STAMP.pattern + re.escape(suffix))
+    others = sorted(path for path in kept.parent.iterdir() if named.fullmatch(path.name) and path != kept)
+    older = others[: max(0, len(others) - (keep - 1))]
+    for path in older:
+        path.unlink(missing_ok=True)
+    return tuple(older)
 
 
 def back_up(url: str, path: Path, *, seals: Path | None = None) -> Backup:

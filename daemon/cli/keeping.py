@@ -12,7 +12,7 @@ import click
 from daemon.cli.screen import emit, iso, say, span, tell
 from daemon.cli.workspace import existing_log, json_option, log_url, results_option, results_place
 from daemon.lock import held_lock
-from store.backup import back_up, backup_path
+from store.backup import back_up, backup_path, remove_older
 from store.database import connect
 from store.errors import LogDamaged
 from store.moments import moment_of
@@ -27,18 +27,24 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 @click.command(epilog="Example: trainwright db backup /mnt/safe/trainwright-monday.db")
 @click.argument("file", type=FILE, required=False)
+@click.option(
+    "--keep", type=click.IntRange(min=1), help="Remove older ones in results/backups/ beyond so many."
+)
 @results_option
 @json_option
-def backup(*, file: Path | None, as_json: bool, **options: Path | None) -> None:
+def backup(*, file: Path | None, keep: int | None, as_json: bool, **options: Path | None) -> None:
     """Copy the log to FILE while it is written to, and check the copy; default results/backups/.
 
     A backup of SQLite is a database file; one of Postgres is the format of `db export`, compressed.
     """
+    if file is not None and keep is not None:
+        raise click.UsageError("--keep counts the backups in results/backups/; leave FILE out.")
     url, results = existing_log(**options), results_place(**options)
     path = file or backup_path(url, results, datetime.now(UTC))
     made = back_up(url, path, seals=seals_path(url, results))
+    removed = remove_older(path, keep=keep) if keep is not None else ()
     if as_json:
-        emit(dataclasses.asdict(made))
+        emit({**dataclasses.asdict(made), "removed": [str(old) for old in removed]})
         return
     say(f"{made.path}")
     say(
@@ -46,6 +52,8 @@ def backup(*, file: Path | None, as_json: bool, **options: Path | None) -> None:
         f"checked in {span(made.check_seconds)}: all well"
     )
     say(f"head  event {made.head_seq:,}, hash {made.head_hash}")
+    for old in removed:
+        tell(f"removed  {old}")
     tell(f"next  trainwright db restore {made.path}    when it is needed")
 
 

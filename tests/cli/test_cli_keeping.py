@@ -38,6 +38,37 @@ def head(store: PlanStore) -> int:
     return seq
 
 
+def test_only_the_newest_backups_are_kept(call: Call, done: str) -> None:
+    """`--keep 2` leaves the new one and the newest before it; what is named otherwise is nobody's backup."""
+    folder = Path("results/backups").absolute()
+    folder.mkdir()
+    older = [folder / f"trainwright-2025010{day}T030405Z.db" for day in (1, 2, 3)]
+    others = [folder / "trainwright-monday.db", folder / "other-20250101T030405Z.db", folder / "notes.txt"]
+    for path in (*older, *others):
+        path.write_text("kept or not")
+    made = call("db", "backup", "--keep", "2")
+    assert made.code == 0
+    assert sorted(folder.iterdir()) == sorted([Path(made.lines[0]), older[-1], *others])
+    assert [line.split()[-1] for line in made.err.splitlines() if line.startswith("removed")] == [
+        str(path) for path in older[:-1]
+    ]
+
+
+def test_a_backup_is_kept_that_is_older_than_all_others(call: Call, done: str) -> None:
+    """A clock that was set back does not make `--keep 1` remove what was just made."""
+    folder = Path("results/backups").absolute()
+    folder.mkdir()
+    (folder / "trainwright-29990101T000000Z.db").write_text("of a wrong clock")
+    made = call("db", "backup", "--keep", "1")
+    assert [path.name for path in folder.iterdir()] == [Path(made.lines[0]).name]
+
+
+def test_keep_counts_nothing_beside_a_file_of_ones_own(call: Call, done: str) -> None:
+    """Where a backup is given its own name nothing else is removed."""
+    assert call("db", "backup", "mine.db", "--keep", "1").code == 2
+    assert not Path("mine.db").exists()
+
+
 def test_a_backup_comes_back(call: Call, store: PlanStore, done: str) -> None:
     """Backup names the file and its head; the log goes on; restore asks for force and brings it back."""
     made = call("db", "backup")
