@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from executors.families import named, resolve
 
@@ -35,6 +36,21 @@ def address(value: object) -> str:
     written = text(value)
     if written.startswith("memory:"):
         raise ValueError("a log in memory is lost with its process; write sqlite:///PATH or postgresql://…")
+    return written
+
+
+def web_address(value: object) -> str:
+    """An address of the web, without user and password: they would stand in the configuration."""
+    written = text(value)
+    try:
+        parts = urlsplit(written)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        whole = False
+    if not whole or not written.isprintable() or " " in written:
+        raise ValueError("write an address like https://example.com/hook")
+    if parts.username or parts.password:
+        raise ValueError("write it without user and password; messages are signed by webhook_secret_file")
     return written
 
 

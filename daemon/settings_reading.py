@@ -14,7 +14,11 @@ from planner.config import SECTIONS, PlannerConfig, planner_config
 from planner.errors import ConfigInvalid
 
 TABLE = "daemon"
-NOTICES = ("plan_finished", "fit_failed", "host_stuck", "disk_low", "plan_paused", "plan_rejected")
+NOTICES = (
+    *("plan_finished", "fit_failed", "host_stuck", "disk_low", "plan_paused", "plan_rejected"),
+    "schedule_failed",
+)
+SECRET = frozenset({"webhook_url", "database_url"})  # never repeated, not even where they are wrong
 PREFIX = "TRAINWRIGHT_"
 SHARED = {  # settings of the host that stand in the planner's tables: field -> table
     "target_patterns": "data",
@@ -97,7 +101,8 @@ class SettingsReading:
             near = f"did you mean {error.nearest}?" if error.nearest else "see: trainwright families"
             self.faults.append(Fault(place=place, problem=f"no model family {error.name!r}", fix=near))
         except (ValueError, TypeError) as error:
-            self.faults.append(Fault(place=place, problem=f"{value!r} cannot be {key}", fix=str(error)))
+            said = "what is said" if key in SECRET else repr(value)
+            self.faults.append(Fault(place=place, problem=f"{said} cannot be {key}", fix=str(error)))
         return None
 
 
@@ -140,13 +145,14 @@ _TABLES = frozenset(
 _MAY_BE_NONE = frozenset(
     {
         *("data_dir", "embargo_bars", "interval", "memory_bytes", "fit_memory_bytes", "fit_seconds_max"),
-        *("fit_hung_seconds", "host_name", "time_zone", "webhook_url", "webhook_secret_file"),
+        *("host_name", "time_zone", "webhook_url", "webhook_secret_file"),
     }
 )
 _READERS: dict[str, Callable[[object], object]] = {
     **dict.fromkeys(("results_dir", "output_dir", "inbox_dir", "data_dir"), readers.path),
     "webhook_secret_file": readers.path,
-    **dict.fromkeys(("host_name", "time_zone", "webhook_url"), readers.text),
+    **dict.fromkeys(("host_name", "time_zone"), readers.text),
+    "webhook_url": readers.web_address,
     "notify_command": readers.argument_list,
     "notify_on": readers.some_of(*NOTICES),
     "windows": readers.windows,
@@ -155,7 +161,8 @@ _READERS: dict[str, Callable[[object], object]] = {
     "disk_floor_bytes": readers.count(0, 2**60),
     "failures_pause": readers.count(0, 10**6),
     **dict.fromkeys(("priority_step_seconds", "share_step_seconds"), readers.number(0, 10**9)),
-    **dict.fromkeys(("fit_hung_seconds", "stuck_seconds"), readers.number(1, 10**9)),
+    "fit_hung_seconds": readers.number(0, 10**9),
+    "stuck_seconds": readers.number(1, 10**9),
     "database_url": readers.address,
     "interval": readers.text,
     **dict.fromkeys(("symbols", "target_patterns"), readers.words),

@@ -19,7 +19,7 @@ from daemon.settings_reading import PREFIX, SHARED, TABLE
 from planner.config import SECTIONS, PlannerConfig, planner_config
 from planner.config_text import hints_of, nearest_key, split_key, value_of
 from planner.errors import ConfigInvalid
-from store.addresses import without_password
+from store.addresses import without_password, without_path
 
 COMMAND_LINE, ENVIRONMENT, FILE, DEFAULT = "command line", "environment", "file", "default"
 CREDENTIAL = "credential"
@@ -64,7 +64,7 @@ class Configuration:
         return tuple(
             Setting(
                 key=f"{section}.{name}",
-                value=_plain(getattr(part, name)),
+                value=_shown(name, getattr(part, name)),
                 origin=self._origin((section, name)),
             )
             for section, part in parts.items()
@@ -284,6 +284,12 @@ def _fault(error: ConfigInvalid, where: str = "") -> Fault:
 def _told_once(faults: Sequence[Fault]) -> list[Fault]:
     """The faults without those that two parts of the product found: same place, same problem."""
     return list({(fault.place, fault.problem): fault for fault in reversed(faults)}.values())[::-1]
+
+
+def _shown(name: str, value: object) -> object:
+    """A value as it may be shown: of the webhook's address not the path, often a key."""
+    hidden = name == "webhook_url" and isinstance(value, str)
+    return f"{without_path(str(value))}/..." if hidden else _plain(value)
 
 
 def _plain(value: object) -> object:
