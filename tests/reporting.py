@@ -38,7 +38,7 @@ def report(campaign: str, **counts: Any) -> None:
 
 
 def figure(what: str, found: str, *, bar: str, met: bool) -> None:
-    """Append a measured figure of the host and whether it meets its bar; a later one of the same name counts."""
+    """Append a measured figure of the host and whether it meets its bar; the last one of a name counts."""
     target = os.environ.get(FILE_VARIABLE)
     if target:
         line = json.dumps({"figure": what, "found": found, "bar": bar, "met": met})

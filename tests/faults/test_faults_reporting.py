@@ -40,3 +40,15 @@ def test_without_a_file_nothing_is_reported(file: Path, monkeypatch: pytest.Monk
     monkeypatch.delenv(reporting.FILE_VARIABLE)
     reporting.report("kills", faults=1)
     assert reporting.read_reports(file) == []
+
+
+def test_figures_are_shown_once_each_with_their_bars(file: Path) -> None:
+    """A figure measured again takes the place of the one before; one that misses its bar says NO."""
+    reporting.report("kills", faults=3)
+    reporting.figure("stop", "99 of 100", bar="100 of 100", met=False)
+    reporting.figure("reboots", "20 of 20", bar="20 of 20", met=True)
+    reporting.figure("stop", "98 of 100", bar="100 of 100", met=False)
+    lines = reporting.read_reports(file)
+    rows = [" ".join(row.split()) for row in reporting.figures_table(lines).splitlines()[1:]]
+    assert rows == ["stop 98 of 100 100 of 100 NO", "reboots 20 of 20 20 of 20 yes"]
+    assert [row.split()[0] for row in reporting.table(lines).splitlines()[2:3]] == ["kills"]
