@@ -64,6 +64,11 @@ class Settings:
         priority_step_seconds: how much longer a fit waits than one that is more urgent by 1, at most.
         share_step_seconds: by how much each running fit of a plan puts the plan's next one back.
         disk_floor_bytes: free space below which no fit is started and no plan taken.
+        plan_bytes_max: largest master plan that is taken out of the drop folder.
+        plans_open_max: plans being worked on, beyond which further ones wait in the drop folder.
+        judging_seconds_max: longest time until a dropped plan and its data are looked through.
+        judging_memory_bytes: most memory of its own that may take; None: half of the machine's.
+        inbox_users: names or numbers of those whose plans are taken; empty: of all who may write there.
         failures_pause: final failures of one cause in a row after which a plan is paused; 0: never.
         stuck_seconds: how long ready fits may wait while nothing runs before people are told.
         windows: when fits may be started: "[cpu|gpu] HH:MM-HH:MM [days]"; empty: always.
@@ -123,6 +128,11 @@ class Settings:
     priority_step_seconds: float = 3600.0
     share_step_seconds: float = 60.0
     disk_floor_bytes: int = 1_000_000_000
+    plan_bytes_max: int = 67_108_864
+    plans_open_max: int = 1000
+    judging_seconds_max: float = 3600.0
+    judging_memory_bytes: int | None = None
+    inbox_users: tuple[str, ...] = ()
     failures_pause: int = 10
     stuck_seconds: float = 900.0
     windows: tuple[str, ...] = ()

@@ -144,6 +144,7 @@ _TABLES = frozenset(
 )  # cannot be said in an environment variable
 _MAY_BE_NONE = frozenset(
     {
+        "judging_memory_bytes",
         *("data_dir", "embargo_bars", "interval", "memory_bytes", "fit_memory_bytes", "fit_seconds_max"),
         *("host_name", "time_zone", "webhook_url", "webhook_secret_file"),
     }
@@ -165,13 +166,17 @@ _READERS: dict[str, Callable[[object], object]] = {
     "stuck_seconds": readers.number(1, 10**9),
     "database_url": readers.address,
     "interval": readers.text,
-    **dict.fromkeys(("symbols", "target_patterns"), readers.words),
+    **dict.fromkeys(("symbols", "target_patterns", "inbox_users"), readers.words),
     "families": readers.families,
     "params": readers.table,
     "horizons": readers.bars,
     "cpu_slots": readers.count(0, 4096),
     "gpu_slots": readers.count(0, 64),
     **dict.fromkeys(("memory_bytes", "fit_memory_bytes"), readers.count(1, 2**50)),
+    "plan_bytes_max": readers.count(1, 2**30),
+    "plans_open_max": readers.count(1, 10**9),
+    "judging_seconds_max": readers.number(1, 10**9),
+    "judging_memory_bytes": readers.count(2**26, 2**50),
     **dict.fromkeys(("warm_children", "pin_cpus"), readers.switch),
     **dict.fromkeys(("fit_seconds_max", "fit_silent_seconds"), readers.number(0.1, 10**9)),
     "threads_per_fit": readers.count(1, 1024),

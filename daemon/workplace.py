@@ -51,6 +51,11 @@ class Workplace:
         return self.results_dir / "cache"
 
     @property
+    def intake_dir(self) -> Path:
+        """Private copies of plans while they are judged; nobody else's business."""
+        return self.results_dir / "intake"
+
+    @property
     def lock_path(self) -> Path:
         """The file whose lock says that a daemon works here."""
         return self.results_dir / "daemon.lock"
