@@ -110,7 +110,9 @@ class Runner:
         self.name = f"{claim.job_id}/{claim.family}"
         self._store, self._settings, self._tell, self._clock = store, settings, tell, clock
         self._began_at = clock()
-        self._limits = Limits(settings, name=self.name, began_at=self._began_at, log=places.log)
+        self._limits = Limits(
+            settings, name=self.name, family=claim.family, began_at=self._began_at, log=places.log
+        )
         self._renew_at, self._lost_at = self._turns_of_the_lease(self._began_at)
         self._progress_at = float("-inf")
         self._saved_step = claim.checkpoint.step if claim.checkpoint else None

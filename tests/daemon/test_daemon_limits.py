@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,19 +14,21 @@ import pytest
 import structlog
 from daemon_samples import STARTED, FakeChild, all_events, document, job, settings_in, write_data
 
-from daemon.limits import Limits, cpu_seconds, own_memory_bytes
+from daemon.limits import Idleness, Limits, cpu_seconds, group_cpu_seconds, own_memory_bytes
+from daemon.news import FitMoved, News
 from daemon.service import drain, submit_plan
 from daemon.settings import Settings
 from executors.contract import Checkpointed, Failed, Progressed, Stopped, Succeeded
 from store import open_store
+from store.errors import WrongState
 
 MIB = 1 << 20
 ENDLESS = {"LightGBM": {"rounds": 100_000, "patience": 100_000, "learning_rate": 1e-5}}
 
 
-def limits_of(settings: Settings) -> Limits:
+def limits_of(settings: Settings, family: str = "LightGBM") -> Limits:
     """The limits of a fit that began at second 0."""
-    return Limits(settings, name="cs_y/LightGBM", began_at=0.0, log=Path("a.log"))
+    return Limits(settings, name=f"cs_y/{family}", family=family, began_at=0.0, log=Path("a.log"))
 
 
 def test_a_fit_whose_time_is_over_is_asked_to_stop_and_says_what_is_kept(tmp_path: Path) -> None:
@@ -75,6 +79,28 @@ def test_what_ends_in_time_or_for_another_reason_is_told_as_it_was(tmp_path: Pat
     assert isinstance(over, Failed)
     assert over.cause == "time_limit"
     assert "before its first step; nothing of it is kept" in over.sentence
+
+
+def test_a_family_has_a_limit_of_its_own(tmp_path: Path) -> None:
+    """It stands over the one of all fits, longer or shorter, and is the one that is named."""
+    settings = settings_in(tmp_path, fit_seconds_max=60, family_seconds_max={"lstm": 600, "XGBoost": 5})
+    for family, seconds, setting in (
+        ("LSTM", 600.0, "600 s (family_seconds_max)"),
+        ("XGBoost", 5.0, "5 s (family_seconds_max)"),
+        ("LightGBM", 60.0, "60 s (fit_seconds_max)"),
+    ):
+        limits, child = limits_of(settings, family), FakeChild()
+        limits.keep(child, seconds - 0.1)
+        assert not child.was_asked_to_stop
+        limits.keep(child, seconds)
+        assert child.was_asked_to_stop
+        outcome = limits.verdict(Stopped(step=1))
+        assert isinstance(outcome, Failed)
+        assert setting in outcome.sentence
+    alone = settings_in(tmp_path, family_seconds_max={"LSTM": 5})
+    child = FakeChild()
+    limits_of(alone).keep(child, 1e6)
+    assert not child.was_asked_to_stop
 
 
 def test_a_fit_that_takes_more_memory_than_its_limit_is_killed(tmp_path: Path) -> None:
@@ -137,6 +163,130 @@ def test_a_silent_fit_is_told_of_once_with_what_it_worked_meanwhile(tmp_path: Pa
     ]
     assert cpu_seconds(os.getpid()) > 0
     assert cpu_seconds(child.pid) == 0
+
+
+def test_a_fit_that_hangs_is_ended_and_tried_again_from_its_last_state(tmp_path: Path) -> None:
+    """It has neither reported nor worked; its failure counts as one of its own, and says what is kept."""
+    limits, child = limits_of(settings_in(tmp_path, fit_hung_seconds=40)), FakeChild()
+    limits.hear(Progressed(step=7, steps_total=400), 10.0)
+    limits.hear(Checkpointed(step=5, path="x", seconds=0.1), 11.0)
+    for second in range(12, 52):
+        limits.keep(child, float(second))
+        assert not child.was_killed, second
+    for second in range(52, 58):
+        limits.keep(child, float(second))
+    assert child.was_killed
+    outcome = limits.verdict(Failed(cause="lost_worker", sentence="killed", where="", retryable=True))
+    assert isinstance(outcome, Failed)
+    assert (outcome.cause, outcome.retryable) == ("hung", True)
+    assert outcome.sentence == (
+        "the fit hung: it neither reported nor worked for 40 s (fit_hung_seconds), at step 7 of 400; "
+        "its state after step 5 is kept and is where it goes on"
+    )
+
+
+def test_with_0_a_fit_may_hang_for_ever(tmp_path: Path) -> None:
+    """Nothing is looked at and nothing is ended."""
+    limits, child = limits_of(settings_in(tmp_path, fit_hung_seconds=0)), FakeChild()
+    for second in (5.0, 1e5, 1e6):
+        limits.keep(child, second)
+    assert not child.was_killed
+
+
+def test_who_works_or_speaks_does_not_hang() -> None:
+    """Work of more than a thousandth of the time, or one word, begins the count anew."""
+    work = {"seconds": 0.0}
+    idleness = Idleness(100.0, lambda _: work["seconds"])
+    for second in range(0, 1000, 5):
+        work["seconds"] += 0.11 if second % 90 == 0 else 0.0
+        assert not idleness.is_over(1, float(second)), second
+    for second in range(1000, 1090, 5):
+        assert not idleness.is_over(1, float(second)), second
+    idleness.heard()
+    for second in range(1090, 1190, 5):
+        assert not idleness.is_over(1, float(second)), second
+    assert idleness.is_over(1, 1190.0)
+
+
+def test_time_in_which_nobody_looked_does_not_count() -> None:
+    """A machine that slept for a day, or a frozen daemon, finds its fits as it left them."""
+    idleness = Idleness(100.0, lambda _: 0.0)
+    for second in (0.0, 50.0, 100_000.0, 200_000.0, 200_005.0):
+        assert not idleness.is_over(1, second)
+
+
+def test_a_mere_trickle_of_work_is_none() -> None:
+    """A thread that wakes to look at a clock now and then does not make its process alive."""
+    work = {"seconds": 0.0}
+    idleness = Idleness(1000.0, lambda _: work["seconds"])
+    seconds = 0
+    while not idleness.is_over(1, float(seconds)):
+        seconds += 10
+        work["seconds"] += 0.005
+        assert seconds < 5000
+    assert seconds >= 1000
+
+
+def test_the_work_of_a_group_is_that_of_all_its_processes() -> None:
+    """A process that waits for its own child works as long as the child does."""
+    code = (
+        "import os, sys\n"
+        "if os.fork() == 0:\n"
+        "    while os.times().user < 0.3: pass\n"
+        "    print('done', flush=True)\n"
+        "    sys.stdin.read()\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        assert group_cpu_seconds(parent.pid) >= 0.3
+        parent.communicate("")
+    assert group_cpu_seconds(parent.pid) == 0
+
+
+@pytest.mark.slow
+def test_a_fit_that_was_stopped_for_good_goes_on_in_another_attempt(tmp_path: Path) -> None:
+    """Frozen by SIGSTOP it neither speaks nor works: it is ended, that counts, and the next one resumes."""
+    write_data(tmp_path / "data")
+    settings = Settings.from_sources(
+        {"training": {"params": ENDLESS}},
+        {},
+        {
+            "results_dir": tmp_path / "results",
+            "data_dir": tmp_path / "data",
+            "fit_hung_seconds": 1.5,
+            "lease_seconds": 600,
+            "checkpoint_rounds": 10,
+            "backoff_seconds": 0,
+        },
+    )
+    frozen: list[int] = []
+
+    def freeze(news: News) -> None:
+        if isinstance(news, FitMoved) and not frozen and news.step >= 20:
+            [started] = all_events(store, "FitStarted")
+            frozen.append(started.data["pid"])
+            os.kill(frozen[0], signal.SIGSTOP)
+        elif isinstance(news, FitMoved) and len(all_events(store, "FitStarted")) == 2:
+            with suppress(WrongState):  # it was already
+                store.cancel(news.fit)
+
+    with open_store(settings.database_url) as store:
+        plan = submit_plan(settings, store, document(job()), name="p").plan_id
+        assert drain(settings, store, [plan], tell=freeze).cancelled == 1
+        [failed] = all_events(store, "FitFailed")
+        assert (failed.data["cause"], failed.data["retry"], failed.data["counted"]) == ("hung", True, True)
+        first, second = all_events(store, "FitStarted")
+        assert first.data["pid"] == frozen[0]
+        assert second.data["resumed_from_step"] >= 10
 
 
 @pytest.mark.parametrize("warm", [True, False])
