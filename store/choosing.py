@@ -1,11 +1,18 @@
-"""The choice of a claim: the most urgent ready fits that no pause, stage or want of room holds back."""
+"""The choice of a claim: the most urgent ready fits that no pause, stage or want of room holds back.
+
+Within a plan the order is that of priority and of the document. Among plans it is that of `store.ordering`,
+and depends on what each has at work: the first fits of the plans are looked at side by side.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from store.database import Row, Statement
+from store.ordering import ClaimOrder
 from store.projections import READ, read_columns
 from store.ready import OPEN_PLANS, ORDER, PAUSES, READY, SKIP
 from store.records import Room
@@ -23,49 +30,86 @@ SELECT {read_columns(FitState, "f")},
   (SELECT l.fit_id FROM lease AS l WHERE l.fit_id = f.fit_id) IS NOT NULL
 FROM fit AS f
 """
+# The only open plan; where there are several, none, and the question finds nothing without looking.
+_ONLY_PLAN = """(
+SELECT CASE WHEN COUNT(*) = 1 THEN MIN(p.accepted_seq) END FROM plan AS p WHERE p.state = 'active'
+)"""
+# What each plan has at work on any host, and the first of its fits that could start.
+_QUEUES = """
+SELECT p.accepted_seq, p.plan_id, p.queued_at,
+  (SELECT COUNT(*) FROM fit AS w
+   WHERE w.plan_order = p.accepted_seq AND w.state IN ('claimed', 'running')),
+  h.priority, h.cores, h.gpus, h.memory_bytes
+FROM plan AS p JOIN fit AS h ON h.fit_id = (
+  SELECT f.fit_id FROM fit AS f WHERE f.plan_order = p.accepted_seq AND {conditions}
+  ORDER BY {order} LIMIT 1)
+WHERE p.state = 'active'
+"""
+_PRIORITY = READ[FitState].index("priority")
 _NEEDS = tuple(READ[FitState].index(name) for name in ("cores", "gpus", "memory_bytes"))
+Needs = tuple[int, ...]  # cores, devices, bytes of memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What a claim asks for: fits of a stage, of these plans only if given, within a room, for a host."""
+    """What a claim asks for.
+
+    Attributes:
+        stage: of the fits.
+        limit: how many fits at most.
+        plans: whose fits, of all plans if it is None.
+        room: what is free at the host; None: whatever they need.
+        host: whose pauses hold.
+        order: how priority and shares weigh.
+    """
 
     stage: str
     limit: int
     plans: Collection[str] | None = None
     room: Room | None = None
     host: str | None = None
+    order: ClaimOrder = field(default_factory=ClaimOrder)
 
 
 def opening(wanted: Wanted) -> tuple[Statement, ...]:
-    """Return the questions that a claim asks in one round trip, before it knows of pauses and stages."""
-    if wanted.stage == "gpu":
-        return ((PAUSES, ()), (OPEN_PLANS, ()))
-    return ((PAUSES, ()), _most_urgent(wanted, ()))
+    """Return the questions that a claim asks in one round trip, before it knows of pauses and stages.
+
+    The third, of the CPU stage, finds the fits where only one plan is open, as it mostly is.
+    """
+    asked = ((PAUSES, ()), (OPEN_PLANS[wanted.stage], ()))
+    return asked if wanted.stage == "gpu" else (*asked, _first_fits(wanted, None))
 
 
-def chosen_rows(turn: Turn, wanted: Wanted, answers: Sequence[Sequence[Row]]) -> list[Row]:
+def chosen_rows(
+    turn: Turn, wanted: Wanted, answers: Sequence[Sequence[Row]], *, ended: Mapping[str, int] | None = None
+) -> list[Row]:
     """Return the rows of the fits to be claimed, most urgent first: `FIT_WIDTH` columns, then the extras.
 
     The extras are the job's record, the plan's data and training, the fit's other targets, and whether a
-    lease was left behind. The answers are those to `opening`. Of plans that are paused, or whose CPU stage is
-    not over, no fit is looked at one by one: a hundred thousand may wait there.
+    lease was left behind. The answers are those to `opening`; `ended` counts by plan the fits that end in
+    this turn. Of plans that are paused, or whose CPU stage is not over, no fit is looked at: a hundred
+    thousand may wait there.
     """
-    if wanted.plans is not None and not wanted.plans:
-        return []
     pauses = [pause for pause in answers[0] if _concerns(pause, wanted)]
     if any(plan_id is None for plan_id, *_ in pauses):
         return []
-    if wanted.stage != "gpu" and not pauses:
-        return _within(wanted.room, answers[1])
-    plans = answers[1] if wanted.stage == "gpu" else turn.query(OPEN_PLANS)
     paused = {plan_id for plan_id, *_ in pauses}
-    closed = [
-        order for plan_id, order, gated in plans if plan_id in paused or (gated and wanted.stage == "gpu")
-    ]
-    if len(closed) == len(plans):
+    eligible = {
+        order
+        for plan_id, order, gated in answers[1]
+        if plan_id not in paused and not gated and (wanted.plans is None or plan_id in wanted.plans)
+    }
+    if len(eligible) > 1:
+        return _chosen(turn, wanted, _queues(turn, wanted, eligible, ended or {}))
+    if not eligible:
         return []
-    return _within(wanted.room, turn.query(*_most_urgent(wanted, closed)))
+    known = len(answers[1]) == 1 and len(answers) > 2
+    space = _Space(wanted.room)
+    return [
+        row
+        for row in (answers[2] if known else turn.query(*_first_fits(wanted, eligible.pop())))
+        if space.take(row)
+    ]
 
 
 def _concerns(pause: Row, wanted: Wanted) -> bool:
@@ -74,35 +118,147 @@ def _concerns(pause: Row, wanted: Wanted) -> bool:
     return (stage is None or stage == wanted.stage) and (host is None or host == wanted.host)
 
 
-def _most_urgent(wanted: Wanted, closed: Sequence[int]) -> Statement:
-    """Return the question for the most urgent ready fits outside closed plans, with all a claim needs."""
-    parameters: list[object] = []
-    conditions = [READY[wanted.stage]]
-    if wanted.plans is not None:
-        parameters += sorted(wanted.plans)
-        conditions.append(f"f.plan_id IN ({', '.join('?' * len(wanted.plans))})" if wanted.plans else "1 = 0")
-    if closed:
-        parameters += closed
-        conditions.append(f"f.plan_order NOT IN ({', '.join('?' * len(closed))})")
-    if wanted.room is not None:
-        parameters += [wanted.room.cores, wanted.room.gpus]
-        conditions.append("f.cores <= ? AND f.gpus <= ?")
-        if wanted.room.memory_bytes is not None:
-            parameters.append(wanted.room.memory_bytes)
-            conditions.append("f.memory_bytes <= ?")
-    sql = f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY {ORDER} LIMIT ?{SKIP}"
-    return sql, [*parameters, wanted.limit]
+def _whole(wanted: Wanted) -> Room | None:
+    """Return what the host has when nothing runs, None where it keeps no room for fits that need much."""
+    return wanted.room.whole if wanted.room is not None else None
 
 
-def _within(room: Room | None, rows: Sequence[Row]) -> list[Row]:
-    """Return the rows that fit into a room together, in their order."""
+def _first_fits(wanted: Wanted, plan_order: int | None) -> Statement:
+    """Return the question for the first fits of a plan, or of the only one, with all a claim needs."""
+    within, parameters = _within(wanted.room)
+    plan, of_plan = (_ONLY_PLAN, []) if plan_order is None else ("?", [plan_order])
+    where = f"f.plan_order = {plan} AND {READY[wanted.stage]}{within}"
+    sql = f"{_SELECT} WHERE {where} ORDER BY {ORDER} LIMIT ?{SKIP}"
+    return sql, [*of_plan, *parameters, wanted.limit]
+
+
+def _within(room: Room | None) -> tuple[str, list[int]]:
+    """Return the condition that a fit has room by itself, with its parameters."""
     if room is None:
-        return list(rows)
-    left = [room.cores, room.gpus, room.memory_bytes]
-    chosen = []
-    for row in rows:
-        needs = [row[place] for place in _NEEDS]
-        if all(have is None or need <= have for need, have in zip(needs, left, strict=True)):
-            left = [None if have is None else have - need for need, have in zip(needs, left, strict=True)]
-            chosen.append(row)
+        return "", []
+    if room.memory_bytes is None:
+        return " AND f.cores <= ? AND f.gpus <= ?", [room.cores, room.gpus]
+    words = " AND f.cores <= ? AND f.gpus <= ? AND f.memory_bytes <= ?"
+    return words, [room.cores, room.gpus, room.memory_bytes]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Queue:
+    """The ready fits of one plan.
+
+    Attributes:
+        at_work: how many fits of the plan are claimed or run, on any host.
+        priority: of its first fit.
+        needs: of its first fit.
+        rows: its first fits, once its turn has come.
+    """
+
+    plan_order: int
+    queued_at: int
+    at_work: int
+    priority: int
+    needs: Needs
+    rows: deque[Row] = field(default_factory=deque)
+
+    def number(self, order: ClaimOrder) -> int:
+        """The number of its next fit."""
+        priority = self.rows[0][_PRIORITY] if self.rows else self.priority
+        return order.number(queued_at=self.queued_at, priority=priority, at_work=self.at_work)
+
+
+class _Space:
+    """What is left of a room while a claim is filled."""
+
+    def __init__(self, room: Room | None) -> None:
+        self._left = None if room is None else [room.cores, room.gpus, room.memory_bytes]
+
+    def lacks(self, needs: Needs) -> tuple[int, ...]:
+        """Return the places in `needs` of what is too little."""
+        if self._left is None:
+            return ()
+        pairs = enumerate(zip(needs, self._left, strict=True))
+        return tuple(place for place, (need, have) in pairs if have is not None and need > have)
+
+    def take(self, row: Row) -> bool:
+        """Take what a fit needs; False where it is not there."""
+        needs = tuple(row[place] for place in _NEEDS)
+        if self.lacks(needs):
+            return False
+        if self._left is not None:
+            pairs = zip(needs, self._left, strict=True)
+            self._left = [None if have is None else have - need for need, have in pairs]
+        return True
+
+
+def _queues_of(wanted: Wanted) -> Statement:
+    """Return the question for the queues of all plans that have a fit which could start on this host."""
+    within, parameters = _within(_whole(wanted) or wanted.room)
+    return _QUEUES.format(conditions=READY[wanted.stage] + within, order=ORDER), parameters
+
+
+def _queues(turn: Turn, wanted: Wanted, eligible: Collection[int], ended: Mapping[str, int]) -> list[_Queue]:
+    """Return the queues of those of the plans that are eligible."""
+    return [
+        _Queue(
+            plan_order=plan_order,
+            queued_at=queued_at,
+            at_work=at_work - ended.get(plan_id, 0),
+            priority=priority,
+            needs=tuple(needs),
+        )
+        for plan_order, plan_id, queued_at, at_work, priority, *needs in turn.query(*_queues_of(wanted))
+        if plan_order in eligible
+    ]
+
+
+def _chosen(turn: Turn, wanted: Wanted, queues: Sequence[_Queue]) -> list[Row]:
+    """Return the fits of several plans that are to be claimed, in their order; a chosen one counts at once.
+
+    Of each plan as many fits are looked at as are wanted, and only of plans whose turn comes.
+    """
+    space, chosen = _Space(wanted.room), list[Row]()
+    kept = tuple(_kept_free(queues, wanted, space))
+    unread = sorted((queue.number(wanted.order), queue.plan_order, queue) for queue in queues)[::-1]
+    read: list[tuple[int, int, _Queue]] = []
+    while len(chosen) < wanted.limit and (read or unread):
+        if unread and (not read or unread[-1] < read[0]):
+            some = [unread.pop()[-1] for _ in range(min(wanted.limit, len(unread)))]
+            asked = [_first_fits(wanted, queue.plan_order) for queue in some]
+            for queue, rows in zip(some, turn.queries(asked), strict=True):
+                queue.rows = deque(rows)
+        else:
+            number, _, queue = heappop(read)
+            row, some = queue.rows.popleft(), [queue]
+            others = [one for one in kept if one.plan_order != queue.plan_order and number > one.above]
+            if not any(one.is_touched_by(row) for one in others) and space.take(row):
+                chosen.append(row)
+                queue.at_work += 1
+        for queue in some:
+            if queue.rows:
+                heappush(read, (queue.number(wanted.order), queue.plan_order, queue))
     return chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """Room that is kept free for the first fit of a plan, from fits of others whose number is above one."""
+
+    plan_order: int
+    above: int
+    lacking: tuple[int, ...]
+
+    def is_touched_by(self, row: Row) -> bool:
+        """Whether a fit needs some of what is kept."""
+        return any(row[_NEEDS[place]] for place in self.lacking)
+
+
+def _kept_free(queues: Sequence[_Queue], wanted: Wanted, space: _Space) -> Iterator[_Kept]:
+    """Yield what is kept free: a fit that needs much would wait for ever where small ones never end.
+
+    It is passed by those of its own plan, and of others by those that are at most a priority step behind it.
+    """
+    for queue in queues if _whole(wanted) is not None else ():
+        lacking = space.lacks(queue.needs)
+        if lacking:
+            above = queue.number(wanted.order) + wanted.order.priority_step
+            yield _Kept(plan_order=queue.plan_order, above=above, lacking=lacking)

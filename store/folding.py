@@ -12,9 +12,6 @@ from typing import Any, Protocol, TypeVar, get_args
 from store.awaited import awaited_ids
 from store.codec import json_of, text_of
 from store.events import (
-    DaemonReloaded,
-    DaemonStarted,
-    DaemonStopped,
     FitEvent,
     JobPlanned,
     PlanAccepted,
@@ -25,6 +22,7 @@ from store.events import (
     WorkResumed,
 )
 from store.fit_folding import fit_change
+from store.host_events import DaemonReloaded, DaemonStarted, DaemonStopped
 from store.ids import pause_scope
 from store.log import Recorded
 from store.planning_events import (
@@ -120,6 +118,8 @@ def _fit(rows: Rows, recorded: Recorded) -> None:
     counts: dict[str, Any] = {}
     if before in FINAL_STATES:
         counts |= {before: getattr(plan, before) - 1, "state": "active", "completed_at": None}
+        if plan.state == "completed":
+            counts["queued_at"] = recorded.recorded_at
     if fit.state in FINAL_STATES:
         counts[fit.state] = getattr(plan, fit.state) + 1
     rows.change(plan, counts)
@@ -160,6 +160,7 @@ def _plan(event: PlanAccepted, recorded: Recorded) -> PlanState:
         data=text_of(event.data),
         training=text_of(event.training),
         header=text_of(event.header),
+        queued_at=recorded.recorded_at,
     )
 
 

@@ -6,7 +6,8 @@ stream version of the `FitClaimed` event: it grows with every claim and is rebui
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -36,13 +37,20 @@ _PARTS = "SELECT job_id, family, bundle, bundle_sha256 FROM fit WHERE state = 's
 
 
 def claim(
-    turn: Turn, worker: str, *, wanted: Wanted, lease_seconds: float, asked_before: int = 0
+    turn: Turn,
+    worker: str,
+    *,
+    wanted: Wanted,
+    lease_seconds: float,
+    asked_before: int = 0,
+    ended: Mapping[str, int] | None = None,
 ) -> tuple[Claim, ...]:
     """Lease ready fits, most urgent first, as many as the room holds together.
 
-    The turn was opened with `choosing.opening`, behind so many other questions.
+    The turn was opened with `choosing.opening`, behind so many other questions; `ended` counts by plan the
+    fits that it has ended.
     """
-    chosen = chosen_rows(turn, wanted, turn.answers[asked_before:])
+    chosen = chosen_rows(turn, wanted, turn.answers[asked_before:], ended=ended)
     if not chosen:
         return ()
     fits = turn.rows.prime(FitState, [row[:FIT_WIDTH] for row in chosen])
@@ -128,6 +136,26 @@ def say_all(turn: Turn, words: Sequence[tuple[Claim, FitEvent]]) -> tuple[int | 
             answers.append(lost)
     recorded = iter(turn.tell_all(said) if said else ())
     return tuple(next(recorded).seq if answer is None else answer for answer in answers)
+
+
+def end_and_claim(
+    turn: Turn, ended: Sequence[tuple[Claim, FitEvent]], worker: str, *, wanted: Wanted, lease_seconds: float
+) -> tuple[tuple[int | LeaseLost, ...], tuple[Claim, ...]]:
+    """End fits and lease the next: the answers of `say_all`, and the claims.
+
+    The turn was opened with `fits_of`, if any have ended, and then with `choosing.opening`.
+    """
+    said = say_all(turn, ended) if ended else ()
+    taken = [held for (held, _), answer in zip(ended, said, strict=True) if isinstance(answer, int)]
+    claims = claim(
+        turn,
+        worker,
+        wanted=wanted,
+        lease_seconds=lease_seconds,
+        asked_before=len(fits_of(ended)) if ended else 0,
+        ended=Counter(held.plan_id for held in taken),
+    )
+    return said, claims
 
 
 def _some(kind: type[State], key: str, count: int) -> str:

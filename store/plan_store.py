@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -27,6 +28,7 @@ from store.events import (
 from store.host_events import UNSEEN, DaemonReloaded, DaemonStarted, DaemonStopped, LastSigns
 from store.ids import INBOX_STREAM, planning_stream
 from store.moments import microseconds_of
+from store.ordering import ClaimOrder
 from store.plan import Plan
 from store.planning_events import PlanningEvent
 from store.reading import Reader
@@ -58,9 +60,11 @@ class PlanStore:
         *,
         policy: RetryPolicy | None = None,
         clock: Callable[[], datetime] | None = None,
+        order: ClaimOrder | None = None,
     ) -> None:
         self._database = database
         self._policy = policy or RetryPolicy()
+        self.order = order or ClaimOrder()
         self._clock = clock
         self.reading = Reader(database)
 
@@ -153,9 +157,18 @@ class PlanStore:
         """Lease up to `limit` ready fits of a stage (of these plans only, if given), most urgent first.
 
         What the fits need stays within `room` together, if it is given; a pause of `host` holds for it.
+        Plans share the host as `self.order` says.
         """
-        wanted = Wanted(stage=stage, limit=limit, plans=plans, room=room, host=host)
-        return self._end_and_claim((), worker, wanted, lease_seconds)[1]
+        return self.end_and_claim(
+            (),
+            worker,
+            stage=stage,
+            limit=limit,
+            lease_seconds=lease_seconds,
+            plans=plans,
+            room=room,
+            host=host,
+        )[1]
 
     def end_and_claim(
         self,
@@ -174,27 +187,12 @@ class PlanStore:
         Each ended fit is answered with its seq, or with why its word was refused. What only becomes ready
         because these have ended is for the next claim.
         """
-        wanted = Wanted(stage=stage, limit=limit, plans=plans, room=room, host=host)
-        return self._end_and_claim(ended, worker, wanted, lease_seconds)
-
-    def _end_and_claim(
-        self,
-        ended: Sequence[tuple[Claim, FitSucceeded]],
-        worker: str,
-        wanted: Wanted,
-        lease_seconds: float,
-    ) -> tuple[tuple[int | LeaseLost, ...], tuple[Claim, ...]]:
-        before = leases.fits_of(ended) if ended else ()
-
-        def decide(turn: Turn) -> tuple[tuple[int | LeaseLost, ...], tuple[Claim, ...]]:
-            said = leases.say_all(turn, ended) if ended else ()
-            claims = leases.claim(
-                turn, worker, wanted=wanted, lease_seconds=lease_seconds, asked_before=len(before)
-            )
-            return said, claims
-
-        questions = (*before, *opening(wanted))
-        if max(wanted.limit, len(ended)) <= FEW_CLAIMS:
+        wanted = Wanted(stage=stage, limit=limit, plans=plans, room=room, host=host, order=self.order)
+        questions = (*(leases.fits_of(ended) if ended else ()), *opening(wanted))
+        decide = partial(
+            leases.end_and_claim, ended=ended, worker=worker, wanted=wanted, lease_seconds=lease_seconds
+        )
+        if max(limit, len(ended)) <= FEW_CLAIMS:
             (said, claims), turn = self._beside_others(decide, *questions)
         else:
             with self._turn(*questions) as turn:
@@ -384,6 +382,7 @@ def open_store(
     migrate: bool = True,
     policy: RetryPolicy | None = None,
     clock: Callable[[], datetime] | None = None,
+    order: ClaimOrder | None = None,
 ) -> PlanStore:
     """Open the plan store at ``sqlite:///path`` or ``postgresql://…``.
 
@@ -394,7 +393,7 @@ def open_store(
         upgrade(url, create=create)
     database = connect(url)
     require_schema(database)
-    store = PlanStore(database, policy=policy, clock=clock)
+    store = PlanStore(database, policy=policy, clock=clock, order=order)
     if rebuilding.is_outdated(database):
         store.rebuild()
     return store

@@ -105,11 +105,15 @@ class PreviousStop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
-    """What a host has free for fits: places of the CPU stage, devices, main memory (None: not counted)."""
+    """What a host has free for fits: places of the CPU stage, devices, main memory (None: not counted).
+
+    `whole` is what it has when nothing runs, if it keeps room for fits that need much of it.
+    """
 
     cores: int
     gpus: int
     memory_bytes: int | None = None
+    whole: Room | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

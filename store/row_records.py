@@ -64,7 +64,7 @@ def job_row(values: dict[str, Any]) -> JobRow:
 
 def plan_row(values: dict[str, Any]) -> PlanRow:
     """Return a plan of its columns by name."""
-    for name in ("version", "accepted_seq", "header"):
+    for name in ("version", "accepted_seq", "header", "queued_at"):
         del values[name]
     values["data"], values["training"] = json.loads(values["data"]), json.loads(values["training"])
     values["accepted_at"] = moment_of(values["accepted_at"])

@@ -37,7 +37,10 @@ class State:
 
 @dataclass(slots=True, kw_only=True)
 class PlanState(State):
-    """A plan and the counts of its final fits; state is active or completed."""
+    """A plan and the counts of its final fits; state is active or completed.
+
+    `queued_at` is since when its fits wait: when it was accepted, or when a retry opened it again.
+    """
 
     TABLE: ClassVar[str] = "plan"
     KEY: ClassVar[tuple[str, ...]] = ("plan_id",)
@@ -63,6 +66,7 @@ class PlanState(State):
     data: str = ""
     training: str = ""
     header: str = ""
+    queued_at: int = 0
 
     @property
     def open(self) -> int:

@@ -85,7 +85,15 @@ class PlanTable(SQLModel, table=True):
     """Projection: plans and the counts of their final fits."""
 
     __tablename__ = "plan"
-    __table_args__ = (STRICT,)
+    __table_args__ = (
+        Index(
+            "plan_open",
+            "accepted_seq",
+            sqlite_where=text("state = 'active'"),
+            postgresql_where=text("state = 'active'"),
+        ),
+        STRICT,
+    )
 
     plan_id: str = _key(TEXT)
     name: str = _column(TEXT)
@@ -107,6 +115,7 @@ class PlanTable(SQLModel, table=True):
     data: str = _column(TEXT)
     training: str = _column(TEXT)
     header: str = _column(TEXT)
+    queued_at: int = _counted(0)
 
 
 class JobTable(SQLModel, table=True):
@@ -135,8 +144,8 @@ class FitTable(SQLModel, table=True):
         Index(
             "fit_ready",
             "stage",
-            text("priority DESC"),
             "plan_order",
+            text("priority DESC"),
             "ordinal",
             sqlite_where=text("state = 'ready'"),
             postgresql_where=text("state = 'ready'"),

@@ -46,17 +46,21 @@ class Turn:
         self.tx = tx
         self._unsent = log.Unsent() if shared else None
         self._lock, self._skip = (" FOR UPDATE", " FOR UPDATE OF f SKIP LOCKED") if shared else ("", "")
-        moment = tx.clock if now is None else str(now)
-        first = f"SELECT {moment}" if shared else f"SELECT {moment}, {log.HEAD}"
-        questions = [(self._worded(sql, moment), parameters) for sql, parameters in asked]
+        self._moment = tx.clock if now is None else str(now)  # always the same text: engines know it again
+        first = f"SELECT {self._moment}" if shared else f"SELECT {self._moment}, {log.HEAD}"
+        questions = [(self._worded(sql), parameters) for sql, parameters in asked]
         opening, *self.answers = tx.queries([(first, ()), *questions])
         self.now = int(opening[0][0])
         self.rows = LiveRows(tx, shared=shared)
         self._head = log.GENESIS_HEAD if shared else log.head_of(opening[0][1:])
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """Return all rows; the marks of `store.ready` stand for the turn's moment and its locks."""
-        return self.tx.query(self._worded(sql, str(self.now)), parameters)
+        """Return all rows; the marks of `store.ready` stand for the moment and for the turn's locks."""
+        return self.tx.query(self._worded(sql), parameters)
+
+    def queries(self, asked: Sequence[Statement]) -> list[list[Row]]:
+        """Return all rows of several questions, in one round trip, worded as in `query`."""
+        return self.tx.queries([(self._worded(sql), parameters) for sql, parameters in asked])
 
     def flush(self) -> None:
         """Write the folded states and the words; the last thing before the commit."""
@@ -89,8 +93,8 @@ class Turn:
             fold(self.rows, one)
         return recorded
 
-    def _worded(self, sql: str, moment: str) -> str:
-        return sql.replace(NOW, moment).replace(LOCK, self._lock).replace(SKIP, self._skip)
+    def _worded(self, sql: str) -> str:
+        return sql.replace(NOW, self._moment).replace(LOCK, self._lock).replace(SKIP, self._skip)
 
     def append_next(
         self,

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from store_samples import blended_jobs, cs_job, plan_of
 
-from store import Failure, Plan, RetryPolicy
+from store import Failure, Plan, RetryPolicy, Room
 from store.awaited import Awaited
-from store.choosing import Room
+from store.ordering import ClaimOrder
 
 LEASE_SECONDS = 60.0
 POLICY = RetryPolicy(attempts_max=3, expiries_max=4)
@@ -22,7 +22,16 @@ ROOMS = (
     Room(cores=1, gpus=1),
     Room(cores=3, gpus=1, memory_bytes=3 * GIB),
     Room(cores=2, gpus=0),
+    Room(cores=1, gpus=0, whole=Room(cores=3, gpus=1)),
+    Room(cores=2, gpus=1, memory_bytes=GIB, whole=Room(cores=2, gpus=1, memory_bytes=3 * GIB)),
 )
+ORDERS = (
+    ClaimOrder(),
+    ClaimOrder(priority_step_seconds=60, share_step_seconds=25),
+    ClaimOrder(priority_step_seconds=10, share_step_seconds=100),
+    ClaimOrder(priority_step_seconds=0, share_step_seconds=0),
+)
+APART_SECONDS = (0, 1, 20, 70, 130, 7300, -30)  # between the plans
 SCOPES = ((None, None, None), (None, "cpu", None), (None, "gpu", None), (None, None, "h1"), (1, None, None))
 
 

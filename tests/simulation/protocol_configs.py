@@ -38,6 +38,13 @@ def an_ensemble() -> Plan:
     return replace(plan, jobs=(replace(job, fits=(first, second, third)),))
 
 
+def one_more_cpu_fit() -> Plan:
+    """Another plan of two CPU fits, of which the second is more urgent."""
+    return plan_of(
+        cs_job("b", families=("LightGBM",)), cs_job("c", families=("XGBoost",), priority=3), seed=2
+    )
+
+
 _SHORT = {"late": ("succeeded",), "lost": ("checkpointed", "succeeded", "failed")}
 _LONG = {"late": WORDS, "lost": WORDS}
 SHORT = (
@@ -50,6 +57,17 @@ SHORT = (
         limit=1,
         ticks=0,
         faults=2,
+        late=(),
+        lost=(),
+    ),
+    Config(
+        name="two plans",
+        plan=two_cpu_fits(),
+        beside=one_more_cpu_fit(),
+        workers=("u",),
+        limit=2,
+        ticks=0,
+        faults=0,
         late=(),
         lost=(),
     ),

@@ -14,6 +14,7 @@ from store import PlanStore, choosing, fit_folding, folding, interventions, leas
 from store import turn as turns
 from store.database import Statement
 from store.moments import moment_of
+from store.ordering import ClaimOrder
 from store.projections import LiveRows
 from store.records import Claim
 from store.state import FitState
@@ -28,7 +29,7 @@ class Mutant:
     """A planted fault: how it is planted, and what the one who finds it may say, as a regular expression.
 
     `people` says that it shows only where fits are held or wait for each other, `parts` only where one is
-    made from others.
+    made from others, `plans` only where there are two.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Mutant:
     found: str
     people: bool = False
     parts: bool = False
+    plans: bool = False
 
 
 class LateStore(PlanStore):
@@ -223,11 +225,27 @@ MUTANTS = (
         name="an ensemble given up with its first member", plant=giving_up_with_the_first,
         found="enough of what it is made from|a final fit moved|what is ready was not claimed", parts=True,
     ),
+    Mutant(
+        name="a claim that does not look at what plans have at work",
+        plant=saying(choosing, "_QUEUES", "w.state IN ('claimed', 'running')", "1 = 0"),
+        found="what is less urgent|what is ready was not", plans=True,
+    ),
 )  # fmt: skip
 
 
 def roomless(patch: pytest.MonkeyPatch) -> type[PlanStore]:
-    patch.setattr(choosing, "_within", lambda room, rows: list(rows))
+    patch.setattr(choosing._Space, "take", lambda space, row: True)
+    return PlanStore
+
+
+def without_ageing(patch: pytest.MonkeyPatch) -> type[PlanStore]:
+    number = ClaimOrder.number
+    patch.setattr(ClaimOrder, "number", lambda order, **about: number(order, **{**about, "queued_at": 0}))
+    return PlanStore
+
+
+def keeping_nothing_free(patch: pytest.MonkeyPatch) -> type[PlanStore]:
+    patch.setattr(choosing, "_kept_free", lambda *about: ())
     return PlanStore
 
 
@@ -248,7 +266,15 @@ MACHINE_MUTANTS = (
     Mutant(
         name="an ensemble retried without its members", plant=leaving_lost_members, found="a final fit moved"
     ),
-    Mutant(name="a claim that overfills the room", plant=roomless, found="what is not ready"),
+    Mutant(name="a claim that overfills the room", plant=roomless, found="what is less urgent"),
+    Mutant(
+        name="a claim that does not look at how long plans wait", plant=without_ageing,
+        found="what is less urgent|what is ready was not",
+    ),
+    Mutant(
+        name="a claim that keeps no room for large fits", plant=keeping_nothing_free,
+        found="what is less urgent",
+    ),
     Mutant(
         name="batches without fences", plant=believing_batches, found="under an old fence|WriteRefused",
     ),

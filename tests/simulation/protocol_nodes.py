@@ -10,7 +10,8 @@ from typing import NamedTuple
 from store_samples import Clock
 
 from store import Claim, Plan, RetryPolicy
-from store.state import FINAL_STATES, LEASED_STATES, FitState, PauseState, State
+from store.ordering import ClaimOrder
+from store.state import FINAL_STATES, LEASED_STATES, FitState, PauseState, PlanState, State
 
 EPOCH = Clock().now.timestamp() * 1_000_000
 ENDING = ("succeeded", "failed", "released")
@@ -45,6 +46,7 @@ class Config:
     """Which world is searched: its plan, its clock, and how much may go wrong on one way.
 
     Attributes:
+        beside: a second plan, accepted at the same moment.
         limit: how many fits one claim takes at most.
         people: whether fits are held and lifted, and the work is paused and resumed.
         ticks: how often the clock moves past every lease and every wait.
@@ -55,6 +57,7 @@ class Config:
 
     name: str
     plan: Plan
+    beside: Plan | None = None
     limit: int = 2
     people: bool = False
     workers: tuple[str, ...] = ("u", "v")
@@ -133,8 +136,12 @@ class Node:
         return EPOCH + self.elapsed * 1_000_000
 
     def fits(self) -> tuple[FitState, ...]:
-        """The fits, in the order of the plan."""
+        """The fits, in the order of the plans."""
         return tuple(row for row in self.rows.values() if isinstance(row, FitState))
+
+    def plans(self) -> tuple[PlanState, ...]:
+        """The plans, the oldest first."""
+        return tuple(row for row in self.rows.values() if isinstance(row, PlanState))
 
 
 def require(condition: object, promise: str) -> None:
@@ -192,13 +199,14 @@ def _decisions(config: Config, node: Node) -> Iterator[Action]:
 
 def due(node: Node, stage: str) -> list[str]:
     """The fits that may be claimed, in their order: what the model knows of readiness."""
-    if paused(node) or (stage == "gpu" and open_cpu(node)):
+    if paused(node):
         return []
     states = {fit.fit_id: fit.state for fit in node.fits()}
-    return [
-        fit.fit_id
+    ready = [
+        fit
         for fit in node.fits()
         if (fit.stage, fit.state, fit.held) == (stage, "ready", None)
+        and not (stage == "gpu" and open_cpu(node, fit.plan_id))
         and (fit.not_before_at is None or fit.not_before_at <= node.now)
         and all(states[needed] == "succeeded" for needed in json.loads(fit.depends_on or "[]"))
         and all(
@@ -206,6 +214,19 @@ def due(node: Node, stage: str) -> list[str]:
         )
         and not in_vain(node, fit)
     ]
+    return [fit.fit_id for fit in _shared_out(node, ready)]
+
+
+def _shared_out(node: Node, ready: list[FitState]) -> list[FitState]:
+    """The fits in the order of claims: each that a plan has at work, or before it, is a step back."""
+    order, numbers = ClaimOrder(), {}
+    for plan in node.plans():
+        at_work = sum(fit.plan_id == plan.plan_id and fit.state in LEASED_STATES for fit in node.fits())
+        line = sorted((fit for fit in ready if fit.plan_id == plan.plan_id), key=lambda fit: -fit.priority)
+        for before, fit in enumerate(line, start=at_work):
+            waits = plan.queued_at - fit.priority * order.priority_step
+            numbers[fit.fit_id] = (waits + before * order.share_step, plan.accepted_seq)
+    return sorted(ready, key=lambda fit: numbers[fit.fit_id])
 
 
 def in_vain(node: Node, fit: FitState) -> bool:
@@ -227,5 +248,6 @@ def paused(node: Node) -> bool:
     return any(kind is PauseState for kind, _ in node.rows)
 
 
-def open_cpu(node: Node) -> bool:
-    return any(fit.stage == "cpu" and fit.state not in FINAL_STATES for fit in node.fits())
+def open_cpu(node: Node, plan_id: str) -> bool:
+    fits = (fit for fit in node.fits() if fit.plan_id == plan_id)
+    return any(fit.stage == "cpu" and fit.state not in FINAL_STATES for fit in fits)

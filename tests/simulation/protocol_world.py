@@ -82,10 +82,11 @@ class World:
         }
 
     def first(self) -> Node:
-        """The world just after its plan was accepted, in a database that was empty before."""
+        """The world just after its plans were accepted, in a database that was empty before."""
         self.database.go(empty())
         self.clock.now = self.epoch
-        self.store.accept(self.config.plan, source="s", name="n")
+        for plan in filter(None, (self.config.plan, self.config.beside)):
+            self.store.accept(plan, source="s", name="n")
         nothing = Node(
             state=b"", workers=self.config.workers, elapsed=0.0, head=0, rows={}, leases=(), claims={},
             held={}, unanswered=None, ticks=0, faults=0, succeeded=frozenset(), way=None,
@@ -167,8 +168,10 @@ class World:
         )
         taken = [claim.fit_id for claim in claimed]
         require(not node.held.keys() & set(taken), "a fit has two valid claims")
-        require(action.about == "cpu" or not taken or not open_cpu(node), "a GPU fit before its CPU stage")
+        plans = {node.rows[FitState, (fit_id,)].plan_id for fit_id in taken if action.about == "gpu"}
+        require(not any(open_cpu(node, plan) for plan in plans), "a GPU fit before its CPU stage")
         require(not set(taken) - set(ready), "what is not ready was claimed")
+        require(not set(taken) - set(ready[:limit]), "what is less urgent was claimed")
         require(taken == ready[:limit], "what is ready was not claimed")
         until = node.elapsed + self.config.lease_seconds
         return replace(
@@ -287,7 +290,8 @@ def _require_allowed(node: Node, action: Action, events: tuple[Recorded, ...], a
             continue
         if isinstance(event.event, FitClaimed):
             require(fit.state == "ready", f"a fit that is {fit.state} was claimed")
-            require(fit.stage == "cpu" or not open_cpu(node), "a GPU fit before its CPU stage")
+            barred = fit.stage == "gpu" and open_cpu(node, fit.plan_id)
+            require(not barred, "a GPU fit before its CPU stage")
         if action.kind in WORDS and event.fit == action.about:
             fence = node.claims[action.worker, action.about].fence
             require(fence == fit.fence and fit.state in LEASED_STATES, "a word under an old fence")

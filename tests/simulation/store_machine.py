@@ -19,9 +19,11 @@ from hypothesis.stateful import (
     rule,
 )
 from machine_samples import (
+    APART_SECONDS,
     CAUSES,
     DECISIONS,
     LEASE_SECONDS,
+    ORDERS,
     POLICY,
     ROOMS,
     SCOPES,
@@ -32,12 +34,12 @@ from machine_samples import (
 from store_model import FINAL, MICROSECONDS, StoreModel
 from store_samples import STARTED, SUCCEEDED, Clock, checkpoint, cs_job, plan_of, projected_rows
 
-from store import Claim, Failure, LeaseLost, PlanStore, WrongState
-from store.choosing import Room
+from store import Claim, Failure, LeaseLost, PlanStore, Room, WrongState
 from store.events import FitReleased
 from store.folding import fold
 from store.layout import SELECT_EVENT
 from store.log import recorded_of
+from store.ordering import ClaimOrder
 from store.projections import MemoryRows, row_of
 from store.state import LEASED_STATES, STATE_TYPES
 
@@ -93,14 +95,20 @@ class StoreMachine(RuleBasedStateMachine):
         """Start over with nothing but what is kept, as after a crash."""
         self.database.close()
         self.database.crash = None
-        self.store = self.STORE(self.database, clock=self.clock, policy=POLICY)
+        self.store = self.STORE(self.database, clock=self.clock, policy=POLICY, order=self.model.order)
 
-    @initialize(barrier=st.sampled_from(["plan", "job"]))
-    def accept(self, barrier: str) -> None:
+    @initialize(
+        barrier=st.sampled_from(["plan", "job"]),
+        order=st.sampled_from(ORDERS),
+        apart_seconds=st.sampled_from(APART_SECONDS),
+    )
+    def accept(self, barrier: str, order: ClaimOrder, apart_seconds: float) -> None:
         self.plans = plans(barrier)
-        for number, plan in enumerate(self.plans):
+        self.store.order = self.model.order = order
+        for plan in self.plans:
             self.store.accept(plan, source="s", name="n")
-            self.model.accept(plan, number)
+            self.model.accept(plan)
+            self.move(apart_seconds)
         self.fit_ids = sorted(self.model.fits)
         type(self).steps -= 1  # the invariants are looked at once before the first step
 
@@ -134,7 +142,9 @@ class StoreMachine(RuleBasedStateMachine):
         assert not [fit for fit in fits if fit.state in FINAL], "a final fit was claimed"
         if stage == "gpu":
             assert not any(self.model.barred(fit) for fit in fits), "a GPU fit before its CPU stage"
-        assert not set(taken) - set(due), "what is not ready was claimed"
+        ready = {fit.id for fit in self.model.ready(stage, plans=asked, host=host)}
+        assert not set(taken) - ready, "what is not ready was claimed"
+        assert not set(taken) - set(due), "what is less urgent was claimed"
         assert taken == due, "what is ready was not claimed"
         for claim in claimed:
             self.model.claimed(claim)
@@ -233,6 +243,7 @@ class StoreMachine(RuleBasedStateMachine):
     def claim_and_crash(self, worker: str, stage: str) -> None:
         """A claim is recorded, and nobody is told: the fit waits for its rescue."""
         due = self.model.due(stage, 1, plans=None, room=None, host=None)
+        ready = {fit.id for fit in self.model.ready(stage, plans=None, host=None)}
         self.database.crash = "after"
         with suppress(Crashed):
             self.store.claim(worker, stage=stage, limit=1, lease_seconds=LEASE_SECONDS)
@@ -241,7 +252,8 @@ class StoreMachine(RuleBasedStateMachine):
         found = [
             fit for fit in self.store.reading.fits() if fit.state in LEASED_STATES and fit.id not in known
         ]
-        assert {fit.id for fit in found} <= set(due), "what is not ready was claimed"
+        assert {fit.id for fit in found} <= ready, "what is not ready was claimed"
+        assert {fit.id for fit in found} <= set(due), "what is less urgent was claimed"
         assert {fit.id for fit in found} == set(due), "what is ready was not claimed"
         for fit in found:
             self.model.claimed(replace(NOBODYS, fit_id=fit.id, worker=worker, fence=fit.fence))

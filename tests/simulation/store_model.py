@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from store import Claim, Failure, Plan, RetryPolicy
+from store import Claim, Failure, Plan, RetryPolicy, Room
 from store.awaited import Awaited
-from store.choosing import Room
+from store.ordering import ClaimOrder
 
 LOST = ("failed", "cancelled", "unavailable")
 FINAL = ("succeeded", *LOST)
 MICROSECONDS = 1_000_000
 Scope = tuple[str | None, str | None, str | None]
+Space = tuple[int | None, ...]  # cores, devices, bytes of memory; None: not counted
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class FitModel:
     plan: str
     job: str
     stage: str
-    order: tuple[int, int, int]
+    order: tuple[int, int]
     needs: tuple[int, int, int]
     depends_on: tuple[str, ...]
     awaits: tuple[Awaited, ...]
@@ -43,18 +44,21 @@ class StoreModel:
     """All fits, the pauses, and the hour; every method says what a call of the store must have done."""
 
     policy: RetryPolicy
+    order: ClaimOrder = field(default_factory=ClaimOrder)
     now: int = 0
+    queued: dict[str, int] = field(default_factory=dict)  # since when each plan waits, the older plan first
     fits: dict[str, FitModel] = field(default_factory=dict)
     pauses: set[Scope] = field(default_factory=set)
 
-    def accept(self, plan: Plan, number: int) -> None:
-        """A plan is there, the `number`-th."""
+    def accept(self, plan: Plan) -> None:
+        """A plan is there."""
+        self.queued[plan.id] = self.now
         for job in plan.jobs:
             for fit in job.fits:
                 gpu = fit.stage == "gpu"
                 self.fits[fit.id] = FitModel(
                     id=fit.id, plan=plan.id, job=job.id, stage=fit.stage,
-                    order=(-job.priority, number, fit.ordinal),
+                    order=(-job.priority, fit.ordinal),
                     needs=(
                         int(not gpu) if fit.cores is None else fit.cores,
                         int(gpu) if fit.gpus is None else fit.gpus,
@@ -76,25 +80,61 @@ class StoreModel:
         """The fits that somebody holds."""
         return [fit for fit in self.fits.values() if fit.state == "leased"]
 
+    def ready(self, stage: str, *, plans: Collection[str] | None, host: str | None) -> list[FitModel]:
+        """The fits that a claim may take, by plan those that come first before the others."""
+        found = (fit for fit in self.fits.values() if self._is_due(fit, stage, host))
+        return sorted((fit for fit in found if plans is None or fit.plan in plans), key=_order)
+
     def due(
         self, stage: str, limit: int, *, plans: Collection[str] | None, room: Room | None, host: str | None
     ) -> list[str]:
         """The fits a claim must take, in their order."""
-        ready = sorted((fit for fit in self.fits.values() if self._is_due(fit, stage, host)), key=_order)
-        if plans is not None:
-            ready = [fit for fit in ready if fit.plan in plans]
-        if room is None:
-            return [fit.id for fit in ready[:limit]]
-        space = (room.cores, room.gpus, room.memory_bytes)
-        fitting = [fit for fit in ready if _within(fit.needs, space)][:limit]
-        chosen = []
-        for fit in fitting:
-            if _within(fit.needs, space):
-                chosen.append(fit.id)
-                space = tuple(
-                    have if have is None else have - need for have, need in zip(space, fit.needs, strict=True)
-                )
+        ready = self.ready(stage, plans=plans, host=host)
+        space = (None, None, None) if room is None else _space(room)
+        at_work = {plan: sum(fit.plan == plan for fit in self.leased()) for plan in self.queued}
+        kept = [] if room is None or room.whole is None else self._kept(ready, at_work, space, room.whole)
+        lines = {
+            plan: [fit for fit in ready if fit.plan == plan and not _lacking(fit, space)][:limit]
+            for plan in self.queued
+        }
+        chosen: list[str] = []
+        while len(chosen) < limit and any(lines.values()):
+            plan = min(
+                (plan for plan, line in lines.items() if line),
+                key=lambda plan: self._number(lines[plan][0], at_work),  # of equals the older plan's
+            )
+            fit = lines[plan].pop(0)
+            number = self._number(fit, at_work)
+            if _lacking(fit, space) or any(
+                number > above and other != plan and any(fit.needs[place] for place in places)
+                for other, above, places in kept
+            ):
+                continue
+            chosen.append(fit.id)
+            at_work[plan] += 1
+            space = tuple(
+                have if have is None else have - need for have, need in zip(space, fit.needs, strict=True)
+            )
         return chosen
+
+    def _number(self, fit: FitModel, at_work: Mapping[str, int]) -> float:
+        waits = self.queued[fit.plan] + fit.order[0] * self.order.priority_step_seconds * MICROSECONDS
+        return waits + at_work[fit.plan] * self.order.share_step_seconds * MICROSECONDS
+
+    def _kept(
+        self, ready: Iterable[FitModel], at_work: Mapping[str, int], space: Space, whole: Room
+    ) -> list[tuple[str, float, list[int]]]:
+        """For whom room is kept free, above which number, and of what: for the first fit of each plan."""
+        firsts: dict[str, FitModel] = {}
+        for fit in ready:
+            if not _lacking(fit, _space(whole)):
+                firsts.setdefault(fit.plan, fit)
+        patience = self.order.priority_step_seconds * MICROSECONDS
+        return [
+            (plan, self._number(fit, at_work) + patience, places)
+            for plan, fit in firsts.items()
+            if (places := _lacking(fit, space))
+        ]
 
     def _is_due(self, fit: FitModel, stage: str, host: str | None) -> bool:
         return (
@@ -188,6 +228,8 @@ class StoreModel:
     def retried(self, fit_id: str) -> None:
         """A fit is ready again, and with it those that were given up because of it."""
         fit = self.fits[fit_id]
+        if all(other.state in FINAL for other in self.fits.values() if other.plan == fit.plan):
+            self.queued[fit.plan] = self.now
         self._is_open(fit)
         fit.failures, fit.expiries, fit.not_before = 0, 0, None
         for needed in fit.depends_on:
@@ -225,9 +267,15 @@ class StoreModel:
         return (fit for fit in self.fits.values() if fit_id in fit.depends_on)
 
 
-def _order(fit: FitModel) -> tuple[int, int, int]:
+def _order(fit: FitModel) -> tuple[int, int]:
     return fit.order
 
 
-def _within(needs: tuple[int, int, int], space: tuple[int | None, ...]) -> bool:
-    return all(have is None or need <= have for need, have in zip(needs, space, strict=True))
+def _space(room: Room) -> Space:
+    return (room.cores, room.gpus, room.memory_bytes)
+
+
+def _lacking(fit: FitModel, space: Space) -> list[int]:
+    """The places of what a fit needs and a space has too little of."""
+    pairs = enumerate(zip(fit.needs, space, strict=True))
+    return [place for place, (need, have) in pairs if have is not None and need > have]

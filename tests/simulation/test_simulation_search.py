@@ -68,6 +68,15 @@ def test_no_order_of_ends_breaks_what_is_made_from_others() -> None:
     assert found.states >= 1_000
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_no_order_of_ends_lets_a_plan_take_more_than_its_share() -> None:
+    """Of two plans the one that has less at work is served first, whatever has ended how."""
+    found = searched(SHORT[3]).found
+    assert found.complete
+    assert found.states >= 300
+
+
 if TORTURE:  # hours long
 
     @pytest.mark.timeout(14_400)
@@ -83,7 +92,7 @@ def test_the_search_finds_a_planted_fault(mutant: Mutant, monkeypatch: pytest.Mo
     """Each store with a fault in it breaks a promise, and the search tells the shortest way to it."""
     began = time.monotonic()
     store = mutant.plant(monkeypatch)
-    search = Search(World(SHORT[mutant.people + 2 * mutant.parts], store=store))
+    search = Search(World(SHORT[mutant.people + 2 * mutant.parts + 3 * mutant.plans], store=store))
     with pytest.raises(Violation) as caught:
         search.run(states_max=MUTANT_STATES_MAX)
     found = caught.value

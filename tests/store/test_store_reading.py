@@ -10,9 +10,11 @@ import pytest
 from store_samples import SUCCEEDED, cs_job, plan_of
 
 import store
-from store import DatabaseUnavailable, NotFound, PlanStore, SchemaBehind, open_reader
+from store import DatabaseUnavailable, NotFound, PlanStore, SchemaBehind, choosing, open_reader
+from store.choosing import Wanted
 from store.database import connect
-from store.ready import NOW, ORDER, READY
+from store.ready import NOW, OPEN_PLANS, SKIP
+from store.records import Room
 
 HEAVY = ("sqlalchemy", "sqlmodel", "pydantic", "pandas", "numpy", "alembic", "psycopg", "torch")
 
@@ -122,14 +124,17 @@ def test_ten_thousand_fits_are_listed(sqlite_url: str) -> None:
     assert plan_store.claim("w", stage="gpu") == ()
 
 
-def test_the_ready_query_uses_its_partial_indexes(sqlite_url: str) -> None:
-    """Neither the claim nor its stage barrier scans the table of fits."""
-    database = connect(sqlite_url)
-    with database.snapshot() as tx:
-        claim = f"SELECT f.fit_id FROM fit AS f WHERE {READY['gpu']} ORDER BY {ORDER} LIMIT 1"
-        plan = tx.query(f"EXPLAIN QUERY PLAN {claim}".replace(NOW, "0"))
-    steps = " ".join(str(row[3]) for row in plan)
-    assert "fit_ready" in steps
-    assert "fit_unfinished_cpu" in steps
-    assert "SCAN" not in steps
-    assert "TEMP B-TREE" not in steps
+@pytest.mark.parametrize("stage", ["cpu", "gpu"])
+def test_the_questions_of_a_claim_use_partial_indexes(sqlite_url: str, stage: str) -> None:
+    """Neither the fits of a plan, nor the queues of all plans, nor the barrier scan the table of fits."""
+    wanted = Wanted(stage=stage, limit=2, room=Room(cores=2, gpus=1, whole=Room(cores=4, gpus=1)))
+    asked = [choosing._first_fits(wanted, None), choosing._first_fits(wanted, 7), choosing._queues_of(wanted)]
+    for sql, parameters in (*asked, (OPEN_PLANS[stage], ())):
+        with connect(sqlite_url).snapshot() as tx:
+            question = f"EXPLAIN QUERY PLAN {sql}".replace(NOW, "0").replace(SKIP, "")
+            steps = " ".join(str(row[3]) for row in tx.query(question, parameters))
+        assert "plan_open" in steps or (sql, parameters) == asked[1]
+        assert "fit_ready" in steps or sql == OPEN_PLANS[stage]
+        assert ("fit_unfinished_cpu" in steps) == (stage == "gpu")
+        assert "SCAN f" not in steps
+        assert "TEMP B-TREE" not in steps
