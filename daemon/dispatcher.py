@@ -41,6 +41,15 @@ def start_child(spec: FitSpec, places: FitPlaces) -> FitProcess:
 class Dispatcher:
     """Holds the running fits of this process; all of it happens in the loop's thread."""
 
+    live = frozenset(
+        {
+            *("cpu_slots", "gpu_slots", "memory_bytes", "threads_per_fit", "pin_cpus", "fit_memory_bytes"),
+            *("fit_seconds_max", "family_seconds_max", "fit_silent_seconds", "fit_hung_seconds"),
+            *("lease_seconds", "checkpoint_seconds", "checkpoint_rounds", "progress_seconds"),
+            *("gpu_fallback", "precision", "compile_network", "priority_step_seconds", "share_step_seconds"),
+        }
+    )
+
     def __init__(
         self,
         settings: Settings,
@@ -56,17 +65,19 @@ class Dispatcher:
         self._plans = plans
         self._place = Workplace.of(settings)
         self._host = host_of(worker)
-        self._slots = Slots(
-            cpu=settings.cpu_slots,
-            gpu=settings.gpu_slots,
-            memory_bytes=settings.memory_bytes,
-            cpus=own_cpus(settings),
-        )
+        self._slots = slots_of(settings)
         self._begin, self._clock = begin, clock
         self._seen_seq, self._look_at, self._stopping = -1, float("-inf"), False
         self._checked_seq = -1
         self.expecting = True  # whether a plan is open, as far as the last look told
+        self.beat: Callable[[], None] = lambda: None  # called between two fits that may each take a while
         self.running: list[Runner] = []
+
+    def reload(self, settings: Settings) -> None:
+        """Start fits by these settings from now on; those that run keep what they have."""
+        self._settings, self._slots = settings, slots_of(settings)
+        self._slots.keep_taken(runner.slot for runner in self.running)
+        self._seen_seq = -1
 
     def tick(self) -> None:
         """End the children whose lease has ended, hear all of them, then fill the free slots."""
@@ -96,6 +107,7 @@ class Dispatcher:
     def listen(self) -> None:
         """Hear all children; those whose attempt is over leave their slot."""
         for runner in list(self.running):
+            self.beat()
             if runner.listen():
                 self.running.remove(runner)
                 self._slots.give_back(runner.slot)
@@ -125,13 +137,17 @@ class Dispatcher:
         for runner in self.running:
             runner.stop(cause)
 
-    def end_all(self) -> None:
-        """End what still runs, now; it is given back with its last checkpoint."""
-        for runner in self.running:
+    def end_all(self) -> int:
+        """End what still runs, now, and return how many that were; each is given back with its checkpoint."""
+        ended = [runner for runner in self.running if runner.child.returncode is None]
+        for runner in ended:
             with about(runner.claim):
                 log.warning("fit did not stop in time and was ended", name=runner.name)
+            runner.child.kill()  # all of them at once, before each is waited for
+        for runner in self.running:
             runner.end()
         self.listen()
+        return len(ended)
 
     def _fill_stage(self, stage: str) -> int:
         free = self._slots.free(stage)
@@ -213,6 +229,16 @@ class Dispatcher:
         )
         log.info("plan completed", plan=plan_id, succeeded=row.succeeded, failed=row.failed)
         self._tell(finished)
+
+
+def slots_of(settings: Settings) -> Slots:
+    """Return what the settings give to fits, all of it free."""
+    return Slots(
+        cpu=settings.cpu_slots,
+        gpu=settings.gpu_slots,
+        memory_bytes=settings.memory_bytes,
+        cpus=own_cpus(settings),
+    )
 
 
 def host_of(worker: str) -> str:

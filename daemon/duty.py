@@ -29,13 +29,11 @@ class Duty(Protocol):
 
 @runtime_checkable
 class Reloadable(Protocol):
-    """A part of the daemon that takes new settings while it works.
+    """A part of the daemon that takes new settings while it works."""
 
-    Attributes:
-        live: names of the settings that hold for it from `reload` on; what no part names needs a restart.
-    """
-
-    live: frozenset[str]
+    @property
+    def live(self) -> frozenset[str]:
+        """Names of the settings that hold for it from `reload` on; what no part names needs a restart."""
 
     def reload(self, settings: Settings) -> None:
         """Work by these settings from now on; called from the loop, never waiting."""

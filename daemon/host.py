@@ -18,6 +18,7 @@ from daemon.identity import Identity, own_identity
 from daemon.news import Tell, keep_quiet
 from daemon.rescuer import Rescuer
 from daemon.settings import Settings
+from daemon.stopping import STOP_SIGNALS
 from daemon.timetable import RESCUE, Timetable
 from daemon.workplace import FitPlaces
 from executors.contract import FitSpec
@@ -27,7 +28,6 @@ from store.plan_store import PlanStore
 
 log = structlog.get_logger("host")
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 RESCUE_SECONDS_MAX = 2.0
 PRESENCE_SECONDS = 0.2  # between two questions to the database who is still connected
 
@@ -71,14 +71,26 @@ class Host:
         self.rescuer.rescue()
         self.timetable.start()
 
+    def reload(self, settings: Settings) -> None:
+        """Work by these settings from now on, as far as `live` names them."""
+        self._settings = settings
+        self.dispatcher.reload(settings)
+
+    @property
+    def live(self) -> frozenset[str]:
+        """The settings that hold from `reload` on."""
+        return self.dispatcher.live | {"stop_seconds"}
+
     def turn(self) -> frozenset[str]:
         """Hear what rang, hear the children, fill the slots; returns what rang and is not the host's own."""
-        rang = self._heard()
+        rang = self.heard()
         self.rescuer.hear()
         if self._moved:
             self._moved = False
             self.rescuer.look()
+        self.dispatcher.beat()
         self.dispatcher.tick()
+        self.dispatcher.beat()
         self.servers.tend()
         return rang
 
@@ -117,19 +129,19 @@ class Host:
             self.rescuer.rescue(gone)
             self._moved = True
 
-    def stop(self, cause: str) -> None:
+    def stop(self, cause: str) -> int:
         """Let all fits save their state and stop, within the limit of the settings; all are given back.
 
-        A second signal ends them at once; their last checkpoints stay.
+        A second signal ends them at once; their last checkpoints stay. Returns how many had to be ended.
         """
         deadline = self._clock() + self._settings.stop_seconds
         heard_before = self._stops_heard
         self.dispatcher.ask_to_stop(cause)
         while self.dispatcher.running and self._clock() < deadline and self._stops_heard == heard_before:
             self.wait(min(self._settings.poll_seconds, max(0.0, deadline - self._clock())))
-            self._heard()
+            self.heard()
             self.dispatcher.listen()
-        self.dispatcher.end_all()
+        return self.dispatcher.end_all()
 
     def close(self) -> None:
         """End what still runs and let go of the timetable and the bell."""
@@ -141,12 +153,15 @@ class Host:
         self.bell.close()
 
     @contextmanager
-    def minding_signals(self) -> Iterator[None]:
-        """While inside, SIGTERM and SIGINT ring instead of ending the process (in the main thread only)."""
+    def minding_signals(self, *also: signal.Signals) -> Iterator[None]:
+        """While inside, SIGTERM and SIGINT ring instead of ending the process (in the main thread only).
+
+        So do the signals in `also`, by their names.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._ring) for number in STOP_SIGNALS}
+        before = {number: signal.signal(number, self._ring) for number in (*STOP_SIGNALS, *also)}
         try:
             yield
         finally:
@@ -156,7 +171,8 @@ class Host:
     def _ring(self, number: int, _frame: FrameType | None) -> None:
         self.bell.ring(signal.Signals(number).name)
 
-    def _heard(self) -> frozenset[str]:
+    def heard(self) -> frozenset[str]:
+        """Hear what rang: do what is the host's own, and return the rest."""
         rang = self.bell.heard()
         if RESCUE in rang:
             self.rescuer.rescue()

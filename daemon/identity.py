@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -79,6 +81,26 @@ def is_dead(worker: str, *, here: Identity | None = None) -> bool:
     if asked.namespace != own.namespace:
         return False
     return start_ticks(asked.pid) != asked.started
+
+
+def booted_at() -> datetime | None:
+    """Return when this machine was started (proc(5), btime), None where that is not told."""
+    with suppress(OSError, ValueError), Path("/proc/stat").open(encoding="ascii") as lines:
+        for line in lines:
+            if line.startswith("btime "):
+                return datetime.fromtimestamp(int(line.split()[1]), UTC)
+    return None
+
+
+def unit_name() -> str | None:
+    """Return the unit of systemd that this process is in, by its control group; None for none."""
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+            parts = line.rpartition(":")[2].split("/")
+            for part in reversed(parts):
+                if part.endswith(".service") and not part.startswith("user@"):
+                    return part
+    return None
 
 
 def is_stopped(pid: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from daemon.errors import AlreadyServing
@@ -26,8 +26,9 @@ def held_lock(path: Path, holder: str) -> Iterator[None]:
         except BlockingIOError as error:
             other = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
             raise AlreadyServing(path.parent, other or "a process that did not say its name") from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{holder}\n".encode(), 0)
+        with suppress(OSError):  # a full disk takes no name, and the lock holds without one
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{holder}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 
 import structlog
 
@@ -14,6 +15,32 @@ from store.plan_store import PlanStore
 from store.records import Rescue
 
 log = structlog.get_logger("rescuer")
+
+JUMP_SECONDS = 2.0  # by which the database's clock may run off between two looks before it counts as set
+RENEWAL_SECONDS = 5.0  # after a jump: every living worker has renewed its leases by the new clock by then
+
+
+class ClockWatch:
+    """Tells when the clock by which leases run out was set, or the machine slept: by the monotonic one."""
+
+    def __init__(self, now: Callable[[], int], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._now, self._monotonic = now, monotonic
+        self._before: tuple[float, float, float] | None = None  # our clock before and after, the database's
+        self._quiet_until = float("-inf")
+
+    def is_settling(self) -> bool:
+        """Whether the clock was set a moment ago; raises DatabaseUnavailable."""
+        began = self._monotonic()
+        told = self._now() / 1e6
+        ended = self._monotonic()
+        before, self._before = self._before, (began, ended, told)
+        if before is not None:
+            passed = told - before[2]
+            least, most = began - before[1], ended - before[0]
+            if not least - JUMP_SECONDS <= passed <= most + JUMP_SECONDS:
+                self._quiet_until = ended + RENEWAL_SECONDS
+                log.warning("the clock was set; no lease is taken back for a moment", seconds=passed - most)
+        return ended < self._quiet_until
 
 
 class Rescuer:
@@ -27,6 +54,7 @@ class Rescuer:
         self._here = here
         self._tell = tell
         self._neighbours = Neighbours(here)
+        self._clock = ClockWatch(store.reading.now)
         self.others: frozenset[str] = frozenset()  # who else holds a lease, as of the last look
 
     def descriptors(self) -> tuple[int, ...]:
@@ -55,9 +83,12 @@ class Rescuer:
     def rescue(self, gone: Collection[str] = ()) -> tuple[Rescue, ...]:
         """Take back what can be taken back and say so; nothing when the database does not answer.
 
+        Nothing either just after its clock was set: all leases would seem to have run out together.
         `gone` are workers whose end was seen in another way.
         """
         try:
+            if self._clock.is_settling():
+                return ()
             rescued = self._store.rescue(
                 is_dead=lambda worker: worker in gone or is_dead(worker, here=self._here)
             )

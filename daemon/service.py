@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, closing
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -20,24 +20,30 @@ from daemon.admission import admit, completed, rehearse
 from daemon.drained import Drained
 from daemon.duty import Duty
 from daemon.host import Host
-from daemon.identity import Identity, is_dead, own_identity
+from daemon.identity import Identity, own_identity
 from daemon.inbox import Inbox
 from daemon.intake import Intake
-from daemon.lock import held_lock
+from daemon.leftovers import marked
 from daemon.logs import log_to_file
+from daemon.missing_panels import MissingPanels
 from daemon.news import FitEnded, News, Tell, keep_quiet
-from daemon.notify import Notifier
+from daemon.notify import Notifier, Pulse
+from daemon.reconciling import Reconciling
+from daemon.register import Register
+from daemon.reloading import Reread, reloaded
 from daemon.sealing import Sealer
 from daemon.settings import Settings
+from daemon.starting import opened_store
+from daemon.stopping import StopAsked, leaving_at_once
 from daemon.surveying import Survey
-from daemon.timetable import ALIVE, RESCAN
+from daemon.timetable import RESCAN
 from daemon.watcher import Watcher
 from daemon.workplace import Workplace
-from store.errors import DatabaseUnavailable, PlanRejected
-from store.events import DaemonStarted, DaemonStopped
+from store.errors import DatabaseUnavailable, PlanRejected, StoreError
 from store.plan_document import load_plan_directory
-from store.plan_store import PlanStore, open_store
+from store.plan_store import PlanStore
 from store.records import Accepted
+from store.residence import Residence
 
 log = structlog.get_logger("service")
 
@@ -45,6 +51,9 @@ FAILING_SECONDS_MAX = 30.0  # turns that fail for so long end the daemon; its ma
 FAILED_TURN_SECONDS = 0.5
 FIT_FAILED = 1
 IDLE_SECONDS = 1.0
+LIVE = frozenset({"rescan_seconds", "poll_seconds"})  # settings that the loop itself takes at once
+STEP_SECONDS = 300.0  # what the service manager is asked for before each step of the start
+T = TypeVar("T")
 
 
 def submit_plan(
@@ -110,74 +119,121 @@ def drain(
     )
 
 
-def serve(settings: Settings, *, until_idle: bool = False) -> int:
+def serve(
+    settings: Settings,
+    *,
+    until_idle: bool = False,
+    config: Path | None = None,
+    reread: Reread | None = None,
+) -> int:
     """Be the daemon until SIGTERM or SIGINT (or, `until_idle`, until nothing is left); returns the exit code.
 
-    That is 0, or 1 when `until_idle` and a fit failed for good meanwhile.
+    That is 0, or 1 when `until_idle` and a fit failed for good meanwhile. SIGHUP reads the configuration
+    again by `reread`; `config` is its file, for the processes that the daemon starts.
 
     Raises:
         AlreadyServing: another daemon works on the same results directory (exit 75).
+        HostTaken: another one works on the same event log under the same host name (exit 75).
         InboxUnsafe: everybody may write into the drop folder.
-        StoreError: the event log cannot be opened.
+        StoreError: the event log cannot be opened, and waiting would not mend that.
     """
-    place, identity = Workplace.of(settings), own_identity()
-    notifier = Notifier.from_environment(os.environ)
-    with ExitStack() as stack:
-        stack.enter_context(held_lock(place.lock_path, f"pid {identity.pid} on {identity.host}"))
-        store = stack.enter_context(open_store(settings.database_url))
-        service = Service(settings, store, notifier, identity)
-        stack.callback(service.close)
-        stack.enter_context(service.host.minding_signals())
-        service.start()
-        service.work(until_idle=until_idle)
-        service.stop()
+    identity, notifier = own_identity(settings.host_name), Notifier.from_environment(os.environ)
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(leaving_at_once())
+            stack.enter_context(marked(os.environ, identity))
+            opened = opened_store(settings, identity, notifier, patient=not until_idle)
+            store, residence = stack.enter_context(opened)
+            service = Service(settings, store, notifier, identity, residence=residence, config=config)
+            service.reread = reread
+            stack.callback(service.close)
+            stack.enter_context(service.host.minding_signals(signal.SIGHUP))
+            service.run(until_idle=until_idle)
+    except StopAsked as asked:
+        notifier.stopping(f"stopping: {asked.cause}", within_seconds=0)
+        log.info("daemon stopped before it was ready", cause=asked.cause)
+        return 0
     return FIT_FAILED if until_idle and service.fits_failed else 0
 
 
 class Service:
     """The daemon: a host, the drop folder, and the words to the service manager."""
 
-    def __init__(self, settings: Settings, store: PlanStore, notifier: Notifier, identity: Identity) -> None:
-        self._settings, self._store, self._notifier = settings, store, notifier
+    def __init__(
+        self,
+        settings: Settings,
+        store: PlanStore,
+        notifier: Notifier,
+        identity: Identity,
+        *,
+        residence: Residence,
+        config: Path | None = None,
+    ) -> None:
+        self._settings, self._store, self._notifier, self._residence = settings, store, notifier, residence
+        self.config = config  # the file the settings were read from, for processes that read it too
+        self.reread: Reread | None = None
         self.fits_failed = 0
         self.host = Host(settings, store, identity=identity, tell=self._note)
         self.inbox = Inbox(settings.inbox_dir, settle_seconds=settings.settle_seconds)
         self.intake = Intake(settings, store, self.inbox)
-        sealer = Sealer(settings.database_url, settings.results_dir, self.host.timetable)
-        self.duties: tuple[Duty, ...] = (sealer,)
         self._watcher = Watcher(settings.inbox_dir, self.host.bell)
         self._look_at = 0.0  # what is not settled is looked at again then, in seconds of the monotonic clock
+        self.register = Register(settings, store, identity)
+        sealer = Sealer(settings.database_url, settings.results_dir, self.host.timetable)
+        self.duties: tuple[Duty, ...] = (
+            MissingPanels(settings, store, self.host.timetable, identity.host),
+            sealer,
+        )
+        self.pulse = Pulse(notifier, self.status)
+        self.host.dispatcher.beat = self.pulse.beat
+        self._is_ready = False
+        self._silent_since: float | None = None  # since when the event log does not answer
+
+    def run(self, *, until_idle: bool = False) -> None:
+        """Start, work and stop.
+
+        Raises:
+            Exception: the daemon cannot go on; the next one is told why.
+        """
+        try:
+            self.start()
+            self.work(until_idle=until_idle)
+        except Exception as error:
+            self.register.failed(error)
+            raise
+        self.stop()
 
     def start(self) -> None:
-        """Record the start, take back what a killed predecessor left, and begin to watch."""
+        """Put in order what a predecessor left, and let every part begin.
+
+        Told to stop meanwhile it goes no further; `stop` undoes what was begun.
+        """
+        self._say("opening the drop folder")
         self.inbox.open()
-        here = self.host.identity
-        before = self._store.daemon_started(
-            DaemonStarted(
-                worker=here.worker,
-                host=here.host,
-                version=version("trainwright"),
-                boot_id=here.boot_id,
-                pid=here.pid,
-                cpu_slots=self._settings.cpu_slots,
-                gpu_slots=self._settings.gpu_slots,
-                memory_bytes=self._settings.memory_bytes,
-            ),
-            is_dead=lambda worker: is_dead(worker, here=here),
+        began_at = time.time()
+        before = self._patiently(self.register.start)
+        self._say("putting in order what the daemon before left")
+        reconciling = Reconciling(
+            self._store, Workplace.of(self._settings), self.host.identity, self.host.rescuer
         )
-        log.info("daemon started", worker=here.worker, previous_stop=before.cause, clean=before.clean)
+        self._patiently(
+            lambda: reconciling.run(
+                began_at=began_at, since=before, going_on=lambda: not self._is_told_to_stop()
+            )
+        )
         self._watcher.start()
         self.host.timetable.every(self._settings.rescan_seconds, RESCAN)
         for duty in self.duties:
-            duty.start()
-        if self._notifier.watchdog_seconds is not None:
-            self.host.timetable.every(self._notifier.watchdog_seconds / 3, ALIVE)
-        self.host.start()
+            self._patiently(duty.start)
+        self._patiently(self.host.start)
         self.host.bell.ring(RESCAN)
-        self._notifier.ready(self.status())
+        self._say("taking the first turn")
 
     def work(self, *, until_idle: bool = False) -> None:
         """Turn the loop until told to stop. A turn that fails is logged and the next one is taken.
+
+        READY is said once a whole turn went well: leases were asked for, plans looked for, every part had its
+        turn, and the event log answered.
 
         Raises:
             Exception: every turn failed for a while; the service manager starts the daemon anew.
@@ -186,31 +242,40 @@ class Service:
         while self.host.stopping is None:
             try:
                 self._turn()
+                self._say_ready()
                 failing_since = None
                 if until_idle and self._is_idle():
                     self.host.stopping = "nothing is left to do"
             except DatabaseUnavailable as error:
-                log.warning("the event log does not answer; trying again", cause=str(error))
+                self._note_silence(error)
             except Exception as error:  # the edge of the service's loop
                 log.exception("a turn failed")
                 failing_since = failing_since or time.monotonic()
                 if not self.intake.blame(error) and time.monotonic() - failing_since > FAILING_SECONDS_MAX:
                     raise
                 time.sleep(FAILED_TURN_SECONDS)
-            self.host.wait(self._patience())
+            self.pulse.beat()
+            self.host.wait(min(self._patience(), self.pulse.patience))
 
     def stop(self) -> None:
         """Stop the fits within the limit, give them back, record the stop."""
-        cause = self.host.stopping or "stopped"
-        self._notifier.stopping(f"stopping: {cause}", within_seconds=self._settings.stop_seconds)
+        cause, began_at = self.host.stopping or "stopped", time.monotonic()
+        limit = self._settings.stop_seconds
+        self.host.dispatcher.beat = lambda: self._notifier.stopping(
+            f"stopping: {cause}", within_seconds=limit
+        )
+        self.host.dispatcher.beat()
         log.info("daemon stopping", cause=cause, running=len(self.host.dispatcher.running))
         self.intake.close()
-        self.host.stop(cause)
-        here = self.host.identity
-        self._store.daemon_said(DaemonStopped(worker=here.worker, host=here.host, cause=cause))
+        ended = self.host.stop(cause)
+        self.register.stopped(cause, seconds=time.monotonic() - began_at, ended=ended)
         for duty in self.duties:
-            duty.stop()
-        log.info("daemon stopped", cause=cause)
+            self.host.dispatcher.beat()
+            try:
+                duty.stop()
+            except StoreError as error:
+                log.warning("not finished before the stop", cause=str(error))
+        log.info("daemon stopped", cause=cause, seconds=round(time.monotonic() - began_at, 3), ended=ended)
 
     def close(self) -> None:
         """Let go of everything, whatever happened before."""
@@ -220,14 +285,28 @@ class Service:
             duty.close()
         self.host.close()
         self.inbox.close()
+        self.register.close()
 
     def status(self) -> str:
         """Return what the daemon is at, in a line."""
         running = [runner.name for runner in self.host.dispatcher.running]
-        if not running:
-            return f"waiting for plans in {self._settings.inbox_dir}"
-        more = f" and {len(running) - 3} more" if len(running) > 3 else ""
-        return f"training {', '.join(running[:3])}{more}"
+        if self._silent_since is not None:
+            return f"the event log has not answered for {time.monotonic() - self._silent_since:.0f} s"
+        if running:
+            more = f" and {len(running) - 3} more" if len(running) > 3 else ""
+            return f"training {', '.join(running[:3])}{more}"
+        if self.intake.busy:
+            return f"judging {', '.join(sorted(self.intake.busy)[:3])}"
+        return f"waiting for plans in {self._settings.inbox_dir}"
+
+    def reload(self) -> None:
+        """Read the configuration again: take what can be taken now, and record what came of it."""
+        self._notifier.reloading()
+        found = reloaded(self._settings, self.reread, (self.host, self.intake, *self.duties), own=LIVE)
+        self._settings = found.settings
+        self.host.timetable.every(found.settings.rescan_seconds, RESCAN)
+        self._notifier.ready(self.status())
+        self.register.reloaded(found)
 
     def _note(self, news: News) -> None:
         if isinstance(news, FitEnded) and news.outcome == "failed":
@@ -235,15 +314,21 @@ class Service:
 
     def _turn(self) -> None:
         rang = self.host.turn()
+        self._store.head_seq()  # raises where the event log does not answer; the fits were heard all the same
+        self._silent_since = None
         look = RESCAN in rang or (self.inbox.unsettled and time.monotonic() >= self._look_at)
         if look:
             patience = max(self._settings.poll_seconds, self._settings.settle_seconds / 8)
             self._look_at = time.monotonic() + patience
         self.intake.turn(look=look, moved_in=self._watcher.moved_in() if look else ())
         for duty in self.duties:
+            self.pulse.beat()
             duty.turn(rang)
-        if ALIVE in rang:
-            self._notifier.alive(self.status())
+        self.register.turn()
+        if signal.SIGHUP.name in rang:
+            self.reload()
+        if not self._residence.is_held():
+            self.host.stopping = "another daemon took the place of this host while its connection was lost"
 
     def _patience(self) -> float:
         """Return how long to wait for something to ring."""
@@ -254,3 +339,35 @@ class Service:
         if self.host.dispatcher.running or self.intake.busy or self.inbox.unsettled:
             return False
         return not any(row.open for row in self._store.reading.plans())
+
+    def _is_told_to_stop(self) -> bool:
+        """Hear what rang before there is a loop; what is not the host's own is kept for the first turn."""
+        for name in self.host.heard():
+            self.host.bell.ring(name)
+        return self.host.stopping is not None
+
+    def _patiently(self, step: Callable[[], T]) -> T | None:
+        """Take a step of the start, again while the event log does not answer; None once told to stop."""
+        while not self._is_told_to_stop():
+            try:
+                return step()
+            except DatabaseUnavailable as error:
+                self._note_silence(error)
+                time.sleep(FAILED_TURN_SECONDS)
+        return None
+
+    def _say_ready(self) -> None:
+        if not self._is_ready:
+            self._is_ready = True
+            self._notifier.ready(self.status())
+            log.info("daemon ready", status=self.status())
+
+    def _note_silence(self, error: DatabaseUnavailable) -> None:
+        if self._silent_since is None:
+            self._silent_since = time.monotonic()
+            log.warning("the event log does not answer; trying again", cause=str(error))
+        if not self._is_ready:
+            self._say(f"waiting for the event log: {error.cause}")
+
+    def _say(self, status: str) -> None:
+        self._notifier.starting(status, within_seconds=STEP_SECONDS)

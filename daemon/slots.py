@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from store.records import Room
@@ -37,8 +37,16 @@ class Slots:
     ) -> None:
         each = len(cpus) // cpu if cpu else 0
         self._cpus = [tuple(cpus[place * each : (place + 1) * each]) for place in range(cpu)]
-        self._places, self._devices = set(range(cpu)), set(range(gpu))
+        self._places, self._devices, self._gpus = set(range(cpu)), set(range(gpu)), gpu
         self._memory = memory_bytes
+
+    def keep_taken(self, slots: Iterable[Slot]) -> None:
+        """Take what fits that already run have; what there is no more of they had before and may keep."""
+        for slot in slots:
+            self._places -= set(slot.places)
+            self._devices -= set(slot.devices)
+            if self._memory is not None:
+                self._memory -= slot.memory_bytes
 
     @property
     def room(self) -> Room:
@@ -71,8 +79,8 @@ class Slots:
         """Make all of a slot free again; raises ValueError when it is free already."""
         if self._places & set(slot.places) or self._devices & set(slot.devices):
             raise ValueError(f"{slot} was not taken")
-        self._places |= set(slot.places)
-        self._devices |= set(slot.devices)
+        self._places |= {place for place in slot.places if place < len(self._cpus)}
+        self._devices |= {device for device in slot.devices if device < self._gpus}
         if self._memory is not None:
             self._memory += slot.memory_bytes
 

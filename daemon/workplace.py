@@ -61,6 +61,16 @@ class Workplace:
         return self.results_dir / "daemon.lock"
 
     @property
+    def signs_path(self) -> Path:
+        """The daemon's sign of life."""
+        return self.results_dir / "daemon.json"
+
+    @property
+    def work_dir(self) -> Path:
+        """Specifications and states of fits: ``<plan>/<fit>/``."""
+        return self.results_dir / "work"
+
+    @property
     def log_path(self) -> Path:
         """The log of commands that draw a screen."""
         return self.results_dir / "trainwright.log"
@@ -92,7 +102,7 @@ class Workplace:
 
     def fit_work(self, plan_id: str, fit_id: str) -> Path:
         """Return where a fit's specification and checkpoints lie."""
-        return self.results_dir / "work" / plan_id / fit_id
+        return self.work_dir / plan_id / fit_id
 
     def fit_places(
         self, *, output: str, plan_id: str, fit_id: str, job_id: str, family: str, attempt: int

@@ -15,7 +15,7 @@ from store import costs, waiting
 from store.attempts import attempts_of
 from store.database import Database, Row, Tx, connect, is_sqlite, sqlite_path
 from store.errors import NotFound, SchemaBehind
-from store.ids import fit_stream
+from store.ids import fit_stream, host_stream
 from store.layout import SELECT_EVENT
 from store.moments import moment_of
 from store.plan import Fit, Plan
@@ -205,6 +205,17 @@ class Reader:
         """Return the fence of each of these fits that is leased."""
         sql = f"SELECT fit_id, fence FROM lease WHERE {_one_of('fit_id', fit_ids)}"
         return {str(row[0]): int(row[1]) for row in self._query(sql, fit_ids)}
+
+    def states(self, fit_ids: Sequence[str]) -> dict[str, str]:
+        """Return the state of each of these fits that the log knows."""
+        sql = f"SELECT fit_id, state FROM fit WHERE {_one_of('fit_id', fit_ids)}"
+        return {str(row[0]): str(row[1]) for row in self._query(sql, fit_ids)}
+
+    def last_start(self, host: str) -> EventRow | None:
+        """Return a host's last DaemonStarted, None when there is none."""
+        sql = f"{SELECT_EVENT} WHERE stream = ? AND kind = 'DaemonStarted' ORDER BY version DESC LIMIT 1"
+        found = self._query(sql, (host_stream(host),))
+        return event_row(found[0]) if found else None
 
     def prospect(self) -> Prospect:
         """Return what there may be for a host to do: a question that costs the same however much waits."""

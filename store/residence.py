@@ -9,12 +9,13 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
 from store.database import is_memory, is_sqlite, sqlite_path
-from store.errors import DatabaseUnavailable, HostTaken
+from store.errors import DatabaseUnavailable, DatabaseUnsafe, HostTaken
 
 _HOLDER_BYTES = 1000
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]")
@@ -42,8 +43,9 @@ class FileResidence:
             other = os.pread(self._descriptor, _HOLDER_BYTES, 0).decode(errors="replace").strip()
             os.close(self._descriptor)
             raise HostTaken(host=host, holder=other, where=str(path)) from error
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{holder}\n".encode(), 0)
+        with suppress(OSError):  # a full disk takes no name, and the lock holds without one
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{holder}\n".encode(), 0)
 
     def is_held(self) -> bool:
         """Return True: the kernel keeps it while the file is open."""
@@ -72,8 +74,8 @@ def take_residence(url: str, host: str, *, holder: str) -> Residence:
 
     Raises:
         HostTaken: another process holds it; says which one where that is known.
-        DatabaseUnavailable: the database does not answer, or its directory takes no file.
-        DatabaseUnsafe: there is no such kind of database.
+        DatabaseUnavailable: the database does not answer, or its disk takes no file.
+        DatabaseUnsafe: there is no such kind of database, or its directory is not to be written.
     """
     if is_memory(url):
         return NoResidence()
@@ -85,6 +87,12 @@ def take_residence(url: str, host: str, *, holder: str) -> Residence:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return FileResidence(path.with_name(_lock_name(path, host)), host=host, holder=holder)
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise DatabaseUnsafe(
+            url=url,
+            sentence=f"its directory cannot be worked in ({error.strerror}: {error.filename})",
+            fix="Give the daemon the right to write there, or name another place: database_url",
+        ) from error
     except OSError as error:
         raise DatabaseUnavailable(url=url, cause=f"{error.strerror or error} ({error.filename})") from error
 

@@ -145,7 +145,7 @@ def test_only_processes_that_can_be_seen_are_watched() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         there = replace(here, pid=process.pid, started=start_ticks(process.pid) or 0)
         others = (
-            *(here, replace(there, host="far"), replace(there, boot_id="b"), replace(there, namespace=1)),
+            *(here, replace(there, host="far", boot_id="b"), replace(there, namespace=1)),
             *(replace(there, started=1), replace(there, pid=2**22 + 1)),
         )
         neighbours.watch(["w", *(one.worker for one in others)])

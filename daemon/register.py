@@ -1,0 +1,116 @@
+"""What a daemon says of itself in the event log: that it began, what it was told, how it ended.
+
+Beside the log it leaves a sign of life in a file, so that whoever comes after a power cut knows when it was,
+and after an error which.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from importlib.metadata import version
+
+import structlog
+
+from daemon.identity import Identity, booted_at, unit_name
+from daemon.reloading import Reloaded
+from daemon.settings import Settings
+from daemon.signs import Signs, read_signs
+from daemon.workplace import Workplace
+from store.errors import DatabaseUnavailable
+from store.host_events import DaemonReloaded, DaemonStarted, DaemonStopped
+from store.plan_store import PlanStore
+
+log = structlog.get_logger("register")
+
+
+class Register:
+    """The entries of one daemon."""
+
+    def __init__(self, settings: Settings, store: PlanStore, here: Identity) -> None:
+        self._settings, self._store, self._here = settings, store, here
+        self._path = Workplace.of(settings).signs_path
+        self._signs = Signs(self._path, here.worker)
+        self._has_begun = False
+
+    def start(self) -> datetime | None:
+        """Record the start with how the daemon before this one ended; returns when that one began, if any.
+
+        Whoever has the host's place knows that the one before is gone. Raises DatabaseUnavailable.
+        """
+        here, settings = self._here, self._settings
+        known = next((row for row in self._store.reading.hosts() if row.host == here.host), None)
+        before = self._store.daemon_started(
+            DaemonStarted(
+                worker=here.worker,
+                host=here.host,
+                version=version("trainwright"),
+                boot_id=here.boot_id,
+                pid=here.pid,
+                cpu_slots=settings.cpu_slots,
+                gpu_slots=settings.gpu_slots,
+                memory_bytes=settings.memory_bytes,
+                booted_at=booted_at(),
+                unit=unit_name(),
+            ),
+            is_dead=lambda _worker: True,
+            last=read_signs(self._path, known.worker if known else None),
+        )
+        self._has_begun = True
+        self._signs.turn()
+        log.info(
+            "daemon started",
+            worker=here.worker,
+            previous_stop=before.cause,
+            clean=before.clean,
+            previous_stop_at=before.at.isoformat() if before.at else None,
+        )
+        return known.started_at if known else None
+
+    def turn(self) -> None:
+        """Give a sign of life when it is time to."""
+        self._signs.turn()
+
+    def reloaded(self, found: Reloaded) -> None:
+        """Record what came of reading the configuration again. Raises DatabaseUnavailable."""
+        if found.problem:
+            log.error("the configuration was not taken; the old one holds", problem=found.problem)
+        else:
+            log.info("configuration read", changed=found.changed, restart_needed=found.restart_needed)
+        self._store.daemon_said(
+            DaemonReloaded(
+                worker=self._here.worker,
+                host=self._here.host,
+                changed=found.changed,
+                restart_needed=found.restart_needed,
+                problem=found.problem,
+                cpu_slots=found.settings.cpu_slots,
+                gpu_slots=found.settings.gpu_slots,
+                memory_bytes=found.settings.memory_bytes,
+            )
+        )
+
+    def stopped(self, cause: str, *, seconds: float, ended: int) -> None:
+        """Record the stop; where the event log does not answer the next daemon finds it in the file."""
+        if not self._has_begun:
+            return
+        word = DaemonStopped(
+            worker=self._here.worker,
+            host=self._here.host,
+            cause=cause,
+            seconds=round(seconds, 3),
+            ended=ended,
+        )
+        try:
+            self._store.daemon_said(word)
+        except DatabaseUnavailable as error:
+            self._signs.last_words(f"stopped: {cause}, while the event log did not answer")
+            log.warning("the stop is not in the event log", cause=str(error))
+
+    def failed(self, error: Exception) -> None:
+        """Leave word of an error that ends the daemon."""
+        if self._has_begun:
+            self._signs.last_words(f"it ended with an error: {type(error).__name__}: {error}")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._signs.close()
