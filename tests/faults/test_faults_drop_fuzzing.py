@@ -1,4 +1,4 @@
-"""Fuzzing the reader of plans in one process: every text is a plan or a refusal in words, and nothing else."""
+"""Fuzzing the reader of plans in one process: every text is a plan or a refusal in words, nothing else."""
 
 from __future__ import annotations
 
