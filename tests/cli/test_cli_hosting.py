@@ -19,7 +19,7 @@ def test_the_options_become_settings(
     """Folders and slots as given, and the exit code of the service."""
     seen: list[tuple[Settings, bool]] = []
 
-    def serve(settings: Settings, *, until_idle: bool) -> int:
+    def serve(settings: Settings, *, until_idle: bool, **_more: object) -> int:
         seen.append((settings, until_idle))
         return 0
 
