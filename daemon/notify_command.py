@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from daemon.channels import NotDelivered
+from daemon.leftovers import STARTED_BY
 from daemon.notices import Notice
 
 LIMIT_SECONDS = 30.0
@@ -20,7 +21,7 @@ SAID_BYTES = 400  # of its last words, for the log
 KEPT = frozenset(
     {
         *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR"),
-        *("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"),
+        *("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", STARTED_BY),
     }
 )
 
