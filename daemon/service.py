@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import structlog
 
 from daemon.admission import admit, completed, rehearse
+from daemon.conditions import Conditions
 from daemon.drained import Drained
 from daemon.duty import Duty
 from daemon.host import Host
@@ -36,6 +37,7 @@ from daemon.settings import Settings
 from daemon.starting import opened_store
 from daemon.stopping import StopAsked, leaving_at_once
 from daemon.surveying import Survey
+from daemon.telling import Telling
 from daemon.timetable import RESCAN
 from daemon.watcher import Watcher
 from daemon.workplace import Workplace
@@ -179,10 +181,12 @@ class Service:
         self._watcher = Watcher(settings.inbox_dir, self.host.bell)
         self._look_at = 0.0  # what is not settled is looked at again then, in seconds of the monotonic clock
         self.register = Register(settings, store, identity)
-        sealer = Sealer(settings.database_url, settings.results_dir, self.host.timetable)
-        self.duties: tuple[Duty, ...] = (
-            MissingPanels(settings, store, self.host.timetable, identity.host),
-            sealer,
+        timetable = self.host.timetable
+        self.duties: tuple[Duty, ...] = (  # they stop in this order: the last one tells what the others said
+            MissingPanels(settings, store, timetable, identity.host),
+            Conditions(settings, store, timetable, identity.host),
+            Sealer(settings.database_url, settings.results_dir, timetable),
+            Telling(settings, store, identity),
         )
         self.pulse = Pulse(notifier, self.status)
         self.host.dispatcher.beat = self.pulse.beat
