@@ -160,6 +160,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "schedule": readers.schedule,
     "family_seconds_max": readers.seconds_by_family,
     "disk_floor_bytes": readers.count(0, 2**60),
+    "fit_log_bytes": readers.count(4096, 2**40),
     "failures_pause": readers.count(0, 10**6),
     **dict.fromkeys(("priority_step_seconds", "share_step_seconds"), readers.number(0, 10**9)),
     "fit_hung_seconds": readers.number(0, 10**9),
