@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from daemon.attempt_log import AttemptLog
 from daemon.errors import ChildStopped
 from daemon.identity import is_stopped
 from daemon.limits import Limits
@@ -113,6 +114,7 @@ class Runner:
         self._limits = Limits(
             settings, name=self.name, family=claim.family, began_at=self._began_at, log=places.log
         )
+        self._file = AttemptLog(places.log, bytes_max=settings.fit_log_bytes, now=self._began_at)
         self._renew_at, self._lost_at = self._turns_of_the_lease(self._began_at)
         self._progress_at = float("-inf")
         self._saved_step = claim.checkpoint.step if claim.checkpoint else None
@@ -173,6 +175,7 @@ class Runner:
             self._outcome = outcome
         elif not ended:
             self._limits.keep(self.child, self._clock())
+            self._file.keep(self._clock())
 
     def _note(self, report: Report) -> None:
         match report:

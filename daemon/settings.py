@@ -42,6 +42,7 @@ class Settings:
         family_seconds_max: family name -> its own limit in the place of fit_seconds_max.
         fit_silent_seconds: how long a fit may report nothing before the log says so.
         fit_hung_seconds: how long it may neither report nor work before it is ended; 0: for ever.
+        fit_log_bytes: most bytes of an attempt's log file; of a longer one the middle is left out.
         lease_seconds: how long a fit is owned without a sign of life.
         poll_seconds: the longest a report or a free slot waits to be seen.
         settle_seconds: how long a dropped directory must be unchanged.
@@ -107,6 +108,7 @@ class Settings:
     family_seconds_max: Mapping[str, float] = field(default_factory=dict)
     fit_silent_seconds: float = 600.0
     fit_hung_seconds: float = 3600.0
+    fit_log_bytes: int = 10_000_000
     lease_seconds: float = 30.0
     poll_seconds: float = 0.1
     settle_seconds: float = 2.0

@@ -63,6 +63,9 @@ def _log_of(reader: Reader, fit_id: str, name: str, attempt: int | None) -> Path
 
 def _print_from(path: Path, position: int) -> int:
     """Print what the file holds from a byte on, and return where it ends."""
+    if path.stat().st_size < position:  # it grew too long and was shortened
+        click.echo("... the log was shortened; what follows is its end ...")
+        position = path.stat().st_size
     with path.open("rb") as log:
         log.seek(position)
         data = log.read()
