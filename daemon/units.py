@@ -1,0 +1,283 @@
+"""The files of the service as they are for this machine: systemd/ of the distribution, its places put in.
+
+What lies in systemd/ is valid as it is, for an environment in /opt/trainwright/.venv, the account
+``trainwright`` and the folder /var/lib/trainwright; here these words are replaced. Nothing is written here:
+`daemon.installing` does.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from daemon.errors import DaemonError
+
+NETWORK, POSTGRES, GPU, ON_DEMAND = "network", "postgres", "gpu", "on-demand"
+VARIANTS = (NETWORK, POSTGRES, GPU, ON_DEMAND)
+SERVICE = "trainwright.service"
+CONFIG = PurePosixPath("/etc/trainwright/trainwright.toml")
+CREDENTIAL = PurePosixPath("/etc/credstore/trainwright.database-url")
+_UNITS, _USER_UNITS = PurePosixPath("/etc/systemd/system"), PurePosixPath("systemd/user")
+_BACKUP = ("trainwright-backup.service", "trainwright-backup.timer")
+_WAKING = ("trainwright.path", "trainwright.timer")
+ACCOUNT = "trainwright"
+FOLDER = PurePosixPath("/var/lib/trainwright")
+_DEFAULTS = re.compile(
+    r"/opt/trainwright/\.venv/bin/trainwright\b|/var/lib/trainwright(?:/inbox\b|(?![\w-]))"
+)
+_HOMES = tuple(PurePosixPath(place) for place in ("/home", "/root", "/run/user"))
+_TEMPORARY = tuple(PurePosixPath(place) for place in ("/tmp", "/var/tmp"))  # noqa: S108 (hidden, not used)
+_PLAIN = re.compile(r"/[A-Za-z0-9/._@+-]+")
+
+
+class ServiceImpossible(DaemonError):
+    """A service that cannot be installed as it was asked for."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the service shall work, and with what.
+
+    Attributes:
+        program: the command, in the environment it is installed in.
+        folder: its working directory: results, models and inbox lie in it unless the configuration says else.
+        account: who it runs as, and the first of its groups.
+        variants: of VARIANTS.
+        addresses: that may be spoken to over the network, besides this machine's own.
+        shown: what it must be able to read: its environment, its Python, data.
+        written: what it writes outside of its folder.
+        inbox: the drop folder.
+        backup: whether the log is backed up each night.
+        home: the configuration's folder of the person whose service it is; None: the machine's.
+    """
+
+    program: PurePosixPath
+    folder: PurePosixPath
+    account: str = ACCOUNT
+    group: str = ACCOUNT
+    variants: frozenset[str] = frozenset()
+    addresses: tuple[str, ...] = ()
+    shown: tuple[PurePosixPath, ...] = ()
+    written: tuple[PurePosixPath, ...] = ()
+    inbox: PurePosixPath | None = None
+    backup: bool = True
+    home: PurePosixPath | None = None
+
+    @property
+    def config(self) -> PurePosixPath:
+        """The configuration file; the daemon reads it by a link in its folder, or there."""
+        return CONFIG if self.home is None else self.folder / CONFIG.name
+
+    @property
+    def networked(self) -> bool:
+        """Whether the service may speak to other machines."""
+        return self.home is not None or bool(self.addresses or self.variants & {NETWORK, POSTGRES})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitFile:
+    """A file to be written: its path on the machine and its text.
+
+    Attributes:
+        yours: whether it is a person's own once it is there, and never written over.
+    """
+
+    path: PurePosixPath
+    text: str
+    yours: bool = False
+
+
+def templates_dir() -> Path:
+    """Return the folder of the units: of the checkout, or of the installation; raises ServiceImpossible."""
+    places = (
+        Path(__file__).resolve().parent.parent / "systemd",
+        Path(sys.prefix) / "share/trainwright/systemd",
+    )
+    for place in places:
+        if (place / SERVICE).is_file():
+            return place
+    raise ServiceImpossible("there are no unit files", where=str(places[1]), fix="install Trainwright again")
+
+
+def unit_files(place: Place) -> tuple[UnitFile, ...]:
+    """Return every file of the service, in the order in which they are written.
+
+    Raises:
+        ServiceImpossible: a path that units have no words for, or a variant that does not go with the place.
+    """
+    _check(place)
+    return tuple(_of_a_person(place) if place.home is not None else _of_the_machine(place))
+
+
+def enabled_units(place: Place) -> tuple[str, ...]:
+    """Return the units that are started with the machine (or with its owner's session)."""
+    backup = _BACKUP[1:] if place.backup else ()
+    return (SERVICE, *backup, *(_WAKING if ON_DEMAND in place.variants else ()))
+
+
+def needed_paths(config: Mapping[str, object], place: Place) -> Place:
+    """Return the place with what its configuration names: where else it writes, data it reads, its inbox."""
+    table = config.get("daemon")
+    table = table if isinstance(table, Mapping) else {}
+    written, shown, inbox = list(place.written), list(place.shown), place.inbox
+    for key in ("results_dir", "output_dir", "inbox_dir"):
+        if isinstance(named := table.get(key), str):
+            path = place.folder / named
+            written += [] if path.is_relative_to(place.folder) else [path]
+            inbox = path if key == "inbox_dir" else inbox
+    if isinstance(url := table.get("database_url"), str) and url.startswith("sqlite:////"):
+        above = PurePosixPath(url.removeprefix("sqlite:///")).parent
+        written += [] if above.is_relative_to(place.folder) else [above]
+    if isinstance(data := table.get("data_dir"), str):
+        shown.append(place.folder / data)
+    return replace(
+        place, written=tuple(dict.fromkeys(written)), shown=tuple(dict.fromkeys(shown)), inbox=inbox
+    )
+
+
+def read_config(text: str, where: str) -> Mapping[str, object]:
+    """Return what a configuration file says; raises ServiceImpossible."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ServiceImpossible(
+            f"the configuration is no TOML: {error}", where=where, fix="correct it"
+        ) from None
+
+
+def hidden_by_the_sandbox(path: PurePosixPath) -> bool:
+    """Whether a path lies where the sandbox shows nothing unless told to: homes and temporary folders."""
+    return any(path.is_relative_to(above) for above in (*_HOMES, *_TEMPORARY))
+
+
+def _check(place: Place) -> None:
+    for path in (place.program, place.folder, *place.shown, *place.written):
+        if not _PLAIN.fullmatch(str(path)):
+            raise ServiceImpossible(
+                "a unit has no words for this path",
+                where=str(path),
+                fix="use letters, digits and /._@+- only",
+            )
+    for address in place.addresses:
+        if not re.fullmatch(r"[0-9A-Fa-f:.]+(/\d{1,3})?|any|localhost|link-local|multicast", address):
+            raise ServiceImpossible(
+                f"{address!r} is no address",
+                where="--allow",
+                fix="write 10.0.0.5, 10.0.0.0/24, fd00::5 or any; systemd knows no names of machines",
+            )
+    if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,30}", place.account):
+        raise ServiceImpossible(
+            f"{place.account!r} is no account's name", where="--account", fix="name another"
+        )
+    if place.home is not None and (more := sorted(place.variants - {ON_DEMAND})):
+        raise ServiceImpossible(
+            f"a service of a person has no variant {more[0]!r}",
+            where="--user",
+            fix="leave it out: such a service has the network and the devices that the person has",
+        )
+
+
+def _of_the_machine(place: Place) -> Iterator[UnitFile]:
+    """The service of the whole machine: units, drop-ins, account, folders, a first configuration."""
+    yield _template(place, "sysusers.d/trainwright.conf", PurePosixPath("/etc/sysusers.d"))
+    folders = _template(place, "tmpfiles.d/trainwright.conf", PurePosixPath("/etc/tmpfiles.d"))
+    owner = f":{place.account} :{place.group}"  # with a colon: what is there already is left as it is
+    more = "".join(f"d {path} :0750 {owner} -\n" for path in place.written if path != place.inbox)
+    yield replace(folders, text=folders.text + more)
+    first = _template(place, CONFIG.name, CONFIG.parent)
+    yield replace(first, yours=True)
+    yield from (_template(place, name, _UNITS) for name in ("trainwright.slice", SERVICE))
+    networked = (NETWORK,) if place.networked else ()
+    chosen = [name for name in VARIANTS if name in place.variants | set(networked)]
+    yield from _drop_ins(place, SERVICE, chosen)
+    if place.backup:
+        yield from (_template(place, name, _UNITS) for name in _BACKUP)
+        yield from _drop_ins(place, _BACKUP[0], [name for name in chosen if name in (NETWORK, POSTGRES)])
+    if ON_DEMAND in place.variants:
+        yield from (_template(place, name, _UNITS) for name in _WAKING)
+
+
+def _of_a_person(place: Place) -> Iterator[UnitFile]:
+    """The service of one person, below their own configuration."""
+    units = (place.home or PurePosixPath("/")) / _USER_UNITS
+    first = _template(place, CONFIG.name, place.folder)
+    yield replace(first, yours=True)
+    yield _template(place, "trainwright.slice", units)
+    yield _template(place, f"user/{SERVICE}", units)
+    if place.backup:
+        yield _template(place, f"user/{_BACKUP[0]}", units)
+        yield _template(place, _BACKUP[1], units)
+    if ON_DEMAND in place.variants:
+        yield _drop_in(place, units, SERVICE, ON_DEMAND)
+        yield from (_template(place, name, units) for name in _WAKING)
+
+
+def _drop_ins(place: Place, unit: str, variants: list[str]) -> Iterator[UnitFile]:
+    """The chosen variants of a unit, and what its own places need."""
+    for variant in variants:
+        yield _drop_in(place, _UNITS, unit, variant)
+    if text := _places_text(place):
+        yield UnitFile(path=_UNITS / f"{unit}.d" / "50-places.conf", text=text)
+
+
+def _drop_in(place: Place, units: PurePosixPath, unit: str, variant: str) -> UnitFile:
+    found = _template(place, f"variants/{variant}.conf", units)
+    number = 10 * (1 + VARIANTS.index(variant))
+    more = "".join(f"IPAddressAllow={address}\n" for address in place.addresses) if variant == NETWORK else ""
+    return UnitFile(path=units / f"{unit}.d" / f"{number}-{variant}.conf", text=found.text + more)
+
+
+def _template(place: Place, name: str, folder: PurePosixPath) -> UnitFile:
+    """A file of the distribution with the places put in."""
+    here = {
+        str(FOLDER): str(place.folder),
+        str(FOLDER / "inbox"): str(place.inbox or place.folder / "inbox"),
+    }
+    text = (templates_dir() / name).read_text(encoding="utf-8")
+    text = _DEFAULTS.sub(lambda found: here.get(found[0], str(place.program)), text)
+    text = re.sub(r"^User=.*$", f"User={place.account}", text, flags=re.MULTILINE)
+    text = re.sub(r"^Group=.*$", f"Group={place.group}", text, flags=re.MULTILINE)
+    if name.endswith(".d/trainwright.conf"):  # there a word by itself is the account, and after it its group
+        text = text.replace(" trainwright trainwright ", f" {place.account} {place.group} ")
+        text = text.replace(" trainwright ", f" {place.account} ")
+    if place.home is not None:
+        text = text.replace("systemctl ", "systemctl --user ")
+    return UnitFile(path=folder / PurePosixPath(name).name, text=text)
+
+
+def _places_text(place: Place) -> str:
+    """The drop-in for places that the sandbox hides or keeps from being written; empty without any."""
+    hidden = _outermost(path for path in place.shown if hidden_by_the_sandbox(path))
+    outside = place.folder != FOLDER
+    written = _outermost([*([place.folder] if outside else []), *place.written])
+    mounts = _outermost([*written, *place.shown])
+    lines = []
+    if any(path.is_relative_to(home) for path in (*hidden, *written) for home in _HOMES):
+        lines.append("# Of all homes only what the service needs can be seen.\nProtectHome=tmpfs")
+    if hidden:
+        lines.append(f"BindReadOnlyPaths={' '.join(f'-{path}' for path in hidden)}")
+    binds = [path for path in written if hidden_by_the_sandbox(path)]
+    plain = [path for path in written if path not in binds]
+    lines += [f"BindPaths={' '.join(map(str, binds))}"] if binds else []
+    lines += [f"ReadWritePaths={' '.join(map(str, plain))}"] if plain else []
+    lines += ["StateDirectory="] if outside else []
+    if not lines:
+        return ""
+    unit = f"[Unit]\nRequiresMountsFor={' '.join(map(str, mounts))}\n\n" if mounts else ""
+    head = "# Written by trainwright service install: where this host's own places lie.\n"
+    return head + unit + "[Service]\n" + "\n".join(lines) + "\n"
+
+
+def _outermost(paths: Iterator[PurePosixPath] | list[PurePosixPath]) -> list[PurePosixPath]:
+    """The paths without those that lie in another of them, in order."""
+    kept: list[PurePosixPath] = []
+    for path in sorted(set(paths)):
+        if not any(path.is_relative_to(above) for above in kept):
+            kept.append(path)
+    return kept
