@@ -213,7 +213,8 @@ class Dispatcher:
         try:
             self._store.failed(claim, failure)
         except LeaseLost as lost:
-            log.warning("lease lost before the start", cause=str(lost))
+            with about(claim):
+                log.warning("lease lost before the start", cause=str(lost))
 
     def _notice_end(self, plan_id: str) -> None:
         row = plan_row(self._store, plan_id)

@@ -98,7 +98,10 @@ class Rescuer:
         for one in rescued:
             log.warning(
                 "fit taken back",
+                plan=one.plan_id,
+                job=one.job_id,
                 fit=one.fit_id,
+                attempt=one.attempt,
                 name=f"{one.job_id}/{one.family}",
                 cause=one.cause,
                 lost_seconds=round(one.lost_seconds, 3),

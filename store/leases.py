@@ -300,7 +300,9 @@ def _expired(turn: Turn, fit: FitState, renewed_at: int | None, cause: str, poli
     turn.tell(fit, words, actor="rescuer")
     return Rescue(
         fit_id=fit.fit_id,
+        plan_id=fit.plan_id,
         job_id=fit.job_id,
+        attempt=fit.attempt,
         family=fit.family,
         worker=worker,
         cause=cause,

@@ -82,7 +82,9 @@ class Rescue:
     """A fit taken back from a lease that ended; `final` when it had ended too often to be tried again."""
 
     fit_id: str
+    plan_id: str
     job_id: str
+    attempt: int
     family: str
     worker: str
     cause: str

@@ -145,3 +145,14 @@ def test_a_line_for_people_names_job_attempt_and_short_values(call: Call, filled
     line = next(line for line in call("events").lines if "FitSucceeded" in line)
     assert "cs_y_range_5d attempt 1  bundle=models/b, seconds=12.5" in line
     assert "metrics" not in line
+
+
+def test_where_a_log_was_shortened_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line in its place, then its end."""
+    log = tmp_path / "log"
+    log.write_text("short\n")
+    position = tailing._print_from(log, 1000)
+    with log.open("a") as file:
+        file.write("the end\n")
+    tailing._print_from(log, position)
+    assert capsys.readouterr().out == "... the log was shortened; what follows is its end ...\nthe end\n"

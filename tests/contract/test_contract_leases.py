@@ -166,6 +166,7 @@ def test_a_rescue_says_what_was_lost(plan_store: PlanStore, clock: Clock) -> Non
         25.0,
         False,
     )
+    assert (rescue.plan_id, rescue.fit_id, rescue.attempt) == (claim.plan_id, claim.fit_id, claim.attempt)
     data = plan_store.events(kinds=["LeaseExpired"])[0].data
     assert (data["last_checkpoint_step"], data["last_seen_at"]) == (7, "2026-01-02T03:04:40Z")
     again = one(plan_store)
