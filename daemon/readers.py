@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from daemon.windows import window_of
+from daemon.zones import zone_of
 from executors.families import named, resolve
 
 Reader = Callable[[object], object]
@@ -153,10 +155,18 @@ def seconds_by_family(value: object) -> dict[str, float]:
 
 
 def windows(value: object) -> tuple[str, ...]:
-    """Windows of time, each a text."""
-    if not isinstance(value, (list, tuple)) or not all(isinstance(word, str) and word for word in value):
+    """Windows of time, each a text: a list of them, or a text with ; between."""
+    found = value.split(";") if isinstance(value, str) else value
+    if not isinstance(found, (list, tuple)) or not all(isinstance(word, str) for word in found):
         raise TypeError('write a list of windows: ["22:00-06:00", "gpu 20:00-08:00 mon-fri"]')
-    return tuple(value)
+    return tuple(window_of(word).text for word in found)
+
+
+def time_zone(value: object) -> str:
+    """The name of a time zone that this machine knows."""
+    name = text(value)
+    zone_of(name)
+    return name
 
 
 def schedule(value: object) -> dict[str, dict[str, Any]]:

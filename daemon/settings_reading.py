@@ -8,6 +8,7 @@ from typing import Any
 
 from daemon import readers
 from daemon.errors import Fault
+from daemon.schedule_entries import read_schedule
 from executors.contract import CHOICES
 from executors.errors import UnknownFamily
 from planner.config import SECTIONS, PlannerConfig, planner_config
@@ -152,12 +153,13 @@ _MAY_BE_NONE = frozenset(
 _READERS: dict[str, Callable[[object], object]] = {
     **dict.fromkeys(("results_dir", "output_dir", "inbox_dir", "data_dir"), readers.path),
     "webhook_secret_file": readers.path,
-    **dict.fromkeys(("host_name", "time_zone"), readers.text),
+    "host_name": readers.text,
+    "time_zone": readers.time_zone,
     "webhook_url": readers.web_address,
     "notify_command": readers.argument_list,
     "notify_on": readers.some_of(*NOTICES),
     "windows": readers.windows,
-    "schedule": readers.schedule,
+    "schedule": read_schedule,
     "family_seconds_max": readers.seconds_by_family,
     "disk_floor_bytes": readers.count(0, 2**60),
     "fit_log_bytes": readers.count(4096, 2**40),

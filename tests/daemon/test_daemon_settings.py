@@ -61,6 +61,12 @@ def test_words_of_an_environment_are_split() -> None:
     assert settings.families == ("LightGBM", "TabLSTM")
 
 
+def test_windows_are_read_from_a_variable_too() -> None:
+    """A semicolon is between them, for a comma is between days; they come back as they would be written."""
+    settings = Settings.from_sources({}, {"TRAINWRIGHT_WINDOWS": "22:00-06:00 mon,tue; GPU  8:00-9:00"})
+    assert settings.windows == ("22:00-06:00 mon,tue", "gpu 8:00-9:00")
+
+
 def test_a_switch_is_read_from_a_variable() -> None:
     """True and false are written in words in an environment."""
     settings = Settings.from_sources({}, {"TRAINWRIGHT_WARM_CHILDREN": "no", "TRAINWRIGHT_PIN_CPUS": "True"})
@@ -104,6 +110,17 @@ def test_all_faults_are_told_at_once() -> None:
         ("horizons", {"y": "two"}),
         ("test_share", 1.0),
         ("database_url", ""),
+        ("windows", 22),
+        ("windows", ["22-6"]),
+        ("time_zone", "Europe/Berlim"),
+        ("time_zone", "../../etc/passwd"),
+        ("time_zone", "Europe"),
+        ("schedule", {"a": {"cron": "* * * *", "do": "seal"}}),
+        ("schedule", {"a": {"cron": "* * * * *", "do": "sael"}}),
+        ("schedule", {"a": 1}),
+        ("fit_hung_seconds", -1),
+        ("family_seconds_max", {"LSTM": 0}),
+        ("disk_floor_bytes", -1),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_a_fault(key: str, value: object) -> None:
