@@ -32,6 +32,7 @@ from daemon.notify import Notifier, Pulse
 from daemon.reconciling import Reconciling
 from daemon.register import Register
 from daemon.reloading import Reread, reloaded
+from daemon.schedule import Schedule
 from daemon.sealing import Sealer
 from daemon.settings import Settings
 from daemon.starting import opened_store
@@ -181,12 +182,13 @@ class Service:
         self._watcher = Watcher(settings.inbox_dir, self.host.bell)
         self._look_at = 0.0  # what is not settled is looked at again then, in seconds of the monotonic clock
         self.register = Register(settings, store, identity)
-        timetable = self.host.timetable
+        timetable, telling = self.host.timetable, Telling(settings, store, identity)
         self.duties: tuple[Duty, ...] = (  # they stop in this order: the last one tells what the others said
             MissingPanels(settings, store, timetable, identity.host),
             Conditions(settings, store, timetable, identity.host),
+            Schedule(settings, self.host.bell, config=config, tell=telling.say),
             Sealer(settings.database_url, settings.results_dir, timetable),
-            Telling(settings, store, identity),
+            telling,
         )
         self.pulse = Pulse(notifier, self.status)
         self.host.dispatcher.beat = self.pulse.beat
