@@ -24,6 +24,7 @@ _PLACES = {
 }
 Params = Mapping[str, Mapping[str, Any]]
 # Long enough to be stopped in the middle: no early end, a checkpoint every few steps.
+EVERY_LIBRARY = ("LightGBM", "XGBoost", "GMMRegime", "LSTM")  # one family of each library that computes
 LONG_PARAMS = {
     "LightGBM": {"rounds": 1500, "patience": 1500, "chunk_rounds": 20},
     "MLP": {"epochs": 60, "patience": 60, "batch_rows": 64},
@@ -50,6 +51,7 @@ class TrainingHost:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        self.environment: dict[str, str] = {}  # of the commands of people
 
     def install(self, *, params: Params = SHORT, **settings: Any) -> None:
         """Install units, account, folders, settings and data, by hand; nothing is started."""
@@ -112,9 +114,9 @@ class TrainingHost:
         return int(self.shown("MainPID"))
 
     def processes(self) -> set[int]:
-        """Every process of the service, as numbered inside."""
-        procs = self.machine.call("cat", f"/sys/fs/cgroup/systemd{self.shown('ControlGroup')}/cgroup.procs")
-        return {int(line) for line in procs.stdout.split()}
+        """Every process of the daemon's account, as numbered inside, wherever it belongs."""
+        found = self.machine.run("find", "/proc", "-maxdepth", "1", "-user", USER, "-name", "[0-9]*")
+        return {int(Path(line).name) for line in found.split()}
 
     def worked(self, pid: int) -> int:
         """How long a process has been at work, in hundredths of a second; 0 when it is gone."""
@@ -144,9 +146,22 @@ class TrainingHost:
         self.machine.run("chown", "-R", f"{USER}:{USER}", hidden)
         self.machine.run("mv", hidden, STATE / "inbox" / name)
 
-    def command(self, *words: str | Path, user: str = USER) -> subprocess.CompletedProcess[str]:
+    def take(self, name: str, families: Sequence[str] = ("LightGBM",), **given: Any) -> str:
+        """Drop a plan that is like no other, wait until it is accepted, and return its id."""
+        known = len(self.events("PlanAccepted"))
+        self.drop(name, families, reason=name, **given)
+        return str(self.await_events("PlanAccepted", many=known + 1)[-1]["plan"])
+
+    def await_completed(self, plan: str) -> None:
+        """Wait until a plan is at its end."""
+        self.await_events("PlanCompleted", where=lambda event: event["plan"] == plan)
+
+    def command(
+        self, *words: str | Path, user: str = USER, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command of the product inside, in the folder where the host works."""
-        return self.machine.call("env", "-C", STATE, COMMAND, *words, user=user)
+        inside = ("env", "-C", STATE, COMMAND, *words)
+        return self.machine.call(*inside, user=user, environment={**self.environment, **(environment or {})})
 
     def events(self, *kinds: str) -> list[dict[str, Any]]:
         """The events of the log, in order; all, or those of some kinds."""

@@ -14,6 +14,15 @@ from booted_host import TrainingHost  # noqa: E402  the samples must be on the p
 from booted_image import ImageAbsent, base_image, missing  # noqa: E402
 from booted_machine import Machine, booted  # noqa: E402
 
+FIRST_TIME_SECONDS = 900  # the image is made within the first test's time
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of this folder time for the image, where they do not say how much they need."""
+    for item in items:
+        if Path(item.path).parent == Path(__file__).parent and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(FIRST_TIME_SECONDS))
+
 
 @pytest.fixture(scope="session")
 def image() -> Path:

@@ -72,23 +72,24 @@ def check_boots(host: TrainingHost, number: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600 if reporting.LONG else 300)
+@pytest.mark.timeout(7200 if reporting.LONG else 900)
 def test_a_plan_is_finished_over_power_cuts(own_machine: Machine) -> None:
     """Without power in the middle of a plan, each boot goes on by itself: nothing is lost or done twice."""
     host, dice = TrainingHost(own_machine), random.Random(6)  # noqa: S311 - the same moments every time
     lost: list[dict[str, Any]] = []
     for number in range(ROUNDS):
-        host.drop(f"plan{number}", FAMILIES, reason=f"round {number}")
-        plan = host.await_events("PlanAccepted", many=number + 1)[-1]["plan"]
+        plan = host.take(f"plan{number}", FAMILIES)
         for stage in STAGES:
             await_stage(host, plan, stage, checkpoints=dice.randint(1, 4))
             cut(own_machine, len(lost))
             lost.append(host.await_events("LeaseExpired", many=len(lost) + 1)[-1]["data"])
             if len(lost) == 1:
                 check_told(host)
-        host.await_events("PlanCompleted", many=number + 1)
+        host.await_completed(plan)
         check_once(host, plan)
     assert {word["cause"] for word in lost} == {"daemon gone"}
     check_boots(host, 1 + len(lost))
     most = max(word["lost_seconds"] for word in lost)
-    reporting.report("booted: power cut in mid-plan", faults=len(lost), lost=0, doubles=0, most_seconds=most)
+    reporting.report("booted: power cut in mid-plan", faults=len(lost), lost=0, doubles=0)
+    found = f"{ROUNDS} of {ROUNDS} plans finished over {len(lost)} cuts, at most {most:.1f} s of work lost"
+    reporting.figure("reboots in mid-plan", found, bar="plan finishes, nothing twice", met=True)

@@ -81,10 +81,11 @@ def test_a_frozen_daemon_is_ended_and_started_anew(host: TrainingHost) -> None:
         host.await_that(lambda: host.shown("ActiveState") == "active", "readiness")
         seconds.append(int(host.shown("ActiveEnterTimestampMonotonic")) / 1e6 - frozen)
     assert any("Watchdog timeout" in entry["MESSAGE"] for entry in host.journal())
-    assert max(seconds) <= watchdog_seconds + (2.0 if reporting.LONG else SLACK_SECONDS)
-    reporting.report(
-        "booted: frozen daemon to READY", faults=len(seconds), slowest=max(seconds), seconds=sum(seconds)
-    )
+    most = max(seconds)
+    assert most <= watchdog_seconds + (2.0 if reporting.LONG else SLACK_SECONDS)
+    found = f"{most:.1f} s with WatchdogSec={watchdog_seconds:.0f}, the slowest of {len(seconds)}"
+    met = most <= watchdog_seconds + 2.0
+    reporting.figure("frozen daemon back to READY", found, bar="<= WatchdogSec + 2 s", met=met)
 
 
 def test_wrong_settings_end_the_start_for_good(host: TrainingHost) -> None:
