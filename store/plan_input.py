@@ -80,7 +80,8 @@ def read_json(data: bytes, *, source: str) -> dict[str, Any]:
     except RecursionError as error:
         raise _too_deep(source, "") from error
     except ValueError as error:
-        raise rejected(source, "", str(error), "Correct it, then hand it in again") from error
+        sentence = "it holds a number of thousands of digits" if "limit" in str(error) else str(error)
+        raise rejected(source, "", sentence, "Correct it, then hand it in again") from error
     if not isinstance(document, dict):
         sentence = f"it holds a JSON {type(document).__name__}, not an object"
         raise rejected(source, "", sentence, "Hand in the file master_training_plan.json")
