@@ -23,6 +23,7 @@ import structlog
 from daemon.journal import Journal, field_name
 
 IDENTIFIER = "trainwright"  # SYSLOG_IDENTIFIER: journalctl -t trainwright
+FIRST = ("at", "level", "event", "plan", "job", "fit", "attempt")  # keys of a line, in this order
 OTHERS_LEVEL = logging.WARNING  # from which on the lines of libraries are ours too
 
 # syslog(3) priorities, which the journal takes from a line's beginning (sd-daemon(3))
@@ -83,6 +84,7 @@ def _configure(stream: TextIO, endings: list[Any], *, journal: Journal | None = 
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             structlog.processors.format_exc_info,
+            _in_order,
             *endings,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -146,6 +148,13 @@ def _close(stream: TextIO) -> None:
         stream.close()
 
 
+def _in_order(_logger: object, _method: str, line: Line) -> Line:
+    """Return a line with when, what and about what at its beginning: people read it too."""
+    return {key: line[key] for key in FIRST if key in line} | {
+        key: value for key, value in line.items() if key not in FIRST
+    }
+
+
 def _without_time(_logger: object, _method: str, line: Line) -> Line:
     line.pop("at", None)  # the journal has its own
     return line
@@ -153,11 +162,9 @@ def _without_time(_logger: object, _method: str, line: Line) -> Line:
 
 def _for_journal(_logger: object, method: str, line: Line) -> tuple[tuple[dict[str, str]], dict[str, Any]]:
     """Return the fields of a line: the whole as JSON, what journalctl shows, and each key by itself."""
-    first = {"event": line.pop("event", "")}
-    words = {key: value for key, value in {**first, **line}.items() if value is not None}
-    fields = {field_name(key): _text(value) for key, value in words.items()}
+    fields = {field_name(key): _text(value) for key, value in line.items() if value is not None}
     fields |= {
-        "MESSAGE": json.dumps({**first, **line}, default=repr),
+        "MESSAGE": json.dumps(line, default=repr),
         "PRIORITY": str(_PRIORITIES.get(method, 6)),
         "SYSLOG_IDENTIFIER": IDENTIFIER,
     }

@@ -82,6 +82,7 @@ class Receiver:
     def __init__(self) -> None:
         self.posts: list[Post] = []
         self.answers: list[int] = []  # one a request, then 204
+        self.arrived: list[Any] = []  # the documents that were answered 204
         self.drips_seconds = 0.0  # how long it sends its answer letter by letter
         self.ended = threading.Event()
         receiver = self
@@ -92,7 +93,10 @@ class Receiver:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 receiver.posts.append(Post(self.path, headers, body))
                 receiver.drip(self.wfile.write)
-                self.send_response(receiver.answers.pop(0) if receiver.answers else 204)
+                status = receiver.answers.pop(0) if receiver.answers else 204
+                if status == 204:
+                    receiver.arrived.append(json.loads(body))
+                self.send_response(status)
                 self.send_header("location", "/elsewhere")
                 self.send_header("content-length", "0")
                 self.end_headers()

@@ -91,7 +91,7 @@ def test_under_the_journal_each_key_is_a_field(tmp_path: Path, journal: FakeJour
         "plan": "p_1",
         "attempt": 2,
     }
-    assert first["MESSAGE"].startswith('{"event": "fit taken back"')
+    assert list(json.loads(first["MESSAGE"]))[:5] == ["level", "event", "plan", "fit", "attempt"]
     assert (second["PRIORITY"], second["PRIORITY_"]) == ("6", "of the plan")
 
 
