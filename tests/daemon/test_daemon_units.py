@@ -1,0 +1,177 @@
+"""The units of this machine are those of the distribution with this machine's places in them."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import pytest
+from unit_samples import files_of, place_of
+
+from daemon.units import (
+    GPU,
+    NETWORK,
+    ON_DEMAND,
+    POSTGRES,
+    ServiceImpossible,
+    enabled_units,
+    needed_paths,
+    read_config,
+    templates_dir,
+    unit_files,
+)
+
+PLACES = "trainwright.service.d/50-places.conf"
+HOME = PurePosixPath("/home/alice/.config")
+
+
+def text_of(name: str, **fields: object) -> str:
+    """The text of a file for a place."""
+    return files_of(**fields)[name].text
+
+
+def test_in_the_default_place_every_file_is_as_it_was_published() -> None:
+    """Nothing is added or taken away where environment, account and folder are the usual ones."""
+    files = files_of(variants=frozenset((GPU, ON_DEMAND)))
+    for name, file in files.items():
+        published = {path.name: path for path in templates_dir().rglob("*") if "user" not in path.parts}
+        wanted = {"trainwright.conf": templates_dir() / file.path.parent.name / "trainwright.conf"}
+        key = name.rpartition("/")[2].lstrip("0123456789-")
+        assert file.text == wanted.get(name, published.get(key, Path())).read_text(), name
+    assert PLACES not in files
+
+
+def test_no_default_place_is_left_where_the_places_are_others() -> None:
+    """Program, folder, inbox and account stand in every file that names them; no unit asks for /var/lib."""
+    files = files_of(
+        program=PurePosixPath("/srv/tw/bin/trainwright"),
+        folder=PurePosixPath("/srv/work"),
+        inbox=PurePosixPath("/srv/drop"),
+        account="train",
+        group="staff",
+        shown=(),
+        variants=frozenset((GPU, ON_DEMAND)),
+    )
+    for name, file in files.items():
+        said = "\n".join(line for line in file.text.splitlines() if not line.startswith("#"))
+        assert "/opt/trainwright" not in said, name
+        assert "/var/lib/trainwright" not in said, name
+    service = files["trainwright.service"].text.splitlines()
+    assert {
+        "ExecStart=/usr/bin/env /srv/tw/bin/trainwright daemon",
+        "User=train",
+        "Group=staff",
+        "WorkingDirectory=/srv/work",
+    } <= set(service)
+    assert "PathChanged=/srv/drop" in files["trainwright.path"].text.splitlines()
+    folders = files_of(account="train", group="staff", folder=PurePosixPath("/srv/work"))
+    assert "d /srv/work 0751 train staff -" in folders["trainwright.conf"].text.splitlines()
+    assert "ReadWritePaths=/srv/work\nStateDirectory=\n" in files[PLACES].text
+
+
+@pytest.mark.parametrize(
+    ("shown", "lines"),
+    [
+        (("/opt/venv", "/usr"), []),
+        (("/tmp/venv", "/tmp/venv/lib"), ["BindReadOnlyPaths=-/tmp/venv"]),
+        (
+            ("/root/python", "/home/alice/venv", "/srv/data"),
+            ["ProtectHome=tmpfs", "BindReadOnlyPaths=-/home/alice/venv -/root/python"],
+        ),
+    ],
+)
+def test_what_the_sandbox_would_hide_is_shown(shown: tuple[str, ...], lines: list[str]) -> None:
+    """An environment or a Python in a home or a temporary folder can be read, and nothing else of it."""
+    files = files_of(shown=tuple(PurePosixPath(path) for path in shown))
+    found = files[PLACES].text.splitlines() if PLACES in files else []
+    assert [line for line in found if line.startswith(("Protect", "Bind"))] == lines
+    assert (f"trainwright-backup.{PLACES.removeprefix('trainwright.')}" in files) == bool(lines)
+
+
+def test_what_the_configuration_names_is_written_and_read() -> None:
+    """Results, log, inbox and data outside of the folder are seen to; what lies inside needs nothing."""
+    said = read_config(
+        '[daemon]\nresults_dir = "/data/results"\noutput_dir = "output"\ninbox_dir = "/srv/drop"\n'
+        'database_url = "sqlite:////data/log/tw.db"\ndata_dir = "/home/alice/bars"\n',
+        "trainwright.toml",
+    )
+    place = needed_paths(said, place_of())
+    assert [str(path) for path in place.written] == ["/data/results", "/srv/drop", "/data/log"]
+    assert str(place.inbox) == "/srv/drop"
+    files = {file.path.name: file.text for file in unit_files(place)}
+    assert "ReadWritePaths=/data/log /data/results /srv/drop\n" in files["50-places.conf"]
+    assert "BindReadOnlyPaths=-/home/alice/bars\n" in files["50-places.conf"]
+    assert "d /srv/drop 2770 root plans -\n" in files["trainwright.conf"]
+    assert "d /data/results :0750 :trainwright :trainwright -\n" in files["trainwright.conf"]
+
+
+def test_a_configuration_that_names_nothing_changes_nothing() -> None:
+    """Neither an empty file nor one with other settings has any effect on the units."""
+    for text in ("", "[daemon]\ncpu_slots = 2\n", "[routing]\nmin_score = 0.1\n", "daemon = 3\n"):
+        assert needed_paths(read_config(text, "x"), place_of()) == place_of()
+    with pytest.raises(ServiceImpossible, match="no TOML"):
+        read_config("[daemon", "trainwright.toml")
+
+
+def test_the_network_is_opened_for_named_addresses_only() -> None:
+    """An address opens the network for itself; Postgres needs secret and network, and so does its backup."""
+    assert not any("network" in name for name in files_of())
+    text = text_of("trainwright.service.d/10-network.conf", addresses=("10.0.0.5", "fd00::/8"))
+    assert text.endswith(
+        "SystemCallFilter=~sched_setaffinity\nIPAddressAllow=10.0.0.5\nIPAddressAllow=fd00::/8\n"
+    )
+    files = files_of(variants=frozenset((POSTGRES, GPU)))
+    assert sorted(name for name in files if ".service.d/" in name) == [
+        "trainwright-backup.service.d/10-network.conf",
+        "trainwright-backup.service.d/20-postgres.conf",
+        "trainwright.service.d/10-network.conf",
+        "trainwright.service.d/20-postgres.conf",
+        "trainwright.service.d/30-gpu.conf",
+    ]
+    assert place_of(addresses=("any",)).networked
+    assert not place_of(variants=frozenset((GPU,))).networked
+
+
+def test_only_what_is_asked_for_is_enabled() -> None:
+    """Backups may be left out, and the units that wake the host come with the host that sleeps."""
+    assert enabled_units(place_of()) == ("trainwright.service", "trainwright-backup.timer")
+    assert enabled_units(place_of(backup=False)) == ("trainwright.service",)
+    assert not any("backup" in name for name in files_of(backup=False))
+    waking = enabled_units(place_of(backup=False, variants=frozenset((ON_DEMAND,))))
+    assert waking == ("trainwright.service", "trainwright.path", "trainwright.timer")
+
+
+def test_the_service_of_a_person_lies_in_their_home() -> None:
+    """No file of it is the machine's; the configuration lies where the daemon works."""
+    files = files_of(home=HOME, folder=PurePosixPath("/home/alice/tw"), variants=frozenset((ON_DEMAND,)))
+    assert {str(file.path.parent) for file in files.values()} == {
+        "/home/alice/tw",
+        "/home/alice/.config/systemd/user",
+        "/home/alice/.config/systemd/user/trainwright.service.d",
+    }
+    assert "User=" not in files["trainwright.service"].text
+    assert "systemctl --user reload trainwright" in files["trainwright.toml"].text
+
+
+def test_only_the_configuration_is_a_persons_own() -> None:
+    """Every other file is replaced by a newer version of itself."""
+    assert [name for name, file in files_of().items() if file.yours] == ["trainwright.toml"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"folder": PurePosixPath("/srv/my work")}, "no words for this path"),
+        ({"program": PurePosixPath("/srv/%h/trainwright")}, "no words for this path"),
+        ({"shown": (PurePosixPath('/srv/"x'),)}, "no words for this path"),
+        ({"written": (PurePosixPath("/srv/$x"),)}, "no words for this path"),
+        ({"addresses": ("db.example.com",)}, "is no address"),
+        ({"addresses": ("10.0.0.5\nUser=root",)}, "is no address"),
+        ({"account": "root:x"}, "is no account's name"),
+        ({"home": HOME, "variants": frozenset((GPU,))}, "has no variant 'gpu'"),
+        ({"home": HOME, "variants": frozenset((NETWORK,))}, "has no variant 'network'"),
+    ],
+)
+def test_what_a_unit_cannot_say_is_refused(fields: dict[str, object], problem: str) -> None:
+    """Blanks, specifiers, quotes and lines of their own never get into a unit."""
+    with pytest.raises(ServiceImpossible, match=problem):
+        unit_files(place_of(**fields))
