@@ -10,13 +10,14 @@ from __future__ import annotations
 import structlog
 
 from daemon.dispatcher import panel_of
+from daemon.holding import actor_of
 from daemon.settings import Settings
 from daemon.timetable import Timetable
 from store.plan_store import PlanStore
 from store.records import PauseRow, PlanRow
 
 PANELS = "panels"
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 1.0
 _WORDS = "its panel is not on this host"
 
 log = structlog.get_logger("panels")
@@ -27,7 +28,8 @@ class MissingPanels:
 
     def __init__(self, settings: Settings, store: PlanStore, timetable: Timetable, host: str) -> None:
         self._settings, self._store, self._timetable, self._host = settings, store, timetable, host
-        self._actor = f"daemon@{host}"
+        self._actor = actor_of(host)
+        self._seen_seq = -1  # nothing is looked at again until something happens, or while a plan waits
 
     def start(self) -> None:
         """Look before the first fit is claimed, and be rung for regularly."""
@@ -47,7 +49,10 @@ class MissingPanels:
 
     def look(self) -> None:
         """Pause the plans whose panel is missing, lift the pauses of the others. Raises StoreError."""
-        ours = self._pauses()
+        head, ours = self._store.head_seq(), self._pauses()
+        if head == self._seen_seq and not ours:
+            return
+        self._seen_seq = head
         for row in self._store.reading.plans():
             if not row.open and row.id not in ours:
                 continue

@@ -35,7 +35,9 @@ PARAMS = {
 }
 
 
-def place(directory: Path, *, families: tuple[str, ...], lease_seconds: float = 30.0) -> Settings:
+def place(
+    directory: Path, *, families: tuple[str, ...], lease_seconds: float = 30.0, stop_seconds: float = 20.0
+) -> Settings:
     """An installation with data and a plan that waits in the drop folder, renamed in."""
     settings = settings_in(
         directory,
@@ -43,6 +45,7 @@ def place(directory: Path, *, families: tuple[str, ...], lease_seconds: float = 
         checkpoint_rounds=40,
         checkpoint_seconds=5.0,
         lease_seconds=lease_seconds,
+        stop_seconds=stop_seconds,
     )
     write_data(directory / "data", rows=900)
     plan = write_plan(directory / "plan", document(job(families)))
@@ -55,21 +58,30 @@ def start_host(
     settings: Settings, *, until_idle: bool = False, log: Path | None = None
 ) -> subprocess.Popen[bytes]:
     """Start a daemon on an installation, in a process of its own."""
-    given = {
+    given = json.dumps(given_of(settings))
+    words = [sys.executable, "-P", "-c", HOST, given, "idle" if until_idle else "serve"]
+    with (log or settings.results_dir.parent / "host.log").open("ab") as output:
+        return subprocess.Popen(words, stdout=output, stderr=output)
+
+
+def given_of(settings: Settings) -> dict[str, Any]:
+    """What a daemon in a process of its own is told, as JSON takes it."""
+    return {
         "results_dir": str(settings.results_dir),
+        "output_dir": str(settings.output_dir),
+        "inbox_dir": str(settings.inbox_dir),
         "data_dir": str(settings.data_dir),
+        "database_url": settings.database_url,
         "params": dict(settings.params),
         **{
             name: getattr(settings, name)
             for name in (
                 *("cpu_slots", "settle_seconds", "rescan_seconds", "poll_seconds", "progress_seconds"),
-                *("checkpoint_rounds", "checkpoint_seconds", "lease_seconds", "stop_seconds"),
+                *("checkpoint_rounds", "checkpoint_seconds", "lease_seconds", "stop_seconds", "host_name"),
+                *("warm_children",),
             )
         },
     }
-    words = [sys.executable, "-P", "-c", HOST, json.dumps(given), "idle" if until_idle else "serve"]
-    with (log or settings.results_dir.parent / "host.log").open("ab") as output:
-        return subprocess.Popen(words, stdout=output, stderr=output)
 
 
 def await_checkpoint(store: PlanStore, family: str, *, step: int) -> None:
