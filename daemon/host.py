@@ -60,6 +60,7 @@ class Host:
             begin=self._start_warm if settings.warm_children else start_child,
             clock=clock,
         )
+        self.also: list[Callable[[], Collection[int]]] = []  # further descriptors to wait for
         self._waker = store.waker(self.identity.worker)
         self._moved, self._presence_at = True, float("-inf")
         self.stopping: str | None = None
@@ -114,7 +115,8 @@ class Host:
         """Return all descriptors to wait for, with that of the waker if it has one now."""
         poll = select.poll()
         children = [run.child.fileno() for run in self.dispatcher.running if run.child.returncode is None]
-        for descriptor in (hint, self.bell.fileno(), *self.rescuer.descriptors(), *children):
+        others = (descriptor for descriptors in self.also for descriptor in descriptors())
+        for descriptor in (hint, self.bell.fileno(), *self.rescuer.descriptors(), *children, *others):
             if descriptor >= 0:
                 poll.register(descriptor, select.POLLIN)
         return poll

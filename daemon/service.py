@@ -22,7 +22,6 @@ from daemon.drained import Drained
 from daemon.duty import Duty
 from daemon.host import Host
 from daemon.identity import Identity, own_identity
-from daemon.inbox import Inbox
 from daemon.intake import Intake
 from daemon.leftovers import marked
 from daemon.logs import log_to_file
@@ -40,7 +39,6 @@ from daemon.stopping import StopAsked, leaving_at_once
 from daemon.surveying import Survey
 from daemon.telling import Telling
 from daemon.timetable import RESCAN
-from daemon.watcher import Watcher
 from daemon.workplace import Workplace
 from store.errors import DatabaseUnavailable, PlanRejected, StoreError
 from store.plan_document import load_plan_directory
@@ -177,10 +175,8 @@ class Service:
         self.reread: Reread | None = None
         self.fits_failed = 0
         self.host = Host(settings, store, identity=identity, tell=self._note)
-        self.inbox = Inbox(settings.inbox_dir, settle_seconds=settings.settle_seconds)
-        self.intake = Intake(settings, store, self.inbox)
-        self._watcher = Watcher(settings.inbox_dir, self.host.bell)
-        self._look_at = 0.0  # what is not settled is looked at again then, in seconds of the monotonic clock
+        self.intake = Intake(settings, store, self.host.bell)
+        self.host.also.append(self.intake.descriptors)
         self.register = Register(settings, store, identity)
         timetable, telling = self.host.timetable, Telling(settings, store, identity)
         self.duties: tuple[Duty, ...] = (  # they stop in this order: the last one tells what the others said
@@ -215,7 +211,7 @@ class Service:
         Told to stop meanwhile it goes no further; `stop` undoes what was begun.
         """
         self._say("opening the drop folder")
-        self.inbox.open()
+        self.intake.start()
         began_at = time.time()
         before = self._patiently(self.register.start)
         self._say("putting in order what the daemon before left")
@@ -227,12 +223,10 @@ class Service:
                 began_at=began_at, since=before, going_on=lambda: not self._is_told_to_stop()
             )
         )
-        self._watcher.start()
         self.host.timetable.every(self._settings.rescan_seconds, RESCAN)
         for duty in self.duties:
             self._patiently(duty.start)
         self._patiently(self.host.start)
-        self.host.bell.ring(RESCAN)
         self._say("taking the first turn")
 
     def work(self, *, until_idle: bool = False) -> None:
@@ -286,11 +280,9 @@ class Service:
     def close(self) -> None:
         """Let go of everything, whatever happened before."""
         self.intake.close()
-        self._watcher.stop()
         for duty in self.duties:
             duty.close()
         self.host.close()
-        self.inbox.close()
         self.register.close()
 
     def status(self) -> str:
@@ -301,8 +293,10 @@ class Service:
         if running:
             more = f" and {len(running) - 3} more" if len(running) > 3 else ""
             return f"training {', '.join(running[:3])}{more}"
-        if self.intake.busy:
-            return f"judging {', '.join(sorted(self.intake.busy)[:3])}"
+        if self.intake.trouble is not None:
+            return f"no plan is taken: {self.intake.trouble}"
+        if self.intake.at_hand:
+            return f"judging {', '.join(self.intake.at_hand[:3])}"
         return f"waiting for plans in {self._settings.inbox_dir}"
 
     def reload(self) -> None:
@@ -322,11 +316,7 @@ class Service:
         rang = self.host.turn()
         self._store.head_seq()  # raises where the event log does not answer; the fits were heard all the same
         self._silent_since = None
-        look = RESCAN in rang or (self.inbox.unsettled and time.monotonic() >= self._look_at)
-        if look:
-            patience = max(self._settings.poll_seconds, self._settings.settle_seconds / 8)
-            self._look_at = time.monotonic() + patience
-        self.intake.turn(look=look, moved_in=self._watcher.moved_in() if look else ())
+        self.intake.turn(rang)
         for duty in self.duties:
             self.pulse.beat()
             duty.turn(rang)
@@ -338,11 +328,11 @@ class Service:
 
     def _patience(self) -> float:
         """Return how long to wait for something to ring."""
-        busy = self.host.dispatcher.running or self.intake.busy or self.inbox.unsettled
+        busy = self.host.dispatcher.running or self.intake.busy
         return self._settings.poll_seconds if busy else max(self._settings.poll_seconds, IDLE_SECONDS)
 
     def _is_idle(self) -> bool:
-        if self.host.dispatcher.running or self.intake.busy or self.inbox.unsettled:
+        if self.host.dispatcher.running or self.intake.busy:
             return False
         return not any(row.open for row in self._store.reading.plans())
 

@@ -1,68 +1,115 @@
-"""Moves what was dropped onto its shelf: accepted/<plan id>/ or rejected/<name>/, the receipt in it."""
+"""Moves what was dropped onto its shelf: accepted/<plan id>/ or rejected/<name>/, the receipt in it.
+
+Everything is done below the folder's descriptor, and no link is followed: a shelf that was replaced by one
+is put aside. What belongs to somebody who lets nobody move it stays where it is under a hidden name, and what
+was read of it lies on the shelf in its place.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import secrets
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from daemon.dropped import shown
+from daemon.beneath import DIRECTORY
+from daemon.dropped import MASTER_NAMES, shown
 from panel.names import safe_file_name
 from store.errors import PlanRejected
 
 ACCEPTED, REJECTED = SHELVES = ("accepted", "rejected")
-RECEIPT, DROPPED_AS, REASON_TEXT, REASON_JSON = "receipt.json", ".dropped-as", "REASON.txt", "reason.json"
+RECEIPT, DROPPED_AS, REASON_TEXT, REASON_JSON = (
+    "receipt.json",
+    ".dropped-as",
+    "REASON.txt",
+    "reason.json",
+)
+NUMBERS_MAX = 9  # of names alike; then they end in something random
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NAME_BYTES = 200  # of 255: what is added to a name has room
+_STAYS = frozenset((errno.EACCES, errno.EPERM, errno.EXDEV, errno.EBUSY))  # it cannot be moved, only hidden
+_GONE = frozenset((errno.ENOENT, errno.ESTALE))
 
 
 def shelve_accepted(
-    inbox: Path, inbox_fd: int, name: str, *, plan_id: str, receipt: Mapping[str, Any]
+    inbox: Path,
+    inbox_fd: int,
+    name: str,
+    *,
+    plan_id: str,
+    receipt: Mapping[str, Any],
+    inode: tuple[int, int] | None = None,
+    copy: Path | None = None,
 ) -> Path:
     """Move a dropped directory to accepted/<plan id>/, one dropped again to accepted/<plan id>/again/<name>.
 
+    Args:
+        inbox: where the folder is, for the answer.
+        inbox_fd: the folder.
+        name: in the folder.
+        plan_id: names the shelf.
+        receipt: put beside the plan.
+        inode: of the directory that was read; another one of its name is not touched.
+        copy: of the plan, which lies there in its place where it is gone or cannot be moved.
+
     Raises:
-        OSError: it cannot be moved.
+        OSError: it cannot be moved, nor be hidden.
     """
-    shelf = inbox / ACCEPTED / plan_id
-    if not shelf.exists():
-        with contextlib.suppress(OSError):  # a receipt that cannot be written does not hold the move
-            _write_inside(inbox_fd, name, {RECEIPT: _json(receipt), DROPPED_AS: f"{shown(name)}\n"})
-        os.rename(name, shelf, src_dir_fd=inbox_fd)
-        return shelf
-    again = shelf / "again"
-    again.mkdir(exist_ok=True)
-    with contextlib.suppress(OSError):
-        _write_inside(inbox_fd, name, {RECEIPT: _json(receipt)})
-    _move(inbox_fd, name, again)
-    with (shelf / DROPPED_AS).open("a", encoding="utf-8") as names:
-        names.write(f"{shown(name)}\n")
-    return shelf
+    files = {RECEIPT: _json(receipt)}
+    with _Held(inbox_fd, ACCEPTED) as shelf_fd:
+        place = inbox / ACCEPTED / plan_id
+        if not _exists(shelf_fd, plan_id):
+            files[DROPPED_AS] = f"{shown(name)}\n"
+            _move_in(inbox_fd, name, shelf_fd, plan_id, files, inode=inode, copy=copy)
+            return place
+        with _Held(shelf_fd, plan_id) as plan_fd, _Held(plan_fd, "again") as again_fd:
+            _append(plan_fd, DROPPED_AS, f"{shown(name)}\n")
+            wanted = _free_name(again_fd, _text_name(name))
+            _move_in(inbox_fd, name, again_fd, wanted, files, inode=inode, copy=copy)
+            return place
 
 
-def shelve_rejected(inbox: Path, inbox_fd: int, name: str, rejected: PlanRejected) -> Path:
+def shelve_rejected(
+    inbox: Path,
+    inbox_fd: int,
+    name: str,
+    rejected: PlanRejected,
+    *,
+    inode: tuple[int, int] | None = None,
+    copy: Path | None = None,
+) -> Path:
     """Move what was dropped to rejected/<name>/ with REASON.txt and reason.json, and return that directory.
 
     What is no directory is put into one. A name taken already, or that is no text, gets a safe one like it.
 
     Raises:
-        OSError: it cannot be moved.
+        OSError: it cannot be moved, nor be hidden.
     """
-    reasons = {REASON_TEXT: reason_text(rejected), REASON_JSON: _json(_reason(rejected, name))}
-    try:
-        os.close(os.open(name, _DIRECTORY, dir_fd=inbox_fd))
-    except OSError:
-        shelf = _new_directory(inbox / REJECTED, _text_name(name))
-        os.rename(name, shelf / _text_name(name), src_dir_fd=inbox_fd)
-        _write_all(os.open(shelf, _DIRECTORY), reasons)
-        return shelf
-    with contextlib.suppress(OSError):
-        _write_inside(inbox_fd, name, reasons)
-    return _move(inbox_fd, name, inbox / REJECTED)
+    reasons = {
+        REASON_TEXT: reason_text(rejected),
+        REASON_JSON: _json(_reason(rejected, name)),
+    }
+    with _Held(inbox_fd, REJECTED) as shelf_fd:
+        wanted = _free_name(shelf_fd, _text_name(name))
+        try:
+            os.close(os.open(name, DIRECTORY, dir_fd=inbox_fd))
+        except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                _move_in(inbox_fd, name, shelf_fd, wanted, reasons, inode=inode, copy=copy)
+            else:  # no directory
+                os.mkdir(wanted, dir_fd=shelf_fd)
+                with _Held(shelf_fd, wanted) as new_fd:
+                    os.rename(name, _text_name(name), src_dir_fd=inbox_fd, dst_dir_fd=new_fd)
+                    _write_all(new_fd, reasons)
+        else:
+            _move_in(inbox_fd, name, shelf_fd, wanted, reasons, inode=inode, copy=copy)
+    return inbox / REJECTED / wanted
 
 
 def reason_text(rejected: PlanRejected) -> str:
@@ -76,6 +123,80 @@ def reason_text(rejected: PlanRejected) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _move_in(
+    inbox_fd: int,
+    name: str,
+    shelf_fd: int,
+    wanted: str,
+    files: Mapping[str, str],
+    *,
+    inode: tuple[int, int] | None,
+    copy: Path | None,
+) -> None:
+    """Rename a directory into a shelf, files of ours in it; or put the copy there and hide the original."""
+    is_that = _is_that(inbox_fd, name, inode)
+    if is_that:
+        with contextlib.suppress(OSError), _Opened(name, inbox_fd) as dropped_fd:
+            _write_all(dropped_fd, files)  # one that cannot be written into may still be moved
+        try:
+            os.rename(name, wanted, src_dir_fd=inbox_fd, dst_dir_fd=shelf_fd)
+        except OSError as error:
+            if error.errno not in _STAYS | _GONE:
+                raise
+            is_that = error.errno in _STAYS
+        else:
+            with contextlib.suppress(OSError), _Opened(wanted, shelf_fd) as moved_fd:
+                _write_missing(moved_fd, files)
+            return
+    if is_that:
+        hidden = os.fsencode(f".taken-{secrets.token_hex(4)}-{name}")[:_NAME_BYTES]
+        os.rename(name, hidden, src_dir_fd=inbox_fd, dst_dir_fd=inbox_fd)
+    os.mkdir(wanted, dir_fd=shelf_fd)
+    with _Held(shelf_fd, wanted) as new_fd:
+        if copy is not None:
+            _keep_copy(copy, new_fd)
+        _write_all(new_fd, files)
+
+
+def _is_that(inbox_fd: int, name: str, inode: tuple[int, int] | None) -> bool:
+    """Whether the name still is the directory that was read."""
+    try:
+        status = os.stat(name, dir_fd=inbox_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return inode is None or inode == (status.st_dev, status.st_ino)
+
+
+class _Opened:
+    """A directory of a name, never through a link, closed in the end."""
+
+    def __init__(self, name: str, parent_fd: int) -> None:
+        self._descriptor = os.open(name, DIRECTORY, dir_fd=parent_fd)
+
+    def __enter__(self) -> int:
+        return self._descriptor
+
+    def __exit__(self, *_error: object) -> None:
+        os.close(self._descriptor)
+
+
+class _Held(_Opened):
+    """A directory of our own: made where it is missing, whatever else bears its name put aside."""
+
+    def __init__(self, parent_fd: int, name: str) -> None:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, dir_fd=parent_fd)
+        try:
+            super().__init__(name, parent_fd)
+        except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+            aside = f"not-{name}-{secrets.token_hex(4)}"
+            os.rename(name, aside, src_dir_fd=parent_fd, dst_dir_fd=parent_fd)
+            os.mkdir(name, dir_fd=parent_fd)
+            super().__init__(name, parent_fd)
+
+
 def _reason(rejected: PlanRejected, name: str) -> dict[str, Any]:
     return {
         "name": _text_name(name),
@@ -87,53 +208,66 @@ def _reason(rejected: PlanRejected, name: str) -> dict[str, Any]:
     }
 
 
-def _move(inbox_fd: int, name: str, shelf: Path) -> Path:
-    """Rename a name of the inbox into a shelf, under a name of its own there."""
-    wanted = _text_name(name)
-    number = 1
-    while True:
-        target = shelf / (wanted if number == 1 else f"{wanted}-{number}")
-        number += 1
-        if not os.path.lexists(target):
-            os.rename(name, target, src_dir_fd=inbox_fd)
-            return target
+def _free_name(shelf_fd: int, wanted: str) -> str:
+    """Return the name, or one like it that is not taken."""
+    for number in range(1, NUMBERS_MAX + 1):
+        name = wanted if number == 1 else f"{wanted}-{number}"
+        if not _exists(shelf_fd, name):
+            return name
+    return f"{wanted}-{secrets.token_hex(6)}"
 
 
-def _new_directory(shelf: Path, wanted: str) -> Path:
-    number = 1
-    while True:
-        target = shelf / (wanted if number == 1 else f"{wanted}-{number}")
-        number += 1
-        with contextlib.suppress(FileExistsError):
-            target.mkdir()
-            return target
+def _exists(directory_fd: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _text_name(name: str) -> str:
-    """Return the name itself where it is text, else a safe one like it."""
+    """Return the name itself where it is text with room for a number, else a safe one like it."""
     try:
-        name.encode("utf-8")
+        length = len(name.encode("utf-8"))
     except UnicodeEncodeError:
         return safe_file_name(os.fsencode(name).decode("utf-8", "backslashreplace"))
-    return name if name.isprintable() else safe_file_name(name)
+    return name if name.isprintable() and length <= _NAME_BYTES else safe_file_name(name)
 
 
-def _write_inside(inbox_fd: int, name: str, files: Mapping[str, str]) -> None:
-    _write_all(os.open(name, _DIRECTORY, dir_fd=inbox_fd), files)
+def _write_missing(directory_fd: int, files: Mapping[str, str]) -> None:
+    _write_all(
+        directory_fd,
+        {name: text for name, text in files.items() if not _exists(directory_fd, name)},
+    )
 
 
 def _write_all(directory_fd: int, files: Mapping[str, str]) -> None:
-    """Write files of our own into a directory, in the place of whatever bears their names, and close it."""
-    try:
-        for name, text in files.items():
-            with contextlib.suppress(FileNotFoundError):
+    """Write files of our own into a directory, in the place of whatever bears their names."""
+    for name, text in files.items():
+        with contextlib.suppress(FileNotFoundError):
+            try:
                 os.unlink(name, dir_fd=directory_fd)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(name, flags, 0o644, dir_fd=directory_fd)
-            with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 (a descriptor, not a path)
-                file.write(text)
-    finally:
-        os.close(directory_fd)
+            except IsADirectoryError:
+                aside = f"{name}.dropped-{secrets.token_hex(4)}"
+                os.rename(name, aside, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(name, flags, 0o644, dir_fd=directory_fd)
+        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 (a descriptor, not a path)
+            file.write(text)
+
+
+def _append(directory_fd: int, name: str, text: str) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(name, flags, 0o644, dir_fd=directory_fd)
+    with open(descriptor, "a", encoding="utf-8") as file:  # noqa: PTH123 (a descriptor, not a path)
+        file.write(text)
+
+
+def _keep_copy(copy: Path, directory_fd: int) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    target = os.open(MASTER_NAMES[0], flags, 0o644, dir_fd=directory_fd)
+    with open(target, "wb") as kept, copy.open("rb") as read:  # noqa: PTH123 (a descriptor, not a path)
+        shutil.copyfileobj(read, kept)
 
 
 def _json(document: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -96,10 +96,11 @@ class Survey:
         said, cried = _content(self._out), _content(self._err)
         self.close()
         if code == 0:
-            return _description(json.loads(said), self._question["data_dir"])
+            return description_of(json.loads(said), self._question["data_dir"])
         if code == 3:
-            raise self._rejected(json.loads(said)["problem"])
-        raise self._rejected(f"reading the data ended with code {code}: {cried[-_TAIL_CHARACTERS:].strip()}")
+            raise unreadable_data(json.loads(said)["problem"], source=self._source)
+        problem = f"reading the data ended with code {code}: {cried[-_TAIL_CHARACTERS:].strip()}"
+        raise unreadable_data(problem, source=self._source)
 
     def close(self) -> None:
         """End the process if it still reads, and let go of its files."""
@@ -108,13 +109,15 @@ class Survey:
             self._process.wait()
         self._files.close()
 
-    def _rejected(self, problem: str) -> PlanRejected:
-        return PlanRejected(
-            source=self._source,
-            place="data",
-            sentence=problem.rstrip("."),
-            fix="Correct the data or name other data (data_dir), then hand in the plan again",
-        )
+
+def unreadable_data(problem: str, *, source: str) -> PlanRejected:
+    """Return the refusal of a plan whose data cannot be read."""
+    return PlanRejected(
+        source=source,
+        place="data",
+        sentence=problem.rstrip("."),
+        fix="Correct the data or name other data (data_dir), then hand in the plan again",
+    )
 
 
 def question_of(settings: Settings, document: Mapping[str, Any], *, source: str) -> dict[str, Any]:
@@ -124,11 +127,11 @@ def question_of(settings: Settings, document: Mapping[str, Any], *, source: str)
     and the plan's fingerprint tells whether the data is the same.
 
     Raises:
-        PlanRejected: neither says where the data is.
+        PlanRejected: neither says where the data is, or the plan says it in a way nobody understands.
     """
-    said = _mapping(_mapping(document.get("metadata")).get("data"))
+    said = _said_of_data(document, source)
     data_dir = said.get("data_dir")
-    if settings.data_dir and not (data_dir and Path(str(data_dir)).is_dir()):
+    if settings.data_dir and not (data_dir and Path(data_dir).is_dir()):
         data_dir = settings.data_dir
     if not data_dir:
         raise PlanRejected(
@@ -147,6 +150,42 @@ def question_of(settings: Settings, document: Mapping[str, Any], *, source: str)
     }
 
 
+def _said_of_data(document: Mapping[str, Any], source: str) -> Mapping[str, Any]:
+    """Return what a document says of its data, each word of it of the kind it must be."""
+    said = _mapping(_mapping(document.get("metadata")).get("data"))
+    for name, (is_right, wanted) in _DATA_WORDS.items():
+        value = said.get(name)
+        if value is not None and not is_right(value):
+            raise PlanRejected(
+                source=source,
+                place=f"metadata.data.{name}",
+                sentence=f"{name} of the data is not {wanted}",
+                fix=f"Write {wanted}, or leave it out",
+            )
+    return said
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) and word for word in value)
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and "\0" not in value
+
+
+def _is_bars(value: object) -> bool:
+    return isinstance(value, Mapping) and all(type(bars) is int for bars in value.values())
+
+
+_DATA_WORDS: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "data_dir": (_is_path, "a path"),
+    "symbols": (_is_words, "a list of names"),
+    "target_patterns": (_is_words, "a list of names"),
+    "horizons": (_is_bars, "a table of names and whole numbers of bars"),
+    "interval": (_is_path, "a word"),
+}
+
+
 def check_jobs(document: Mapping[str, Any], found: Description, *, source: str) -> None:
     """Compare every job that trains something with the data.
 
@@ -159,7 +198,12 @@ def check_jobs(document: Mapping[str, Any], found: Description, *, source: str) 
         problem = _problem_of(job, found)
         if problem is not None:
             field, sentence, fix = problem
-            raise PlanRejected(source=source, place=f"jobs[{place}].{field}", sentence=sentence, fix=fix)
+            raise PlanRejected(
+                source=source,
+                place=f"jobs[{place}].{field}",
+                sentence=sentence,
+                fix=fix,
+            )
 
 
 def _problem_of(job: Mapping[str, Any], found: Description) -> tuple[str, str, str] | None:
@@ -174,7 +218,11 @@ def _problem_of(job: Mapping[str, Any], found: Description) -> tuple[str, str, s
             )
         return "target", f"unknown target {target!r}", _nearest(target, found.targets)
     if symbol is not None and symbol not in found.symbols:
-        return "symbol", f"unknown symbol {symbol!r}", _nearest(str(symbol), found.symbols)
+        return (
+            "symbol",
+            f"unknown symbol {symbol!r}",
+            _nearest(str(symbol), found.symbols),
+        )
     if symbol is not None and found.targets[target].get(symbol, 0.0) <= _COVERED:
         covered = [name for name, share in found.targets[target].items() if share > _COVERED]
         sentence = f"target {target!r} has no values for symbol {symbol}"
@@ -182,7 +230,11 @@ def _problem_of(job: Mapping[str, Any], found: Description) -> tuple[str, str, s
     known = {*found.features, *found.left_out}
     unknown = [name for name in job.get("features") or () if name not in known]
     if unknown:
-        return "features", f"unknown feature {unknown[0]!r}", _nearest(str(unknown[0]), found.features)
+        return (
+            "features",
+            f"unknown feature {unknown[0]!r}",
+            _nearest(str(unknown[0]), found.features),
+        )
     for place, fit in enumerate(job.get("fits") or ()):
         for name in fit.get("other_targets") or ():
             if name not in found.targets:
@@ -198,7 +250,8 @@ def _nearest(name: str, known: Collection[str]) -> str:
     return f"The data has {', '.join(sorted(known)[:8])}"
 
 
-def _description(answer: Mapping[str, Any], data_dir: str) -> Description:
+def description_of(answer: Mapping[str, Any], data_dir: str) -> Description:
+    """Return what an answer of the survey says, as it is compared with plans."""
     return Description(
         data_dir=data_dir,
         panel_key=answer["panel_key"],

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemon_samples import FakeClock, await_that, document, drop, write_plan
+from daemon_samples import FakeClock, document, drop, write_plan
 
-from daemon.bell import Bell
-from daemon.errors import InboxUnsafe
+from daemon.errors import InboxUnsafe, Refused
 from daemon.inbox import Dropped, Inbox, Unfit
-from daemon.shelves import shelve_accepted, shelve_rejected
-from daemon.watcher import Watcher
-from store import PlanRejected
+
+Found = Dropped | Unfit
 
 
 @pytest.fixture
@@ -27,81 +26,113 @@ def clock() -> FakeClock:
 @pytest.fixture
 def inbox(tmp_path: Path, clock: FakeClock) -> Iterator[Inbox]:
     """An open drop folder with a settle time of 2 s."""
-    made = Inbox(tmp_path / "inbox", settle_seconds=2.0, clock=clock)
+    made = Inbox(tmp_path / "inbox", settle_seconds=2.0, copies=tmp_path / "copies", clock=clock)
     made.open()
     yield made
     made.close()
 
 
-def names(found: tuple[Dropped | Unfit, ...]) -> list[str]:
+def scanned(inbox: Inbox, *, busy: tuple[str, ...] = ()) -> list[Found]:
+    """What a look through the folder finds."""
+    inbox.scan()
+    return [one for one in inbox.found(busy=busy) if one is not None]
+
+
+def names(found: list[Found]) -> list[str]:
     """The names of what was found."""
     return [one.name for one in found]
 
 
 def test_what_was_renamed_in_is_taken_at_once(inbox: Inbox) -> None:
-    """A directory known to have come in whole does not wait for the settle time."""
+    """A directory known to have come in whole waits for nothing, and is taken before all that lies there."""
+    write_plan(inbox.directory / "a", document())
     drop(inbox.directory, "plan", document())
-    (found,) = inbox.scan(moved_in=["plan"])
+    inbox.scan()
+    inbox.note(["plan"])
+    found = next(one for one in inbox.found())
     assert isinstance(found, Dropped)
-    assert json.loads(found.content) == document()
-    assert found.uid == os.getuid()
+    assert json.loads(found.copy.read_bytes()) == document()
+    assert found.uids == (os.getuid(),)
 
 
 def test_what_is_copied_in_is_taken_when_it_is_quiet(inbox: Inbox, clock: FakeClock) -> None:
     """Every change begins the settle time anew."""
     plan = write_plan(inbox.directory / "plan", document())
-    assert inbox.scan() == ()
+    assert scanned(inbox) == []
     clock.now += 1.5
     (plan / "by_target").mkdir()
-    assert inbox.scan() == ()
+    assert scanned(inbox) == []
     clock.now += 1.5
-    assert inbox.scan() == ()
+    assert scanned(inbox) == []
     assert inbox.unsettled
     clock.now += 1
-    assert names(inbox.scan()) == ["plan"]
+    assert names(scanned(inbox)) == ["plan"]
 
 
 def test_ready_ends_the_waiting(inbox: Inbox) -> None:
     """With `.ready` in it a directory is taken at once."""
     (write_plan(inbox.directory / "plan", document()) / ".ready").touch()
-    assert names(inbox.scan()) == ["plan"]
+    assert names(scanned(inbox)) == ["plan"]
 
 
 @pytest.mark.parametrize("name", [".plan", "plan.tmp", "plan.part", "plan~", "accepted", "rejected"])
 def test_names_of_work_in_progress_are_passed_over(name: str, inbox: Inbox, clock: FakeClock) -> None:
-    """Hidden names, half names and the shelves are no plans."""
+    """Hidden names, half names and the shelves are no plans, also where they were renamed in."""
     write_plan(inbox.directory / name, document())
     inbox.scan()
     clock.now += 100
-    assert inbox.scan() == ()
+    inbox.note([name])
+    assert scanned(inbox) == []
 
 
-@pytest.mark.parametrize("content", ['{"metadata": {', "", "no JSON"])
-def test_a_truncated_plan_is_first_not_yet_then_unfit(content: str, inbox: Inbox, clock: FakeClock) -> None:
-    """What is no whole JSON is waited for some time after the last change, then refused with the reason."""
-    write_plan(inbox.directory / "plan", content)
-    inbox.scan()
+def test_what_is_not_whole_is_first_not_yet_then_unfit(inbox: Inbox, clock: FakeClock) -> None:
+    """What ends too early, says its reader, is read no more until it changes, and refused in the end."""
+    lacks = Refused("it ends in the middle", where="line 1", fix="Write it whole")
+    drop(inbox.directory, "plan", '{"jobs": [')
+    inbox.note(["plan"])
+    (dropped,) = [one for one in inbox.found() if isinstance(one, Dropped)]
+    assert not dropped.final
+    inbox.not_whole(dropped, lacks)
     clock.now += 3
-    assert inbox.scan() == ()
+    assert scanned(inbox) == []
     clock.now += 8
-    (found,) = inbox.scan()
+    (found,) = scanned(inbox)
     assert isinstance(found, Unfit)
-    assert "no whole JSON" in found.refused.what
+    assert found.refused is lacks
 
 
-def test_a_broken_plan_that_says_it_is_ready_is_not_waited_for(inbox: Inbox) -> None:
-    """The producer's word that all is there is taken."""
+def test_what_was_not_whole_is_read_again_when_it_changes(inbox: Inbox, clock: FakeClock) -> None:
+    """The producer writes on: the new text is read, whatever was said of the old one."""
+    plan = write_plan(inbox.directory / "plan", '{"jobs": [')
+    inbox.scan()
+    list(inbox.found())
+    clock.now += 3
+    (dropped,) = scanned(inbox)
+    assert isinstance(dropped, Dropped)
+    inbox.not_whole(dropped, Refused("not whole", where="", fix=""))
+    write_plan(plan, document())
+    clock.now += 1
+    assert scanned(inbox) == []
+    clock.now += 3
+    (again,) = scanned(inbox)
+    assert isinstance(again, Dropped)
+    assert json.loads(again.copy.read_bytes()) == document()
+
+
+def test_a_producer_that_says_it_is_ready_is_not_waited_for(inbox: Inbox) -> None:
+    """The producer's word that all is there is taken: not whole is refused."""
     (write_plan(inbox.directory / "plan", "{") / ".ready").touch()
-    (found,) = inbox.scan()
-    assert isinstance(found, Unfit)
+    (found,) = scanned(inbox)
+    assert isinstance(found, Dropped)
+    assert found.final
 
 
 def test_a_directory_without_a_plan_is_unfit_in_the_end(inbox: Inbox, clock: FakeClock) -> None:
     """An empty directory is waited for and then refused by the name of what is missing."""
     (inbox.directory / "empty").mkdir()
-    inbox.scan()
+    scanned(inbox)
     clock.now += 11
-    (found,) = inbox.scan()
+    (found,) = scanned(inbox)
     assert isinstance(found, Unfit)
     assert "master_training_plan.json" in found.refused.what
 
@@ -111,106 +142,160 @@ def test_what_is_no_directory_is_unfit_once_quiet(inbox: Inbox, clock: FakeClock
     (inbox.directory / "link").symlink_to("/etc")
     os.mkfifo(inbox.directory / "pipe")
     (inbox.directory / "file.json").write_text("{}")
-    assert inbox.scan() == ()
+    assert scanned(inbox) == []
     clock.now += 3
-    found = inbox.scan()
+    found = scanned(inbox)
     assert names(found) == ["file.json", "link", "pipe"]
     assert all(isinstance(one, Unfit) for one in found)
+
+
+def test_what_vanishes_is_nobodys_fault(inbox: Inbox) -> None:
+    """A name that is gone when its turn comes is neither taken nor refused, and forgotten."""
+    plan = drop(inbox.directory, "plan", document())
+    inbox.note(["plan"])
+    shutil.rmtree(plan)
+    assert list(inbox.found()) == [None]
+    assert not inbox.unsettled
 
 
 def test_busy_names_are_not_taken_twice(inbox: Inbox) -> None:
     """A plan that is being judged is not handed out again."""
     drop(inbox.directory, "plan", document())
-    assert inbox.scan(moved_in=["plan"], busy=["plan"]) == ()
+    inbox.note(["plan"])
+    assert scanned(inbox, busy=("plan",)) == []
 
 
 def test_what_cannot_be_moved_is_left_alone_until_it_changes(inbox: Inbox) -> None:
     """A name that stays is not judged again at every scan, but is once it looks different."""
     plan = drop(inbox.directory, "plan", document())
     inbox.leave_alone("plan")
-    assert inbox.scan(moved_in=["plan"]) == ()
-    (plan / "new").touch()
-    assert names(inbox.scan(moved_in=["plan"])) == ["plan"]
+    inbox.note(["plan"])
+    assert scanned(inbox) == []
+    (plan / ".ready").touch()
+    assert names(scanned(inbox)) == ["plan"]
 
 
-def test_a_folder_open_to_all_is_refused(tmp_path: Path) -> None:
-    """Where everybody may write, everybody may run work as the daemon."""
-    (tmp_path / "inbox").mkdir()
-    (tmp_path / "inbox").chmod(0o777)
-    with pytest.raises(InboxUnsafe, match="chmod o-w"):
+def test_many_that_wait_are_looked_at_less_often(inbox: Inbox, clock: FakeClock) -> None:
+    """What is not complete is not due at once: however much waits, looking takes a small share of time."""
+    for number in range(50):
+        write_plan(inbox.directory / f"{number}", document())
+    assert scanned(inbox) == []
+    inbox.scan()
+    assert not inbox.due
+    clock.now += 2.1
+    inbox.scan()
+    assert inbox.due
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda path: (path.mkdir(), path.chmod(0o777)), "chmod o-w"),
+        (lambda path: (path.with_name("real").mkdir(), path.symlink_to("real")), "name the directory itself"),
+    ],
+)
+def test_a_folder_that_others_could_turn_is_refused(spoil: object, words: str, tmp_path: Path) -> None:
+    """Where everybody may write, or turn a link, everybody may run work as the daemon."""
+    assert callable(spoil)
+    spoil(tmp_path / "inbox")
+    with pytest.raises(InboxUnsafe, match=words):
         Inbox(tmp_path / "inbox", settle_seconds=0).open()
 
 
-def test_the_watcher_knows_what_was_renamed_in(tmp_path: Path) -> None:
-    """A directory made in the folder is a hint; one renamed in is known to be whole."""
-    bell, folder = Bell(), tmp_path / "inbox"
-    folder.mkdir()
-    watcher = Watcher(folder, bell)
-    assert watcher.start()
-    (folder / "copied").mkdir()
-    await_that(bell.heard, "ring")
-    assert watcher.moved_in() == frozenset()
-    write_plan(tmp_path / "elsewhere", document()).rename(folder / "whole")
-    write_plan(folder / ".hidden", document()).rename(folder / "shown")
-    seen: set[str] = set()
-    await_that(lambda: seen.update(watcher.moved_in()) or seen == {"whole", "shown"}, "two names")
-    watcher.stop()
-    bell.close()
+def remade(inbox: Path) -> None:
+    """Remove the folder and make it again."""
+    shutil.rmtree(inbox)
+    inbox.mkdir()
 
 
-def test_an_accepted_plan_goes_to_its_shelf(inbox: Inbox) -> None:
-    """The first lands under its plan id with a receipt; the same again is kept beside, and its name noted."""
-    for name in ("one", "two"):
-        drop(inbox.directory, name, document())
-        shelf = shelve_accepted(
-            inbox.directory, inbox.descriptor, name, plan_id="p_1", receipt={"sentence": f"taken as {name}"}
-        )
-    assert shelf == inbox.directory / "accepted" / "p_1"
-    assert (shelf / ".dropped-as").read_text().split() == ["one", "two"]
-    assert json.loads((shelf / "receipt.json").read_text())["sentence"] == "taken as one"
-    assert json.loads((shelf / "again" / "two" / "receipt.json").read_text())["sentence"] == "taken as two"
+def renamed(inbox: Path) -> None:
+    """Move the folder away and make another."""
+    inbox.rename(inbox.with_name("inbox.old"))
+    inbox.mkdir()
+
+
+@pytest.mark.parametrize("spoil", [shutil.rmtree, remade, renamed])
+def test_a_folder_that_was_replaced_is_taken_up(spoil: object, inbox: Inbox) -> None:
+    """Removed or replaced: the one that has the name now is held on to, and made if there is none."""
+    assert callable(spoil)
+    spoil(inbox.directory)
+    assert inbox.renew()
+    assert inbox.trouble is None
     assert sorted(path.name for path in inbox.directory.iterdir()) == ["accepted", "rejected"]
+    drop(inbox.directory, "plan", document())
+    inbox.note(["plan"])
+    assert names([one for one in inbox.found() if one]) == ["plan"]
+    assert not inbox.renew()
 
 
-REJECTED = PlanRejected(source="inbox/plan", place="jobs[3].target", sentence="unknown target", fix="Try y_a")
+def linked(inbox: Path) -> None:
+    """Put a link in the place of the folder."""
+    inbox.rename(inbox.with_name("inbox.old"))
+    inbox.symlink_to("inbox.old")
 
 
-def test_a_rejected_plan_carries_its_reason(inbox: Inbox) -> None:
-    """REASON.txt begins with the sentence; reason.json says the same for programs; names never clash."""
-    for _ in range(2):
-        drop(inbox.directory, "plan", document())
-        shelf = shelve_rejected(inbox.directory, inbox.descriptor, "plan", REJECTED)
-    assert shelf == inbox.directory / "rejected" / "plan-2"
-    first = inbox.directory / "rejected" / "plan"
-    assert (first / "REASON.txt").read_text().splitlines()[0] == "unknown target"
-    assert json.loads((first / "reason.json").read_text())["place"] == "jobs[3].target"
-    assert (first / "master_training_plan.json").exists()
+def opened_to_all(inbox: Path) -> None:
+    """Let everybody write there."""
+    inbox.chmod(0o777)
 
 
-def test_the_reason_is_not_written_through_a_link(inbox: Inbox, tmp_path: Path) -> None:
-    """A link laid where REASON.txt goes is replaced; what it points to stays as it was."""
-    target = tmp_path / "precious"
-    target.write_text("precious")
-    plan = drop(inbox.directory, "plan", document())
-    (plan / "REASON.txt").symlink_to(target)
-    shelf = shelve_rejected(inbox.directory, inbox.descriptor, "plan", REJECTED)
-    assert target.read_text() == "precious"
-    assert not (shelf / "REASON.txt").is_symlink()
+def not_a_directory(inbox: Path) -> None:
+    """Put a file in the place of the folder."""
+    shutil.rmtree(inbox)
+    inbox.write_text("")
 
 
-def test_a_link_is_moved_itself(inbox: Inbox, tmp_path: Path) -> None:
-    """A rejected link goes into a directory with its reason; where it leads nothing happens."""
-    (tmp_path / "there").mkdir()
-    (inbox.directory / "link").symlink_to(tmp_path / "there")
-    shelf = shelve_rejected(inbox.directory, inbox.descriptor, "link", REJECTED)
-    assert (shelf / "link").is_symlink()
-    assert (shelf / "REASON.txt").exists()
-    assert list((tmp_path / "there").iterdir()) == []
+def closed_again(inbox: Path) -> None:
+    """Let only the owner write there."""
+    inbox.chmod(0o755)
 
 
-def test_a_name_that_is_no_text_gets_one(inbox: Inbox) -> None:
-    """A directory whose name is not UTF-8 is rejected under a safe name like it."""
-    (inbox.directory / os.fsdecode(b"pl\xffan")).mkdir()
-    shelf = shelve_rejected(inbox.directory, inbox.descriptor, os.fsdecode(b"pl\xffan"), REJECTED)
-    assert shelf.name.isascii()
-    assert (shelf / "REASON.txt").exists()
+def put_back(inbox: Path) -> None:
+    """Put the folder back in the place of the link."""
+    inbox.unlink()
+    inbox.with_name("inbox.old").rename(inbox)
+
+
+def made_again(inbox: Path) -> None:
+    """Remove the file."""
+    inbox.unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "heal", "words"),
+    [
+        (opened_to_all, closed_again, "everybody on this machine may write into it"),
+        (linked, put_back, "a symbolic link"),
+        (not_a_directory, made_again, "it is no directory"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_left_until_it_can(
+    spoil: object, heal: object, words: str, inbox: Inbox
+) -> None:
+    """While it cannot be used nothing is held or taken and the sentence says why; then it is taken up."""
+    assert callable(spoil)
+    assert callable(heal)
+    spoil(inbox.directory)
+    assert not inbox.renew()
+    assert inbox.trouble is not None
+    assert words in inbox.trouble
+    assert inbox.descriptor == -1
+    heal(inbox.directory)
+    assert inbox.renew()
+    assert inbox.trouble is None
+
+
+def test_a_folder_whose_disk_is_gone_is_not_made_elsewhere(tmp_path: Path) -> None:
+    """Where the directory above is another one by now the folder is waited for, not made there."""
+    disk = tmp_path / "disk"
+    made = Inbox(disk / "inbox", settle_seconds=0)
+    made.open()
+    disk.rename(tmp_path / "unmounted")
+    disk.mkdir()
+    assert not made.renew()
+    assert made.trouble is not None
+    assert list(disk.iterdir()) == []
+    disk.rmdir()
+    (tmp_path / "unmounted").rename(disk)
+    assert made.renew()
+    made.close()

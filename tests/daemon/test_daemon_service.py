@@ -35,7 +35,10 @@ from daemon import service as service_module
 from daemon.news import FitBegan, FitEnded, News, PlanFinished
 from daemon.service import drain, serve, submit_plan
 from daemon.settings import Settings
+from daemon.workplace import Workplace
 from store import PlanRejected, PlanStore, open_store
+from store.plan import Plan
+from store.records import Accepted
 
 pytestmark = pytest.mark.usefixtures("ngboost_missing")  # a fit that needs no training
 
@@ -252,14 +255,14 @@ def test_a_plan_that_breaks_the_judging_is_refused(
     settings: Settings, store: PlanStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unforeseen error while one plan is judged costs that plan, not the daemon and not its neighbour."""
-    real = intake_module.parse_plan_text
+    real = intake_module.admit
 
-    def fragile(content: bytes, *, source: str) -> dict[str, Any]:
-        if b"poison" in content:
+    def fragile(store: PlanStore, place: Workplace, plan: Plan, **words: str) -> Accepted:
+        if "note" in plan.document["metadata"]:
             raise ZeroDivisionError("unforeseen")
-        return real(content, source=source)
+        return real(store, place, plan, **words)
 
-    monkeypatch.setattr(intake_module, "parse_plan_text", fragile)
+    monkeypatch.setattr(intake_module, "admit", fragile)
     drop(settings.inbox_dir, "a", document(job(["NGBoost"]), note="poison"))
     drop(settings.inbox_dir, "b", document(job(["NGBoost"])))
     assert served(settings) == 0
@@ -293,10 +296,10 @@ def test_a_plan_that_cannot_even_be_refused_is_passed_over(
     """It stays where it lies, its neighbour is trained, and the daemon ends well."""
     real = intake_module.shelve_rejected
 
-    def fragile(inbox: Path, inbox_fd: int, name: str, rejected: PlanRejected) -> Path:
+    def fragile(inbox: Path, inbox_fd: int, name: str, rejected: PlanRejected, **more: Any) -> Path:
         if name == "a":
             raise ZeroDivisionError("unforeseen")
-        return real(inbox, inbox_fd, name, rejected)
+        return real(inbox, inbox_fd, name, rejected, **more)
 
     monkeypatch.setattr(intake_module, "shelve_rejected", fragile)
     monkeypatch.setattr(service_module, "FAILED_TURN_SECONDS", 0.01)

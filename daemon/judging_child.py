@@ -1,0 +1,218 @@
+"""What the limited child does with one plan: reads it, completes it, compares it with its data, and answers.
+
+A plan is foreign text. It is taken apart in a process that may take so much memory and time and no more, that
+knows no password, and that cannot outlive the daemon; the daemon itself never parses a byte of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import resource
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from daemon.admission import completed, rehearse
+from daemon.judging_answers import PROBLEM, encoded_plan, encoded_rejection
+from daemon.settings import Settings
+from daemon.survey import describe
+from daemon.surveying import description_of, question_of, unreadable_data
+from panel.errors import PanelError
+from store.errors import PlanRejected
+from store.plan_document import parse_plan_text
+
+_OWN = Path("/proc/self")
+_OOM_SCORE = "600"  # before a fit, and long before the daemon
+READING_FILES = 64
+TRY_AGAIN = 75
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the child may use: first to read the plan, then, with the daemon's own data, for all of it.
+
+    Attributes:
+        reading_memory_bytes: on top of what it has at its start, while the plan is read.
+        reading_seconds: of processor time, likewise.
+        memory_bytes: on top of what it has at its start, once the plan is read.
+        seconds: of processor time, likewise; the daemon watches the clock.
+    """
+
+    reading_memory_bytes: int
+    reading_seconds: int
+    memory_bytes: int
+    seconds: int
+
+    @classmethod
+    def of(cls, plan_bytes: int, *, memory_bytes: int, seconds: float) -> Limits:
+        """Return the limits for a plan of so many bytes, within those of the settings."""
+        return cls(
+            reading_memory_bytes=min(memory_bytes, 2**29 + 40 * plan_bytes),
+            reading_seconds=round(min(seconds, 30 + plan_bytes / 10**6)) or 1,
+            memory_bytes=memory_bytes,
+            seconds=round(seconds) or 1,
+        )
+
+
+def judged(
+    content: bytes, settings: Settings, *, source: str, limits: Limits | None = None
+) -> dict[str, Any]:
+    """Return the answer to one plan: the whole plan, or why it is refused; `limits` holds this process in.
+
+    `whole` is False where the text ends too early to be any plan: its producer may still be writing it.
+    """
+    try:
+        document = parse_plan_text(content, source=source)
+    except PlanRejected as rejected:
+        return encoded_rejection(rejected, whole=_is_whole(content))
+    try:
+        rehearse(settings, document, source=source)
+        question = question_of(settings, document, source=source)
+        if limits is not None:
+            loosen(limits)
+        try:
+            answer = describe(question)
+        except PanelError as error:
+            raise unreadable_data(str(error), source=source) from error
+        found = description_of(answer, question["data_dir"])
+        plan = completed(settings, document, found, source=source)
+    except PlanRejected as rejected:
+        return encoded_rejection(rejected, whole=True)
+    return encoded_plan(plan)
+
+
+def confine(limits: Limits) -> None:
+    """Keep this process to the limits of reading, for good and for now; no core is ever written."""
+    base = _writable_bytes()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _soft(resource.RLIMIT_NOFILE, READING_FILES)
+    _soft(
+        resource.RLIMIT_DATA,
+        base + limits.reading_memory_bytes,
+        most=base + limits.memory_bytes,
+    )
+    _soft(resource.RLIMIT_CPU, limits.reading_seconds, most=limits.seconds + 1)
+    try:
+        (_OWN / "oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
+    except OSError:
+        return  # a kernel that does not let us say it
+
+
+def loosen(limits: Limits) -> None:
+    """Allow what reading the data takes: it is the host's own, and may be much."""
+    for which in (resource.RLIMIT_NOFILE, resource.RLIMIT_DATA):
+        _, hard = resource.getrlimit(which)
+        resource.setrlimit(which, (hard, hard))
+    _soft(resource.RLIMIT_CPU, limits.seconds)
+
+
+def judge(question_fd: int, plan_fd: int, answer_fd: int) -> None:
+    """Answer one question of the daemon: read the plan from a descriptor, write the answer to another.
+
+    A full disk is no answer: it ends the process with TRY_AGAIN.
+    """
+    try:
+        _judge(question_fd, plan_fd, answer_fd)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(TRY_AGAIN) from None
+
+
+def _judge(question_fd: int, plan_fd: int, answer_fd: int) -> None:
+    with open(question_fd, "rb") as file:
+        question: Mapping[str, Any] = json.load(file)
+    limits = Limits(**question["limits"])
+    confine(limits)
+    with open(plan_fd, "rb") as file:
+        content = file.read()
+    try:
+        answer = judged(
+            content,
+            settings_of(question["settings"]),
+            source=question["source"],
+            limits=limits,
+        )
+    except MemoryError:
+        answer = {PROBLEM: "judging it took more memory than it may (judging_memory_bytes)"}
+    with open(answer_fd, "w", encoding="utf-8") as file:
+        json.dump(answer, file)
+
+
+#: What of the settings decides about a plan; the rest, passwords among it, is nobody's business there.
+JUDGED_BY = (
+    *(
+        "data_dir",
+        "symbols",
+        "families",
+        "stage_barrier",
+        "seed",
+        "params",
+        "test_share",
+        "valid_share",
+    ),
+    *(
+        "embargo_bars",
+        "target_patterns",
+        "horizons",
+        "interval",
+        "results_dir",
+        "output_dir",
+        "inbox_dir",
+    ),
+)
+_PATHS = frozenset(("data_dir", "results_dir", "output_dir", "inbox_dir"))
+_LISTS = frozenset(("symbols", "families", "target_patterns"))
+
+
+def settings_words(settings: Settings) -> dict[str, Any]:
+    """Return what of the settings decides about a plan, as JSON has it."""
+    words = {name: getattr(settings, name) for name in JUDGED_BY}
+    return {
+        name: str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+        for name, value in words.items()
+    }
+
+
+def settings_of(words: Mapping[str, Any]) -> Settings:
+    """Return the settings of `settings_words`, their other fields as they are by default."""
+    given: dict[str, Any] = {
+        name: Path(value)
+        if name in _PATHS and value is not None
+        else tuple(value)
+        if name in _LISTS
+        else value
+        for name, value in words.items()
+    }
+    return Settings(database_url="", **given)
+
+
+def _is_whole(content: bytes) -> bool:
+    """Whether a text is JSON to its end, be it a plan or not."""
+    try:
+        json.loads(content)
+    except RecursionError:
+        return True  # as far as anybody wants to know
+    except ValueError:
+        return False
+    return True
+
+
+def _soft(which: int, limit: int, *, most: int | None = None) -> None:
+    """Set the limit that holds now, and, with `most`, how far it may be raised again."""
+    _, hard = resource.getrlimit(which)
+    wanted = hard if most is None else most
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard) if wanted != resource.RLIM_INFINITY else hard
+    soft = limit if wanted == resource.RLIM_INFINITY else min(limit, wanted)
+    resource.setrlimit(which, (soft, wanted))
+
+
+def _writable_bytes() -> int:
+    """Return how much private writable memory this process has, as RLIMIT_DATA counts it."""
+    with (_OWN / "status").open(encoding="ascii") as lines:
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:"))

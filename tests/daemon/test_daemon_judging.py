@@ -1,0 +1,280 @@
+"""Plans are judged in a limited child, which costs the daemon nothing and a bad plan only itself."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from daemon_samples import FakeClock, await_that, document, job, settings_in, write_data
+
+from daemon.admission import completed, family_entry
+from daemon.judging import LOSSES_MAX, Judgement, Judges
+from daemon.judging_answers import Rejection, decoded, encoded_plan
+from daemon.judging_child import JUDGED_BY, settings_of, settings_words
+from daemon.settings import Settings
+from daemon.survey import describe
+from daemon.surveying import description_of, question_of
+from store import Plan, PlanRejected, complete_plan
+from store.plan_document import parse_plan_text
+
+GOLDEN = sorted((Path(__file__).parents[1] / "golden").rglob("master_training_plan.json"))
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data of two symbols."""
+    return write_data(tmp_path_factory.mktemp("data"), rows=200)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, data_dir: Path) -> Settings:
+    """An installation over that data."""
+    return settings_in(tmp_path, data_dir=data_dir, judging_memory_bytes=2**31)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """The clock of the judges."""
+    return FakeClock()
+
+
+@pytest.fixture
+def judges(settings: Settings, clock: FakeClock, tmp_path: Path) -> Iterator[Judges]:
+    """A warm process."""
+    with closing(Judges(settings, tmp_path / "private", clock=clock)) as made:
+        made.start()
+        yield made
+
+
+Ask = Callable[[bytes | str], Judgement]
+
+
+@pytest.fixture
+def ask(judges: Judges, tmp_path: Path) -> Iterator[Ask]:
+    """Hands a text over as the copy of a plan."""
+    asked: list[Judgement] = []
+
+    def hand_over(content: bytes | str) -> Judgement:
+        copy = tmp_path / "private" / f"{len(asked)}.json"
+        copy.write_bytes(content if isinstance(content, bytes) else content.encode())
+        asked.append(judges.judge(copy, source="inbox/plan"))
+        return asked[-1]
+
+    yield hand_over
+    for one in asked:
+        one.close()
+    assert list((tmp_path / "private").iterdir()) == []
+
+
+def said(judgement: Judgement) -> Plan | Rejection:
+    """What is said in the end."""
+    found: list[Plan | Rejection] = []
+
+    def asked() -> bool:
+        answer = judgement.answer()
+        found.extend([] if answer is None else [answer])
+        return bool(found)
+
+    await_that(asked, "answer")
+    return found[0]
+
+
+def child_of(judges: Judges) -> psutil.Process:
+    """The child that judges now."""
+    children: list[psutil.Process] = await_that(lambda: psutil.Process(judges.pid).children(), "child")
+    return children[0]
+
+
+def stopped_server(judges: Judges) -> psutil.Process:
+    """The warm process, stopped: whatever it is asked for waits."""
+    assert judges.pid is not None
+    server = psutil.Process(judges.pid)
+    server.suspend()
+    return server
+
+
+def test_a_judged_plan_is_the_one_completed_here(settings: Settings, ask: Ask) -> None:
+    """The plan that comes back is, field by field, what completing it in this process gives."""
+    asked = document(
+        job(["LightGBM", "xgboost", "Ensemble", "MLP"], features=["f0", "f1"]), job(symbol="AAA")
+    )
+    found = description_of(describe(question_of(settings, asked, source="x")), str(settings.data_dir))
+    assert said(ask(json.dumps(asked))) == completed(settings, asked, found, source="x")
+
+
+def test_every_golden_plan_comes_through_the_answer_whole() -> None:
+    """A plan written as an answer and read again is equal: ensembles, blends and needs of fits too."""
+    plans = []
+    for path in GOLDEN:
+        with suppress(PlanRejected):  # those that train nothing
+            document = parse_plan_text(path.read_bytes(), source=str(path))
+            data = {"panel_key": None, "panel_path": "x"}
+            training = {"seed": 42, "model_families": ["LightGBM"]}
+            plans.append(complete_plan(document, family_of=family_entry, training=training, data=data))
+    assert len(plans) > 20
+    for plan in plans:
+        assert decoded(json.dumps(encoded_plan(plan)).encode()) == plan
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "whole"),
+    [
+        (json.dumps(document(job(["LigtGBM"]))), "did you mean LightGBM", True),
+        (json.dumps(document(job(target="fwd_ret_2d"))), "unknown target", True),
+        (json.dumps(document(data={"symbols": ["ZZZ"]})), "ZZZ", True),
+        (json.dumps(document(data={"symbols": 5})), "symbols of the data is not a list of names", True),
+        (json.dumps(document(data={"horizons": {"y": "x"}})), "whole numbers of bars", True),
+        (json.dumps(document(data={"data_dir": "a\0b"})), "", True),
+        ("[" * 100_000, "", True),
+        ('{"metadata": {', "", False),
+        ("", "empty", False),
+        (b"\xff\xfe", "UTF-8", False),
+        ('{"jobs": [], "jobs": []}', "", True),
+        ("1" * 10_000, "", False),
+    ],
+)
+def test_what_is_no_plan_is_refused_in_words(
+    content: bytes | str, words: str, ask: Ask, *, whole: bool
+) -> None:
+    """Each is answered with a sentence; what ends too early is told apart from what will never be a plan."""
+    answer = said(ask(content))
+    assert isinstance(answer, Rejection)
+    assert answer.sentence.isprintable()
+    assert words.lower() in f"{answer.sentence} {answer.fix}".lower()
+    assert answer.whole == whole
+    assert str(answer.of("inbox/plan"))
+
+
+def test_a_plan_that_takes_too_much_memory_costs_itself(
+    settings: Settings, tmp_path: Path, ask: Ask, judges: Judges
+) -> None:
+    """Beyond its memory the child ends with a sentence; the next plan is judged by the same warm process."""
+    before = judges.pid
+    judges.settings = settings_in(tmp_path, data_dir=settings.data_dir, judging_memory_bytes=2**26)
+    greedy = '{"metadata": {"x": [' + ",".join(["[[],{}]"] * 2_000_000) + ']}, "jobs": []}'
+    answer = said(ask(greedy))
+    assert isinstance(answer, Rejection)
+    assert "judging_memory_bytes" in answer.sentence
+    judges.settings = settings
+    assert isinstance(said(ask(json.dumps(document()))), Plan)
+    assert judges.pid == before
+
+
+def test_a_plan_that_takes_too_long_is_refused(ask: Ask, judges: Judges, clock: FakeClock) -> None:
+    """What does not answer in time is ended and refused by the name of the limit."""
+    assert isinstance(said(ask(json.dumps(document()))), Plan)
+    server = stopped_server(judges)
+    judgement = ask(json.dumps(document()))
+    assert judgement.answer() is None
+    clock.now += 3601
+    answer = judgement.answer()
+    assert isinstance(answer, Rejection)
+    assert "judging_seconds_max" in answer.sentence
+    server.resume()
+
+
+def test_a_child_that_is_killed_costs_a_try(ask: Ask, judges: Judges) -> None:
+    """Killed from outside once, the plan is judged again."""
+    judgement = ask(json.dumps(document()))
+    child_of(judges).kill()
+    assert isinstance(said(judgement), Plan)
+
+
+def test_a_plan_whose_child_is_always_killed_is_refused(ask: Ask, judges: Judges) -> None:
+    """So often and no more: what ends its process every time does not keep the daemon at it for ever."""
+    judgement = ask(json.dumps(document()))
+    answers: list[Plan | Rejection] = []
+    killed: set[int] = set()
+
+    def kill_each() -> bool:
+        for child in psutil.Process(judges.pid).children():
+            child.suspend()
+            child.kill()
+            killed.add(child.pid)
+        if (answer := judgement.answer()) is not None:
+            answers.append(answer)
+        return bool(answers)
+
+    await_that(kill_each, "answer")
+    if isinstance(answers[0], Rejection):
+        assert "code -9" in answers[0].sentence
+        assert len(killed) > LOSSES_MAX
+
+
+def test_a_lost_warm_process_is_made_anew(ask: Ask, judges: Judges, clock: FakeClock) -> None:
+    """What the lost one was asked is asked of the new one, however often, and no plan is refused for it."""
+    lost = []
+    judgement = ask(json.dumps(document()))
+    for _ in range(LOSSES_MAX + 2):
+        server = stopped_server(judges)
+        lost.append(server.pid)
+        server.kill()
+        await_that(lambda: not judgement.answer() and judgement.fileno() < 0, "loss")
+        clock.now += 2
+        judgement.answer()
+    assert isinstance(said(judgement), Plan)
+    assert judges.pid not in lost
+    assert judges.trouble is None
+
+
+def test_where_no_warm_process_comes_up_plans_wait(
+    ask: Ask, judges: Judges, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that cannot judge says so and refuses nothing; as soon as it can, the plan is judged."""
+    judges.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/bin/false")
+        judgement = ask(json.dumps(document()))
+        for _ in range(LOSSES_MAX + 2):
+            await_that(lambda: not judgement.answer() and judges.trouble, "trouble")
+            clock.now += 2
+            judges.trouble = None
+    clock.now += 2
+    judgement.answer()
+    assert isinstance(said(judgement), Plan)
+    assert judges.trouble is None
+
+
+def test_the_child_knows_no_password_and_dies_with_its_parent(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither environment nor question names the database; closed, there is no process left."""
+    monkeypatch.setenv("TRAINWRIGHT_DATABASE_URL", "postgresql://somebody:secret@host/log")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/secret")
+    assert set(settings_words(settings)) == set(JUDGED_BY)
+    judges = Judges(settings, tmp_path / "private")
+    judges.start()
+    server = psutil.Process(judges.pid)
+    known = await_that(server.environ, "environment")
+    assert not [value for value in known.values() if "secret" in value]
+    copy = tmp_path / "private" / "plan.json"
+    copy.write_text(json.dumps(document()))
+    judgement = judges.judge(copy, source="x")
+    child = child_of(judges)
+    judges.close()
+    await_that(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "end of the child")
+    assert not server.is_running()
+    judgement.close()
+
+
+def test_a_start_sweeps_what_a_killed_daemon_left(settings: Settings, tmp_path: Path) -> None:
+    """Copies of plans do not outlive the daemon for long, and nobody else can read them."""
+    place = tmp_path / "private"
+    place.mkdir()
+    (place / "1-1.json").write_text("left")
+    with closing(Judges(settings, place)) as judges:
+        judges.start()
+        assert list(place.iterdir()) == []
+        assert place.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_settings_come_through_the_question_whole(settings: Settings) -> None:
+    """What decides about a plan is the same in the child, places and families included."""
+    told = settings_of(json.loads(json.dumps(settings_words(settings))))
+    assert [getattr(told, name) for name in JUDGED_BY] == [getattr(settings, name) for name in JUDGED_BY]
+    assert told.training() == settings.training()
