@@ -65,9 +65,7 @@ def service() -> None:
     """Have systemd start the training host, watch it, back up its log, and start it anew when it fails."""
 
 
-@service.command(
-    help=INSTALL, epilog="Example: sudo .venv/bin/trainwright service install --data-dir /srv/bars"
-)
+@service.command(help=INSTALL, epilog="Example: trainwright service install --data-dir /srv/bars")
 @user_option
 @click.option("--variant", "variants", type=click.Choice(VARIANTS), multiple=True, help="May be repeated.")
 @click.option("--allow", "addresses", metavar="ADDRESS", multiple=True, help="May be spoken to; or: any.")
@@ -114,7 +112,7 @@ def install(
         tell(f"note  {note}")
 
 
-@service.command()
+@service.command(epilog="Example: trainwright service remove --dry-run")
 @user_option
 @root_option
 @dry_run_option
@@ -135,7 +133,7 @@ def remove(*, for_user: bool, root: Path, dry_run: bool) -> None:
     tell("note  plans, models, the event log and the account stay")
 
 
-@service.command()
+@service.command(epilog="Example: trainwright service status --json")
 @user_option
 @json_option
 def status(*, for_user: bool, as_json: bool) -> None:
@@ -155,7 +153,7 @@ def status(*, for_user: bool, as_json: bool) -> None:
     raise SystemExit(FOUND if state in ("active", "reloading") else NOT_RUNNING)
 
 
-@service.command()
+@service.command(epilog="Example: trainwright service logs --errors --since yesterday")
 @user_option
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
 @click.option("-n", "--lines", type=click.IntRange(min=1), default=100, help="The last N; default 100.")

@@ -244,10 +244,8 @@ def test_status_names_the_process_its_memory_and_what_was_changed(
 def test_logs_are_those_of_the_unit(call: Call, tools: Tools) -> None:
     """The journal is asked for this unit, with what the person wants of it."""
     assert call("service", "logs", "--user", "-n", "5", "-f", "--since", "1 hour ago", "--errors").code == 0
-    assert tools.calls() == [
-        "journalctl --user --unit=trainwright.service --lines=5 --follow --since=1 hour ago"
-        " --priority=warning"
-    ]
+    asked = "--lines=5 --follow --since=1 hour ago --priority=warning"
+    assert tools.calls() == [f"journalctl --user --unit=trainwright.service {asked}"]
 
 
 @pytest.mark.parametrize(
