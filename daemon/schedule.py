@@ -7,13 +7,11 @@ was run within the last day.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -22,15 +20,14 @@ from daemon.crontab import Times
 from daemon.errands import Ended, Errand, environment_of, prune_backups, steps_of
 from daemon.runner import write_json
 from daemon.schedule_entries import BACKUP, RINGS, Entry, entries_of
+from daemon.schedule_state import FOLDER, STATE, State, moment_in, read_state
 from daemon.settings import Settings
 from daemon.zones import zone_of
 
 log = structlog.get_logger("schedule")
 
-FOLDER, STATE = "schedule", "state.json"
 SET_BACK_SECONDS = 60.0  # by which the clock must be behind before it counts as set back
 REMEMBERED = timedelta(days=1)
-State = dict[str, dict[str, Any]]
 Tell = Callable[..., object]  # a kind of notice, a sentence, then=the next command, data=more
 
 
@@ -192,23 +189,3 @@ class Schedule:
             write_json(self._folder / STATE, self._state)
         except OSError as error:
             log.warning("when what was scheduled ran is not kept", cause=str(error))
-
-
-def read_state(folder: Path) -> State:
-    """Return what is kept of the runs of each entry; nothing where nothing readable is."""
-    try:
-        found = json.loads((folder / STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    return {str(name): one for name, one in found.items() if isinstance(one, dict)}
-
-
-def moment_in(known: Mapping[str, Any], key: str) -> datetime | None:
-    """Return a moment that was kept; None where none is, or nothing that can be one."""
-    try:
-        moment = datetime.fromisoformat(str(known.get(key)))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None

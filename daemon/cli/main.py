@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "daemon.cli.database:db",
         "upgrade | verify | rebuild | backup | restore | seal | archive | retain | export | import | info",
     ),
+    "schedule": ("daemon.cli.scheduling:schedule", "what the daemon does at certain times, and how it went"),
     "config": ("daemon.cli.configuring:config", "show: every setting, and where it comes from"),
     "doctor": ("daemon.cli.checking:doctor", "check this machine, each finding with its fix"),
 }

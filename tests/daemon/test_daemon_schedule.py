@@ -20,8 +20,9 @@ from daemon import schedule as schedule_module
 from daemon.bell import Bell
 from daemon.errands import Ended, Errand, environment_of, last_words, prune_backups, steps_of
 from daemon.identity import start_ticks
-from daemon.schedule import FOLDER, STATE, Schedule, read_state
+from daemon.schedule import Schedule
 from daemon.schedule_entries import DEEDS, RINGS, Entry, entries_of
+from daemon.schedule_state import FOLDER, STATE, read_state
 from daemon.settings import Settings
 from daemon.timetable import RESCAN, RESCUE, SEAL
 from store import open_store
