@@ -143,7 +143,8 @@ def event_log(asked: Asked) -> Iterator[Finding]:
     words = f"{known.events:,} events, schema {known.schema}, {known.engine}"
     yield found("event log", words, *((trouble,) if apart > CLOCKS_APART_SECONDS else ()))
     for warning in known.warnings:
-        yield Finding(name="event log", state=WARN, words=warning, fix="trainwright db info")
+        words, use, fix = warning.partition(" Use ")
+        yield Finding(name="event log", state=WARN, words=words, fix=f"use {fix}" if use else "")
 
 
 def places(settings: Settings) -> tuple[Path, ...]:
