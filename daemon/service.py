@@ -20,6 +20,7 @@ from daemon.admission import admit, completed, rehearse
 from daemon.conditions import Conditions
 from daemon.drained import Drained
 from daemon.duty import Duty
+from daemon.holding import lift_leftovers
 from daemon.host import Host
 from daemon.identity import Identity, own_identity
 from daemon.intake import Intake
@@ -99,6 +100,7 @@ def drain(
     log_to_file(Workplace.of(settings).log_path)
     plans = tuple(dict.fromkeys(plan_ids))
     with closing(Host(settings, store, plans=plans, tell=tell)) as host, host.minding_signals():
+        lift_leftovers(store, host.identity)
         host.start()
         seen_seq, is_open = -1, True
         while is_open and host.stopping is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_samples import accept, all_events, job, settings_in
+from daemon_samples import accept, all_events, document, job, settings_in, write_data
 from store_samples import SUCCEEDED
 
 from daemon.bell import Bell
@@ -17,6 +17,7 @@ from daemon.disk_floor import DiskFloor, free_bytes, places_of
 from daemon.holding import actor_of, lift_leftovers
 from daemon.identity import own_identity
 from daemon.pileups import Pileups
+from daemon.service import drain, submit_plan
 from daemon.timetable import Timetable
 from store import PlanStore, open_store
 from store.events import DaemonStarted, DaemonStopped
@@ -308,6 +309,16 @@ def test_a_command_lifts_what_a_killed_daemon_left(place: Place) -> None:
     place.store.daemon_said(DaemonStopped(worker=here.worker, host=HOST, cause="end"))
     lift_leftovers(place.store, here)
     assert [one.actor for one in place.pauses] == ["alice"]
+
+
+def test_a_command_that_trains_is_not_held_back_by_a_daemon_that_is_gone(tmp_path: Path) -> None:
+    """Killed in the night it left its pauses; nobody would ever lift them for a command."""
+    write_data(tmp_path / "data", rows=300)
+    settings = settings_in(tmp_path, params={"LightGBM": {"rounds": 10}})
+    with open_store(settings.database_url) as store:
+        plan = submit_plan(settings, store, document(job())).plan_id
+        store.pause(stage="cpu", host=HOST, reason="outside its time windows", actor=actor_of(HOST))
+        assert drain(settings, store, [plan]).succeeded == 1
 
 
 # -- plans that only fail ---
