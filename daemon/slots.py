@@ -37,12 +37,15 @@ class Slots:
     ) -> None:
         each = len(cpus) // cpu if cpu else 0
         self._cpus = [tuple(cpus[place * each : (place + 1) * each]) for place in range(cpu)]
-        self._places, self._devices, self._gpus = set(range(cpu)), set(range(gpu)), gpu
+        self._places, self._devices = set(range(cpu)), set(range(gpu))
+        self._places_beyond, self._devices_beyond = set[int](), set[int]()  # taken, of more than there are
         self._memory = memory_bytes
 
     def keep_taken(self, slots: Iterable[Slot]) -> None:
-        """Take what fits that already run have; what there is no more of they had before and may keep."""
+        """Take what fits that already run have; of what there is no more of, others have less for so long."""
         for slot in slots:
+            self._places_beyond |= set(slot.places) - self._places
+            self._devices_beyond |= set(slot.devices) - self._devices
             self._places -= set(slot.places)
             self._devices -= set(slot.devices)
             if self._memory is not None:
@@ -51,14 +54,17 @@ class Slots:
     @property
     def room(self) -> Room:
         """What is free now."""
-        return Room(cores=len(self._places), gpus=len(self._devices), memory_bytes=self._memory)
+        cores = max(0, len(self._places) - len(self._places_beyond))
+        gpus = max(0, len(self._devices) - len(self._devices_beyond))
+        return Room(cores=cores, gpus=gpus, memory_bytes=self._memory)
 
     def free(self, stage: str) -> int:
         """How many fits of a stage could start, if each needs as little as it can.
 
         A blend of the GPU stage needs a place and no device.
         """
-        return len(self._places) + (len(self._devices) if stage == "gpu" else 0)
+        room = self.room
+        return room.cores + (room.gpus if stage == "gpu" else 0)
 
     def take(self, *, cores: int, gpus: int, memory_bytes: int = 0) -> Slot:
         """Take what a fit needs, the lowest numbers first; raises ValueError when it is not free."""
@@ -79,8 +85,10 @@ class Slots:
         """Make all of a slot free again; raises ValueError when it is free already."""
         if self._places & set(slot.places) or self._devices & set(slot.devices):
             raise ValueError(f"{slot} was not taken")
-        self._places |= {place for place in slot.places if place < len(self._cpus)}
-        self._devices |= {device for device in slot.devices if device < self._gpus}
+        self._places |= set(slot.places) - self._places_beyond
+        self._devices |= set(slot.devices) - self._devices_beyond
+        self._places_beyond -= set(slot.places)
+        self._devices_beyond -= set(slot.devices)
         if self._memory is not None:
             self._memory += slot.memory_bytes
 

@@ -12,13 +12,14 @@ import click
 
 from daemon.cli.fits import fit_document, step_words
 from daemon.cli.history import at_option, looking
+from daemon.cli.host_words import HostTold, host_line, hosts_told, previous_line
 from daemon.cli.screen import bar, emit, moment, say, span
 from daemon.cli.waiting import Watch, alive_then
 from daemon.cli.words import counts_words
 from daemon.cli.workspace import json_option, results_option
 from store.reading import Reader
 from store.reasons import pause_words
-from store.records import EventRow, FitRow, HostRow, PlanRow
+from store.records import EventRow, FitRow, PlanRow
 
 LINES_MAX = 8
 LOSSES_PAGE = 1000
@@ -46,6 +47,7 @@ class Overview:
     """Everything status tells."""
 
     watch: Watch
+    hosts: tuple[HostTold, ...]
     plans: tuple[PlanRow, ...]
     running: tuple[FitRow, ...]
     failed: tuple[FitRow, ...]
@@ -73,8 +75,10 @@ def look(reader: Reader, *, past: bool = False) -> Overview:
     """Read what status tells: the newest failures and losses only, however many there are."""
     plans = reader.plans()
     newest, losses = _losses(reader)
+    watch = Watch(reader, is_dead=alive_then) if past else Watch(reader)
     return Overview(
-        watch=Watch(reader, is_dead=alive_then) if past else Watch(reader),
+        watch=watch,
+        hosts=hosts_told(reader, watch.hosts),
         plans=plans,
         running=reader.fits(states=("claimed", "running")),
         failed=_failed(reader, plans),
@@ -124,7 +128,7 @@ def overview_document(found: Overview) -> dict[str, Any]:
     return {
         "at": watch.now,
         "workers": sorted(watch.workers),
-        "hosts": [dataclasses.asdict(host) for host in watch.hosts],
+        "hosts": [told.document for told in found.hosts],
         "plans": [dataclasses.asdict(plan) | {"open": plan.open} for plan in found.plans],
         "running": [fit_document(fit, None) for fit in found.running],
         "failed": [fit_document(fit, None) for fit in found.failed],
@@ -138,8 +142,10 @@ def overview_document(found: Overview) -> dict[str, Any]:
 
 def show(found: Overview) -> None:
     """Print the overview, at most a screenful of each kind."""
-    for host in found.watch.hosts:
-        say(_host_line(host, found.watch))
+    for told in found.hosts:
+        say(host_line(told, is_alive=told.row.worker in found.watch.workers, now=found.watch.now))
+        if (before := previous_line(told)) is not None:
+            say(before)
     for pause in found.watch.pauses:
         say(f"paused   {pause_words(pause)}, since {moment(pause.at)}")
     if found.watch.held:
@@ -177,16 +183,6 @@ def _running_line(fit: FitRow, watch: Watch) -> str:
 def _show_more(count: int, word: str, command: str) -> None:
     if count > LINES_MAX:
         say(f"{word:<8} {count - LINES_MAX:,} more: {command}")
-
-
-def _host_line(host: HostRow, watch: Watch) -> str:
-    previous = f"; previous stop: {host.previous_stop}" if host.previous_stop else ""
-    if host.state == "working" and host.worker in watch.workers:
-        up = span((watch.now - host.started_at).total_seconds())
-        return f"daemon   up {up} on {host.host}, pid {host.pid}{previous}"
-    if host.state == "working":
-        return f"daemon   gone without a word on {host.host} (pid {host.pid}); start it: trainwright daemon"
-    return f"daemon   stopped on {host.host} at {moment(host.stopped_at)}: {host.cause}"
 
 
 def _plan_line(plan: PlanRow) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from cli_samples import BROKEN, STOPPED, Call, fill, living_daemon, sample_plan,
 from daemon.cli import overview
 from daemon.cli.overview import LINES_MAX
 from store import PlanStore
-from store.events import DaemonStopped
+from store.events import DaemonStarted, DaemonStopped
 
 
 def test_a_plan_is_one_line_with_its_counts(call: Call, filled: PlanStore) -> None:
@@ -59,6 +61,28 @@ def test_the_daemon_is_up_gone_or_stopped(call: Call, store: PlanStore, folder: 
     worker = "/".join((host, boot_id, namespace, "4194305", "1"))
     store.daemon_started(type(alive)(worker=worker, host=host, version="0", boot_id=boot_id, pid=4194305))
     assert "gone without a word" in call("status").out
+
+
+def test_after_a_power_cut_status_says_when_it_was_and_what_it_cost(
+    call: Call, store: PlanStore, folder: Path
+) -> None:
+    """The daemon before, its last sign of life, the machine's start, and the work of the fits it had."""
+    alive = living_daemon()
+    dead = f"{alive.host}/boot-before/1/7/1"
+    store.daemon_started(DaemonStarted(worker=dead, host=alive.host, version="0", boot_id="boot-before"))
+    store.accept(sample_plan(), source="test", name="t")
+    start(store, store.claim(dead, stage="cpu")[0], folder)
+    booted_at = datetime(2026, 1, 2, 9, 14, tzinfo=UTC)
+    store.daemon_started(replace(alive, booted_at=booted_at, unit="trainwright.service"))
+    store.rescue(is_dead=lambda worker: worker == dead)
+    first, second = call("status").lines[:2]
+    assert "up " in first
+    assert f"pid {alive.pid}, trainwright.service (boot 2026-01-02 09:14:00Z)" in first
+    assert second.startswith("before   previous stop: the machine went down without a stop, last seen 2")
+    assert "; 1 fit was at work, 0." in second
+    (host,) = call("status", "--json").document["hosts"]
+    assert (host["taken_back"], host["unit"]) == (1, "trainwright.service")
+    assert host["previous_stop_at"].endswith("Z")
 
 
 def test_an_empty_log_names_the_first_command(call: Call, store: PlanStore) -> None:
