@@ -49,6 +49,8 @@ class Register:
                 cpu_slots=settings.cpu_slots,
                 gpu_slots=settings.gpu_slots,
                 memory_bytes=settings.memory_bytes,
+                priority_step_seconds=settings.priority_step_seconds,
+                share_step_seconds=settings.share_step_seconds,
                 booted_at=booted_at(),
                 unit=unit_name(),
             ),
@@ -86,6 +88,8 @@ class Register:
                 cpu_slots=found.settings.cpu_slots,
                 gpu_slots=found.settings.gpu_slots,
                 memory_bytes=found.settings.memory_bytes,
+                priority_step_seconds=found.settings.priority_step_seconds,
+                share_step_seconds=found.settings.share_step_seconds,
             )
         )
 

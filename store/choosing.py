@@ -45,7 +45,7 @@ FROM plan AS p JOIN fit AS h ON h.fit_id = (
   ORDER BY {order} LIMIT 1)
 WHERE p.state = 'active'
 """
-_PRIORITY = READ[FitState].index("priority")
+_PLAN, _PRIORITY = READ[FitState].index("plan_id"), READ[FitState].index("priority")
 _NEEDS = tuple(READ[FitState].index(name) for name in ("cores", "gpus", "memory_bytes"))
 Needs = tuple[int, ...]  # cores, devices, bytes of memory
 
@@ -74,10 +74,9 @@ class Wanted:
 def opening(wanted: Wanted) -> tuple[Statement, ...]:
     """Return the questions that a claim asks in one round trip, before it knows of pauses and stages.
 
-    The third, of the CPU stage, finds the fits where only one plan is open, as it mostly is.
+    The second, of the CPU stage, finds the fits where only one plan is open, as it mostly is.
     """
-    asked = ((PAUSES, ()), (OPEN_PLANS[wanted.stage], ()))
-    return asked if wanted.stage == "gpu" else (*asked, _first_fits(wanted, None))
+    return (PAUSES, ()), ((OPEN_PLANS, ()) if wanted.stage == "gpu" else _first_fits(wanted, None))
 
 
 def chosen_rows(
@@ -87,29 +86,35 @@ def chosen_rows(
 
     The extras are the job's record, the plan's data and training, the fit's other targets, and whether a
     lease was left behind. The answers are those to `opening`; `ended` counts by plan the fits that end in
-    this turn. Of plans that are paused, or whose CPU stage is not over, no fit is looked at: a hundred
-    thousand may wait there.
+    this turn. Of plans whose CPU stage is not over no fit is looked at one by one: a hundred thousand may
+    wait there.
     """
     pauses = [pause for pause in answers[0] if _concerns(pause, wanted)]
-    if any(plan_id is None for plan_id, *_ in pauses):
+    paused = frozenset(plan_id for plan_id, *_ in pauses)
+    if None in paused:
         return []
-    paused = {plan_id for plan_id, *_ in pauses}
-    eligible = {
-        order
-        for plan_id, order, gated in answers[1]
-        if plan_id not in paused and not gated and (wanted.plans is None or plan_id in wanted.plans)
-    }
-    if len(eligible) > 1:
-        return _chosen(turn, wanted, _queues(turn, wanted, eligible, ended or {}))
-    if not eligible:
-        return []
-    known = len(answers[1]) == 1 and len(answers) > 2
+    closed = []
+    if wanted.stage == "gpu":
+        found = [(order, gated or not _is_asked(wanted, plan, paused)) for plan, order, gated in answers[1]]
+        closed = [order for order, is_closed in found if is_closed]
+        left = [order for order, is_closed in found if not is_closed]
+        if len(left) <= 1:
+            return _filled(wanted, turn.query(*_first_fits(wanted, left[0]))) if left else []
+    elif answers[1]:
+        return _filled(wanted, [row for row in answers[1] if _is_asked(wanted, row[_PLAN], paused)])
+    queues = _queues(turn, wanted, closed, ended or {})
+    return _chosen(turn, wanted, [queue for queue in queues if _is_asked(wanted, queue.plan_id, paused)])
+
+
+def _is_asked(wanted: Wanted, plan_id: str, paused: Collection[str | None]) -> bool:
+    """Return whether a claim is about a plan, and may be."""
+    return plan_id not in paused and (wanted.plans is None or plan_id in wanted.plans)
+
+
+def _filled(wanted: Wanted, rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that fit into the room together, in their order."""
     space = _Space(wanted.room)
-    return [
-        row
-        for row in (answers[2] if known else turn.query(*_first_fits(wanted, eligible.pop())))
-        if space.take(row)
-    ]
+    return [row for row in rows if space.take(row)]
 
 
 def _concerns(pause: Row, wanted: Wanted) -> bool:
@@ -154,6 +159,7 @@ class _Queue:
     """
 
     plan_order: int
+    plan_id: str
     queued_at: int
     at_work: int
     priority: int
@@ -190,24 +196,29 @@ class _Space:
         return True
 
 
-def _queues_of(wanted: Wanted) -> Statement:
-    """Return the question for the queues of all plans that have a fit which could start on this host."""
+def _queues_of(wanted: Wanted, closed: Sequence[int]) -> Statement:
+    """Return the question for the queues of the plans, but for closed ones, that have a fit for this host."""
     within, parameters = _within(_whole(wanted) or wanted.room)
-    return _QUEUES.format(conditions=READY[wanted.stage] + within, order=ORDER), parameters
+    sql = _QUEUES.format(conditions=READY[wanted.stage] + within, order=ORDER)
+    if closed:
+        sql += f"AND p.accepted_seq NOT IN ({', '.join('?' * len(closed))})"
+    return sql, [*parameters, *closed]
 
 
-def _queues(turn: Turn, wanted: Wanted, eligible: Collection[int], ended: Mapping[str, int]) -> list[_Queue]:
-    """Return the queues of those of the plans that are eligible."""
+def _queues(turn: Turn, wanted: Wanted, closed: Sequence[int], ended: Mapping[str, int]) -> list[_Queue]:
+    """Return the queues of the plans, but for closed ones."""
     return [
         _Queue(
             plan_order=plan_order,
+            plan_id=plan_id,
             queued_at=queued_at,
             at_work=at_work - ended.get(plan_id, 0),
             priority=priority,
             needs=tuple(needs),
         )
-        for plan_order, plan_id, queued_at, at_work, priority, *needs in turn.query(*_queues_of(wanted))
-        if plan_order in eligible
+        for plan_order, plan_id, queued_at, at_work, priority, *needs in turn.query(
+            *_queues_of(wanted, closed)
+        )
     ]
 
 

@@ -28,6 +28,8 @@ class DaemonStarted:
     cpu_slots: int | None = None
     gpu_slots: int | None = None
     memory_bytes: int | None = None
+    priority_step_seconds: float | None = None
+    share_step_seconds: float | None = None
     previous_stop_at: datetime | None = None
     booted_at: datetime | None = None
     unit: str | None = None
@@ -69,6 +71,8 @@ class DaemonReloaded:
     cpu_slots: int | None = None
     gpu_slots: int | None = None
     memory_bytes: int | None = None
+    priority_step_seconds: float | None = None
+    share_step_seconds: float | None = None
 
 
 HostEvent = DaemonStarted | DaemonStopped | DaemonReloaded

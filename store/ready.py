@@ -25,13 +25,10 @@ READY = {
 ORDER = "f.priority DESC, f.ordinal"  # within a plan; among plans see store.ordering
 PAUSES = "SELECT plan_id, stage, host, reason FROM pause"
 
-_GATED = """
-p.stage_barrier <> 'job' AND EXISTS (
+# Each open plan: its id, its order, and whether its GPU fits as a whole wait for its CPU stage.
+OPEN_PLANS = """
+SELECT p.plan_id, p.accepted_seq, p.stage_barrier <> 'job' AND EXISTS (
   SELECT 1 FROM fit AS c WHERE c.plan_id = p.plan_id AND c.stage = 'cpu'
   AND c.state IN ('ready', 'claimed', 'running'))
+FROM plan AS p WHERE p.state = 'active' ORDER BY p.accepted_seq
 """
-# Each open plan: its id, its order, and whether its fits of a stage, as a whole, wait for its CPU stage.
-OPEN_PLANS = {
-    stage: f"SELECT p.plan_id, p.accepted_seq, {gated} FROM plan AS p WHERE p.state = 'active'"
-    for stage, gated in (("cpu", "1 = 0"), ("gpu", _GATED))
-}

@@ -34,6 +34,8 @@ class WaitingContext:
         rooms: what each daemon at work has free; None when one of them did not say.
         running: fits of the same stage that run, which tells something where the rooms do not.
         ahead: ready fits of the same stage that come first; None when that was not counted.
+        ahead_of_others: of these, how many are of which other plans, by name.
+        at_work: fits of its own plan that run.
     """
 
     now: datetime
@@ -47,6 +49,8 @@ class WaitingContext:
     rooms: tuple[Room, ...] | None = None
     running: int = 0
     ahead: int | None = 0
+    ahead_of_others: tuple[tuple[str, int], ...] = ()
+    at_work: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +75,7 @@ def waiting_reason(fit: FitRow, context: WaitingContext) -> WaitingReason | None
     if context.ahead is None:
         return WaitingReason(code="Priority", words="the most urgent come first")
     if context.ahead > 0:
-        return WaitingReason(code="Priority", words=f"{context.ahead} {fit.stage.upper()} fits come first")
+        return WaitingReason(code="Priority", words=_first_words(fit, context.ahead, context))
     return WaitingReason(code="Next", words="it is next and will be claimed in a moment")
 
 
@@ -82,6 +86,20 @@ def pause_words(pause: PauseRow) -> str:
     host = f" on host {pause.host}" if pause.host else ""
     by = f" by {pause.actor}" if pause.actor else ""
     return f"{scope}{stage}{host} is paused{by}{f': {pause.reason}' if pause.reason else ''}"
+
+
+def _first_words(fit: FitRow, ahead: int, context: WaitingContext) -> str:
+    """Return how many fits come first, and where others' plans are among them, of which."""
+    first = f"1 {fit.stage.upper()} fit comes" if ahead == 1 else f"{ahead} {fit.stage.upper()} fits come"
+    if not context.ahead_of_others:
+        return f"{first} first"
+    own = ahead - sum(fits for _, fits in context.ahead_of_others)
+    shares = [f"{own} of its own plan"] if own else []
+    shares += [f"{fits} of plan {name}" for name, fits in context.ahead_of_others[:NAMED_MAX]]
+    rest = context.ahead_of_others[NAMED_MAX:]
+    shares += [f"{sum(fits for _, fits in rest)} of {len(rest)} more plans"] if rest else []
+    at_work = f"; of its own plan {context.at_work} are at work" if context.at_work else ""
+    return f"{first} first: {', '.join(shares)}{at_work}"
 
 
 def _by_a_person(fit: FitRow, context: WaitingContext) -> WaitingReason | None:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from store.awaited import awaited_ids
 from store.database import Row, Tx
 from store.ids import PAUSE_STREAM, fit_stream, host_stream, pause_scope
 from store.moments import moment_of
-from store.ready import NOW, READY
+from store.ordering import ClaimOrder
+from store.precedence import precedence
 from store.reasons import WaitingContext
 from store.records import FitRow, PauseRow, ReadyGroup, Room
 
-_BEFORE = (
-    "(f.priority > ? OR (f.priority = ? AND (f.plan_order < ? OR (f.plan_order = ? AND f.ordinal < ?))))"
-)
 _CPU_OPEN = (
     "FROM fit WHERE plan_id = ? AND stage = 'cpu' AND state IN ('ready', 'claimed', 'running') "
     "AND (? <> 'job' OR job_id = ?)"
@@ -40,13 +39,17 @@ _PAUSES_READ = 200  # words about pauses, newest first; of older ones nobody ask
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What holds for all fits alike: the moment, who is at work where, with which room, and all pauses."""
+    """What holds for all fits alike: the moment, who is at work where, with which room, and all pauses.
+
+    `order` is that of the daemons at work.
+    """
 
     now: datetime
     workers: frozenset[str]
     hosts: frozenset[str]
     rooms: tuple[Room, ...] | None
     pauses: tuple[PauseRow, ...]
+    order: ClaimOrder
 
     @property
     def context(self) -> WaitingContext:
@@ -66,12 +69,14 @@ def surroundings(tx: Tx, *, is_dead: Callable[[str], bool]) -> Surroundings:
     known = {row[1]: row[0] for row in tx.query("SELECT host, worker FROM host WHERE state = 'working'")}
     leased = {str(row[0]) for row in tx.query("SELECT DISTINCT worker FROM lease")}
     workers = frozenset(worker for worker in {*known, *leased} if not is_dead(worker))
+    said = {worker: _said(tx, known[worker]) for worker in sorted(workers & known.keys())}
     return Surroundings(
         now=moment_of(tx.now()),
         workers=workers,
         hosts=frozenset(known.get(worker) or worker.partition("/")[0] for worker in workers),
-        rooms=_rooms(tx, {worker: known[worker] for worker in workers & known.keys()}, workers),
+        rooms=_rooms(tx, said, workers),
         pauses=pauses(tx),
+        order=_order(said.values()),
     )
 
 
@@ -92,10 +97,10 @@ def pauses(tx: Tx) -> tuple[PauseRow, ...]:
 
 def context_of(tx: Tx, fit: FitRow, around: Surroundings) -> WaitingContext:
     """Return what `waiting_reason` needs to say why one fit waits, with its place in the queue."""
-    now = str(tx.now())
-    order = tx.query("SELECT plan_order FROM fit WHERE fit_id = ?", (fit.id,))[0][0]
-    before = f"SELECT COUNT(*) FROM fit AS f WHERE {READY[fit.stage]} AND {_BEFORE}".replace(NOW, now)
-    place = (fit.priority, fit.priority, order, order, fit.ordinal)
+    paused = {
+        pause.plan for pause in around.pauses if pause.host is None and pause.stage in (None, fit.stage)
+    }
+    first = precedence(tx, fit, around.order, paused=frozenset(plan for plan in paused if plan is not None))
     running = "SELECT COUNT(*) FROM fit WHERE state IN ('claimed', 'running') AND stage = ?"
     holders = tx.query(_HOLDER, (fit_stream(fit.id),)) if fit.held is not None else []
     return WaitingContext(
@@ -109,7 +114,9 @@ def context_of(tx: Tx, fit: FitRow, around: Surroundings) -> WaitingContext:
         awaited=_others(tx, awaited_ids(fit.awaits), _OPEN) if fit.waits_for else (),
         cpu_open=cpu_open(tx, fit.plan_id, fit.job_id if fit.stage_barrier == "job" else None),
         running=_number(tx.query(running, (fit.stage,))),
-        ahead=_number(tx.query(before, place)),
+        ahead=first.fits,
+        ahead_of_others=first.others,
+        at_work=first.at_work,
     )
 
 
@@ -134,22 +141,30 @@ def _others(tx: Tx, fit_ids: Collection[str], condition: str) -> tuple[str, ...]
     return tuple(f"{job}/{family}" for job, family in tx.query(sql, sorted(fit_ids))) if fit_ids else ()
 
 
-def _rooms(tx: Tx, hosts: dict[str, str], workers: frozenset[str]) -> tuple[Room, ...] | None:
-    """Return what each worker has free, as it said at its start; None when one of them did not say."""
-    if not workers or workers - hosts.keys():
+def _said(tx: Tx, host: str) -> dict[str, Any]:
+    """Return what the daemon of a host said of itself last, at its start or when its settings changed."""
+    last = tx.query(f"{_LAST_OF_STREAM} LIMIT 1", (host_stream(host),))
+    return dict(json.loads(last[0][2])) if last else {}
+
+
+def _rooms(tx: Tx, said: Mapping[str, Mapping[str, Any]], workers: Set[str]) -> tuple[Room, ...] | None:
+    """Return what each worker has free, as it said; None when one of them did not say."""
+    if not workers or workers - said.keys():
         return None
     used = {row[0]: row[1:] for row in tx.query(_USED)}
-    rooms = []
-    for worker, host in sorted(hosts.items()):
-        last = tx.query(f"{_LAST_OF_STREAM} LIMIT 1", (host_stream(host),))
-        said = json.loads(last[0][2]) if last else {}
-        if said.get("worker") != worker or said.get("cpu_slots") is None:
-            return None
-        rooms.append(_left(said, used.get(worker, (0, 0, 0))))
-    return tuple(rooms)
+    if any(word.get("worker") != worker or word.get("cpu_slots") is None for worker, word in said.items()):
+        return None
+    return tuple(_left(word, used.get(worker, (0, 0, 0))) for worker, word in said.items())
 
 
-def _left(said: dict[str, int | None], used: Row) -> Room:
+def _order(said: Iterable[Mapping[str, Any]]) -> ClaimOrder:
+    """Return the order by which daemons claim, of the first that told it."""
+    names = ("priority_step_seconds", "share_step_seconds")
+    steps = ({name: word[name] for name in names if word.get(name) is not None} for word in said)
+    return ClaimOrder(**next(filter(None, steps), {}))
+
+
+def _left(said: Mapping[str, Any], used: Row) -> Room:
     cores, gpus, memory = (int(value or 0) for value in used)
     most = said.get("memory_bytes")
     return Room(

@@ -62,7 +62,7 @@ def test_places_in_the_queue_are_counted_for_few(store: PlanStore) -> None:
     reasons = Watch(store.reading).reasons(store.reading.fits())
     words = {store.reading.fit(fit_id).target: reason.words for fit_id, reason in reasons.items()}
     assert words["now"].startswith("it is next")
-    assert words["later"] == "1 CPU fits come first"
+    assert words["later"] == "1 CPU fit comes first"
 
 
 def test_a_fit_that_failed_waits_for_its_next_try(store: PlanStore) -> None:
