@@ -174,7 +174,7 @@ class Judges:
     ) -> None:
         self.settings, self.clock = settings, clock
         self.trouble: str | None = None
-        self._place = place
+        self.place = place
         self._server: _Server | None = None
 
     @property
@@ -184,8 +184,8 @@ class Judges:
 
     def start(self) -> None:
         """Sweep the private place of what a killed predecessor left there, and begin to warm up."""
-        shutil.rmtree(self._place, ignore_errors=True)
-        self._place.mkdir(parents=True, mode=0o700, exist_ok=True)
+        shutil.rmtree(self.place, ignore_errors=True)
+        self.place.mkdir(parents=True, mode=0o700, exist_ok=True)
         self._warm()
 
     def judge(self, copy: Path, *, source: str) -> Judgement:

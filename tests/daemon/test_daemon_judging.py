@@ -31,10 +31,10 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_data(tmp_path_factory.mktemp("data"), rows=200)
 
 
-@pytest.fixture
-def settings(tmp_path: Path, data_dir: Path) -> Settings:
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Settings:
     """An installation over that data."""
-    return settings_in(tmp_path, data_dir=data_dir, judging_memory_bytes=2**31)
+    return settings_in(tmp_path_factory.mktemp("host"), data_dir=data_dir, judging_memory_bytes=2**31)
 
 
 @pytest.fixture
@@ -43,24 +43,31 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture
-def judges(settings: Settings, clock: FakeClock, tmp_path: Path) -> Iterator[Judges]:
-    """A warm process."""
-    with closing(Judges(settings, tmp_path / "private", clock=clock)) as made:
+@pytest.fixture(scope="module")
+def warm(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judges]:
+    """A warm process for all tests of this module, which may well lose it."""
+    with closing(Judges(settings, tmp_path_factory.mktemp("judges") / "private")) as made:
         made.start()
         yield made
+
+
+@pytest.fixture
+def judges(warm: Judges, settings: Settings, clock: FakeClock) -> Judges:
+    """The warm process, by a clock of the test's own."""
+    warm.settings, warm.clock, warm.trouble = settings, clock, None
+    return warm
 
 
 Ask = Callable[[bytes | str], Judgement]
 
 
 @pytest.fixture
-def ask(judges: Judges, tmp_path: Path) -> Iterator[Ask]:
+def ask(judges: Judges) -> Iterator[Ask]:
     """Hands a text over as the copy of a plan."""
     asked: list[Judgement] = []
 
     def hand_over(content: bytes | str) -> Judgement:
-        copy = tmp_path / "private" / f"{len(asked)}.json"
+        copy = judges.place / f"{len(asked)}.json"
         copy.write_bytes(content if isinstance(content, bytes) else content.encode())
         asked.append(judges.judge(copy, source="inbox/plan"))
         return asked[-1]
@@ -68,7 +75,7 @@ def ask(judges: Judges, tmp_path: Path) -> Iterator[Ask]:
     yield hand_over
     for one in asked:
         one.close()
-    assert list((tmp_path / "private").iterdir()) == []
+    assert list(judges.place.iterdir()) == []
 
 
 def said(judgement: Judgement) -> Plan | Rejection:
