@@ -1,4 +1,4 @@
-"""Processes that a dead daemon of this machine started and that outlived it: found, and ended.
+"""Processes that a dead daemon of this host started and that outlived it: found, and ended.
 
 Fits and their servers die with their daemon. What reads data or makes a plan does not, and a process that
 hangs in a system call dies when that returns. All of them carry the name of the worker that started them in
@@ -54,7 +54,7 @@ def marked(environ: MutableMapping[str, str], here: Identity) -> Iterator[None]:
 
 
 def leftovers(here: Identity) -> tuple[Leftover, ...]:
-    """Return the processes of dead daemons that this process may see; not itself, nor who started it."""
+    """Return the processes of dead daemons of this host; neither this one, nor those it comes from."""
     spared = set(_ancestors(os.getpid()))
     pids = [int(entry.name) for entry in _PROCESSES.iterdir() if entry.name.isdigit()]
     found = (_leftover(pid, here) for pid in pids if pid not in spared)
@@ -88,7 +88,7 @@ def end_leftovers(here: Identity) -> tuple[Leftover, ...]:
 
 
 def _leftover(pid: int, here: Identity) -> Leftover | None:
-    """Return what a process is, None where its daemon is alive, or is nobody's daemon."""
+    """Return what a process is, None where it is no daemon's, or its daemon is alive or of another host."""
     try:
         environment = (_PROCESSES / str(pid) / "environ").read_bytes()
         words = (_PROCESSES / str(pid) / "cmdline").read_bytes()
@@ -98,7 +98,8 @@ def _leftover(pid: int, here: Identity) -> Leftover | None:
     if not marks:
         return None
     worker = marks[-1].removeprefix(_MARK).decode(errors="replace")
-    if not is_dead(worker, here=here):
+    known = Identity.of_worker(worker)
+    if known is None or known.host != here.host or not is_dead(worker, here=here):
         return None
     line = words.replace(b"\0", b" ").decode(errors="replace").strip()
     return Leftover(pid=pid, worker=worker, words=line[:WORDS_MAX])

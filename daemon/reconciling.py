@@ -44,9 +44,9 @@ class Reconciled:
     def words(self) -> str:
         """What was done, as a line; empty when there was nothing."""
         told = {
-            f"{self.fits} fits taken back, {self.lost_seconds:.0f} s of work lost": self.fits,
-            f"{self.processes} processes ended": self.processes,
-            f"{self.swept} half-written places swept": self.swept,
+            f"fits taken back: {self.fits}, {self.lost_seconds:.0f} s of work lost": self.fits,
+            f"processes ended: {self.processes}": self.processes,
+            f"half-written places swept: {self.swept}": self.swept,
         }
         return "; ".join(words for words, count in told.items() if count)
 
