@@ -46,6 +46,15 @@ SETTINGS = {
 }
 
 
+def toml(*, params: Params = SHORT, **settings: Any) -> str:
+    """A configuration file of settings of the host and parameters of families, quick enough for tests."""
+    lines = ["[daemon]"]
+    lines += [f"{name} = {json.dumps(value)}" for name, value in {**SETTINGS, **settings}.items()]
+    for family, values in params.items():
+        lines += [f"[training.params.{family}]", *(f"{key} = {value}" for key, value in values.items())]
+    return "\n".join(lines) + "\n"
+
+
 class TrainingHost:
     """Trainwright as a service of a booted machine."""
 
@@ -61,7 +70,7 @@ class TrainingHost:
         self.configure(params=params, **settings)
         self.machine.run("systemd-sysusers")
         self.machine.run("systemd-tmpfiles", "--create")
-        self._show_boot()
+        self.show_boot()
         write_data(self.machine.path(STATE / "data"), rows=900)
         self.machine.run("chown", "-R", f"{USER}:{USER}", STATE / "data")
 
@@ -73,11 +82,8 @@ class TrainingHost:
 
     def configure(self, *, params: Params = SHORT, **settings: Any) -> None:
         """Write the configuration file; what runs has read another."""
-        lines = ["[daemon]", f'data_dir = "{STATE / "data"}"']
-        lines += [f"{name} = {json.dumps(value)}" for name, value in {**SETTINGS, **settings}.items()]
-        for family, values in params.items():
-            lines += [f"[training.params.{family}]", *(f"{key} = {value}" for key, value in values.items())]
-        self.machine.write("/etc/trainwright/trainwright.toml", "\n".join(lines) + "\n")
+        given = {"data_dir": str(STATE / "data"), **settings}
+        self.machine.write("/etc/trainwright/trainwright.toml", toml(params=params, **given))
 
     def change_unit(self, name: str, *lines: str) -> None:
         """Lay a file of changes beside the unit (systemd.unit(5), drop-ins)."""
@@ -192,7 +198,7 @@ class TrainingHost:
         )
         return [json.loads(line) for line in told.splitlines()]
 
-    def _show_boot(self) -> None:
+    def show_boot(self) -> None:
         """Let the service see the boot id of its machine also through a /proc of its own (ProtectProc=).
 
         A container's boot id is a file that is mounted over the kernel's. A fresh /proc shows the kernel's

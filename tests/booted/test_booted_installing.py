@@ -1,4 +1,4 @@
-"""`trainwright service install` and `remove` on a real systemd, for the machine and for a person without root."""
+"""`trainwright service install` and `remove` on a real systemd: for the machine, and for one person alone."""
 
 from __future__ import annotations
 
