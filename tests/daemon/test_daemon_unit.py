@@ -54,7 +54,7 @@ def test_the_unit_says_what_the_daemon_does() -> None:
         "Type=notify",
         "KillMode=mixed",
         "ExecStart=/usr/bin/env /opt/trainwright/.venv/bin/trainwright daemon",
-        "ExecReload=/bin/kill -HUP $MAINPID",
+        'ExecReload=/bin/sh -c "kill -HUP ${MAINPID}"',
         "RestartPreventExitStatus=2 75",
         "OOMPolicy=continue",
         "Slice=trainwright.slice",
