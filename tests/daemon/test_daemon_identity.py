@@ -6,10 +6,19 @@ import os
 import signal
 import subprocess
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
-from daemon.identity import Identity, is_dead, is_stopped, own_identity, start_ticks
+from daemon.identity import (
+    Identity,
+    booted_at,
+    is_dead,
+    is_stopped,
+    own_identity,
+    start_ticks,
+    unit_name,
+)
 
 
 def test_the_name_gives_the_identity_back() -> None:
@@ -45,6 +54,23 @@ def test_another_boot_means_dead() -> None:
     """No process outlives its boot."""
     here = own_identity()
     assert is_dead(replace(here, boot_id="0" * 8).worker)
+
+
+def test_the_boot_is_the_machine_whatever_the_host_is_called() -> None:
+    """A process that ended on this boot is dead under any name of its host; a living one is alive."""
+    here = own_identity("a/name")
+    assert here.host == "a_name"
+    assert not is_dead(here.worker)
+    assert is_dead(replace(here, started=here.started + 1).worker)
+    assert not is_dead(replace(here, boot_id="0" * 8).worker), "of another boot only the name tells"
+
+
+def test_the_boot_and_the_unit_are_told() -> None:
+    """The machine was started before now; a unit is the innermost service, or none."""
+    booted = booted_at()
+    assert booted is not None
+    assert booted < datetime.now(UTC)
+    assert unit_name() is None or str(unit_name()).endswith(".service")
 
 
 @pytest.mark.parametrize(
