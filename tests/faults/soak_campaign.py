@@ -127,8 +127,9 @@ def meddle(site: Site) -> None:
 
 
 def reload(site: Site) -> None:
-    """The daemon is asked to read its configuration again."""
-    os.kill(site.host.pid, signal.SIGHUP)
+    """The daemon is asked to read its configuration again, once it can hear that."""
+    if site.is_ready():
+        os.kill(site.host.pid, signal.SIGHUP)
 
 
 GENTLE: tuple[Callable[[Site], None], ...] = (

@@ -19,6 +19,7 @@ import psutil
 from daemon_samples import document, drop, job, write_data
 
 from daemon.settings import Settings
+from store import StoreError, open_store
 
 # Mixed: two boosters, a filter on rows, regimes of scikit-learn, a network; a second or less each.
 FAMILIES = ("LightGBM", "XGBoost", "FTRLProximal", "GMMRegime", "MLP")
@@ -115,6 +116,12 @@ class Site:
         if not expected:
             self.problems.append(f"the daemon ended by itself with code {code}")
         self.host = self._start()
+
+    def is_ready(self) -> bool:
+        """Whether the daemon of now has recorded its start."""
+        with contextlib.suppress(StoreError), open_store(self.settings.database_url) as store:
+            return any(host.pid == self.host.pid for host in store.reading.hosts())
+        return False
 
     def sample(self) -> None:
         """Take down what the daemon uses now; nothing while it starts or is gone."""
