@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from campaigns import must_be_caught, must_be_sound, run
 from drop_defects import DEFECTS, SHALLOW
-from reporting import LONG
+from reporting import LONG, figure
 
 SECONDS = 600.0 if LONG else 8.0
 PATIENCE_SECONDS = 200.0  # for a defect; each is found within seconds
@@ -21,6 +21,9 @@ SEED = int.from_bytes(os.urandom(3), "big") if LONG else 1
 def test_no_text_makes_the_reader_of_plans_fail(tmp_path: Path) -> None:
     """Whatever bytes a master plan holds, it is taken whole or refused in words, and never hangs."""
     counts = run("drop_fuzzing", tmp_path, seconds=SECONDS, seed=SEED)
+    found = f"{counts['texts']:,} texts in {counts['seconds']:.0f} s, {len(counts['problems'])} faults"
+    figure("fuzzing of the reader", found, bar="clean", met=not counts["problems"])
+    print(*counts["problems"], sep="\n")
     must_be_sound("fuzzing the reader", {"lost": 0, "doubles": 0, "stale": 0, "problem_count": 0, **counts})
     assert counts["texts"] > 100
     if find_spec("atheris"):

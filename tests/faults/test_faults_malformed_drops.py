@@ -3,115 +3,171 @@
 from __future__ import annotations
 
 import json
-import os
-import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
 
+import psutil
 import pytest
-from daemon_samples import (
-    PATIENCE_SECONDS,
-    all_events,
-    await_that,
-    document,
-    drop,
-    job,
-    settings_in,
-    write_data,
-)
-from fault_hosts import start_host
+from campaigns import must_be_caught, must_be_sound
+from daemon_samples import write_data
+from drop_breaks import HEAVY, KINDS, MASTER, NAMES, Kind
+from drop_mutations import mutated, seeds
+from drop_restless import Restless
+from drop_site import Site, good_plan, twice
+from reporting import LONG, Progress, figure
 
-from store import open_store
+from daemon.admission import rehearse
+from daemon.dropped import shown
+from store import PlanRejected, parse_plan_text
 
 pytestmark = pytest.mark.usefixtures("ngboost_missing")  # a fit that needs no training
 
-GOOD = json.dumps(document(job(["NGBoost"])))
-ODD = (
-    b'{"a":' * 5000,
-    b"null",
-    b"[]",
-    b'{"metadata":{},"jobs":[]}',
-    b'{"metadata":{},"jobs":[{}]}',
-    b'{"metadata":{},"jobs":"\\ud800"}',
-    b'{"metadata":{"total_jobs":1e999},"jobs":[{"job_id":"\\ud800"}]}',
-    b"1" * 10_000,
-    b"NaN",
-    b"",
-    b"\x00" * 100,
-)
-MASTER = "master_training_plan.json"
+ALL = 1000 if LONG else 150
+GOOD_EVERY = 30
+DESCRIPTORS_MORE = 8  # than when it began to work: of the log, of a child that has just ended
+SEED = 7
 
 
-def changed(folder: Path, chance: random.Random) -> None:
-    """A plan with some bytes changed, cut or put in, which no longer is one."""
-    text = bytearray(GOOD.encode())
-    for _ in range(chance.randint(2, 5)):
-        place = chance.randrange(len(text))
-        text[place : place + chance.randint(0, 9)] = bytes(chance.choices(b'{}[]",:0\\x\n\xff', k=5))
-    (folder / MASTER).write_bytes(text + b"}")
+class Expected(NamedTuple):
+    """What the refusal of a name must say: a word that it holds, or the whole sentence."""
+
+    kind: str
+    word: str = ""
+    sentence: str = ""
 
 
-def odd(folder: Path, chance: random.Random) -> None:
-    (folder / MASTER).write_bytes(chance.choice(ODD))
+def mutation(site: Site, chance: Random) -> tuple[bytes, Expected]:
+    """A plan changed until it is none, and the sentence that the reader has for it."""
+    while True:
+        text = mutated(chance.choice(seeds()), chance)
+        try:
+            rehearse(site.settings, parse_plan_text(text, source="plan"), source="plan")
+        except PlanRejected as refusal:
+            return text, Expected("a mutation", sentence=refusal.sentence if is_json(text) else "")
 
 
-def link(folder: Path, chance: random.Random) -> None:
-    (folder / MASTER).symlink_to(chance.choice(["/etc/passwd", "/dev/zero", "nowhere", "."]))
+def is_json(text: bytes) -> bool:
+    """Whether a text is JSON at all: of what is not, other parts of the daemon speak too."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
-def pipe(folder: Path, _chance: random.Random) -> None:
-    os.mkfifo(folder / MASTER)
+def drop_broken(site: Site, number: int, kinds: Sequence[Kind]) -> tuple[str, Expected]:
+    """Make one broken thing and rename it into the drop folder: each kind once, then mutations too."""
+    chance, own = site.random, site.workshop / f"broken-{number}"
+    own.mkdir()
+    if number < len(kinds) or chance.random() < 0.25:
+        kind = kinds[number % len(kinds)]
+        kind.make(own, site, chance)
+        expected = Expected(kind.name, word=kind.word)
+    else:
+        text, expected = mutation(site, chance)
+        (own / MASTER).write_bytes(text)
+    name = NAMES[number % len(NAMES)].replace("{}", f"broken-{number}")
+    own.rename(site.inbox / name)
+    return shown(name), expected
 
 
-def directory(folder: Path, _chance: random.Random) -> None:
-    (folder / MASTER / "deeper").mkdir(parents=True)
+def wrong_words(site: Site, expected: dict[str, Expected]) -> list[str]:
+    """What was refused with other words than it should have been."""
+    found = []
+    for event in site.events("PlanRejected"):
+        sentence, want = str(event.data["sentence"]), expected.get(str(event.data["name"]))
+        if want is None:
+            continue
+        right = sentence == want.sentence if want.sentence else want.word in sentence.lower()
+        if not right or not sentence.isprintable() or "could not be judged" in sentence:
+            found.append(f"{want.kind}: {sentence[:200]!r}, expected {want.sentence or want.word!r}")
+    return found
 
 
-def no_text(folder: Path, chance: random.Random) -> None:
-    (folder / os.fsdecode(bytes([0xFF, chance.randrange(128, 256)]))).write_text(GOOD)
-
-
-def second_name(folder: Path, _chance: random.Random) -> None:
-    outside = folder.parent.parent / f"outside-{folder.name}"
-    outside.write_text(GOOD)
-    os.link(outside, folder / MASTER)
-
-
-BREAKS: tuple[Callable[[Path, random.Random], None], ...] = (
-    *(changed, odd, link, pipe, directory, no_text, second_name),
-)
-ROUNDS = 12
+def campaign(site: Site, total: int, kinds: Sequence[Kind]) -> dict[str, Any]:
+    """Drop so many broken things, good ones among them, half of them while the daemon runs."""
+    progress, expected, good = Progress("malformed drops", total), {}, []
+    write_data(site.folder / "data", rows=200)
+    restless = Restless(site, seed=SEED)
+    for number in range(total):
+        if number == total // 2:
+            site.start()
+            restless.start()
+        name, want = drop_broken(site, number, kinds)
+        expected[name] = want
+        if number % GOOD_EVERY == 0:
+            good.append(f"good-{number}")
+            site.drop(good[-1], good_plan(good[-1]))
+        progress.at(number)
+    restless.end()
+    site.await_empty("move of all")
+    assert site.runs(), "the daemon has ended"
+    assert site.host is not None
+    descriptors = psutil.Process(site.host.pid).num_fds()
+    problems = [*wrong_words(site, expected), *site.escapes(), *site.unspoken()]
+    if site.stop() != 0:
+        problems.append("the daemon did not stop cleanly")
+    refused = [str(event.data["name"]) for event in site.events("PlanRejected")]
+    refused = [name for name in refused if not name.startswith("restless-")]
+    accepted = [str(event.data["name"]) for event in site.events("PlanAccepted")]
+    problems += [f"{name} was refused" for name in set(refused) & set(good)]
+    sentences = Counter(str(event.data["sentence"]) for event in site.events("PlanRejected"))
+    spoken = Counter(str(reason.get("sentence")) for reason in site.refusals())
+    if sentences != spoken:
+        problems.append(f"log and shelves differ: {(sentences - spoken) or (spoken - sentences)}")
+    missed = [*(set(expected) - set(refused)), *(set(good) - set(accepted))]
+    doubles = [*twice(refused), *twice(accepted)]
+    return {
+        "faults": total + restless.changes,
+        "kinds": len({want.kind for want in expected.values()}),
+        "acknowledged": len(refused) + len(accepted),
+        "lost": len(missed),
+        "doubles": len(doubles),
+        "stale": 0,
+        "descriptors": descriptors,
+        "seconds": progress.seconds,
+        "problems": [
+            *problems[:20],
+            *(f"missed: {name}" for name in missed[:9]),
+            *(f"twice: {name}" for name in doubles[:9]),
+        ],
+        "problem_count": len(problems),
+    }
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800 if LONG else 300)
 def test_broken_drops_are_refused_one_by_one(tmp_path: Path) -> None:
-    """Each of dozens of broken directories is refused with a reason; the good one among them is taken."""
-    settings = settings_in(tmp_path)
-    write_data(tmp_path / "data", rows=200)
-    inbox, chance = settings.inbox_dir, random.Random(7)  # noqa: S311 (breaks plans, guards nothing)
-    inbox.mkdir(parents=True)
-    for number in range(ROUNDS):
-        for place, spoil in enumerate(BREAKS):
-            hidden = inbox / f".broken-{number}-{place}"
-            hidden.mkdir()
-            spoil(hidden, chance)
-            hidden.rename(inbox / (f"broken-{number}-{place}" + "\n\x1b[31m" * (number % 3 == 0)))
-    drop(inbox, "good", document(job(["NGBoost"])))
-    (tmp_path / "outside-untouched").write_text("untouched")
-    host = start_host(settings)
+    """Every broken directory is refused once with its own reason; the good ones among them are taken."""
+    site = Site(tmp_path, seed=SEED)
     try:
-        with open_store(settings.database_url) as store:
-            broken = ROUNDS * len(BREAKS)
-            await_that(lambda: len(all_events(store, "PlanRejected")) >= broken, "refusal of each")
-            await_that(lambda: {path.name for path in inbox.iterdir()} == {"accepted", "rejected"}, "move")
-            assert host.poll() is None
-            assert len(all_events(store, "PlanRejected")) == broken
-            assert len(store.reading.plans()) == 1
+        counts = campaign(site, ALL, (*KINDS, *(HEAVY if LONG else ())))
     finally:
-        host.terminate()
-        assert host.wait(PATIENCE_SECONDS) == 0
-    reasons = [path.read_text().splitlines()[0] for path in inbox.glob("rejected/*/REASON.txt")]
-    assert len(reasons) == broken
-    assert all(reason.strip() and reason.isprintable() for reason in reasons)
-    assert (tmp_path / "outside-untouched").read_text() == "untouched"
-    assert all(path.read_text() == GOOD for path in tmp_path.glob("outside-.broken*"))
+        if site.runs():
+            site.kill()
+    print(*counts["problems"], sep="\n")  # whole, where it fails
+    sound = not counts["problem_count"] and not counts["lost"] and not counts["doubles"]
+    found = (
+        f"{ALL:,} of {counts['kinds']} kinds: {counts['problem_count'] + counts['lost']} without their reason"
+    )
+    figure("malformed plan directories", found, bar="0 crashes, each with a reason", met=sound)
+    must_be_sound("malformed drops", counts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("defect", "kind"),
+    [("links are followed", "master leads out"), ("refused without a word", "empty text")],
+)
+def test_a_planted_defect_is_found(defect: str, kind: str, tmp_path: Path) -> None:
+    """A daemon that follows links, or that refuses without a word, is caught by one drop of that kind."""
+    site = Site(tmp_path, seed=SEED, defect=defect)
+    try:
+        counts = campaign(site, 2, [one for one in KINDS if one.name == kind])
+    finally:
+        if site.runs():
+            site.kill()
+    must_be_caught("malformed drops", defect, counts)
