@@ -30,6 +30,8 @@ from store.retries import DISK_FULL
 log = structlog.get_logger("dispatcher")
 
 LOOK_AGAIN_SECONDS = 1.0  # a backoff may end without any event
+# A blend of the GPU stage takes a place of the CPU stage, which would not leave it one while it has fits.
+CLAIMED_FIRST = tuple(reversed(STAGES))
 Start = Callable[[FitSpec, FitPlaces], FitProcess]
 
 
@@ -62,6 +64,7 @@ class Dispatcher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._store, self._worker, self._tell = settings, store, worker, tell
+        store.order = settings.claim_order
         self._plans = plans
         self._place = Workplace.of(settings)
         self._host = host_of(worker)
@@ -76,6 +79,7 @@ class Dispatcher:
     def reload(self, settings: Settings) -> None:
         """Start fits by these settings from now on; those that run keep what they have."""
         self._settings, self._slots = settings, slots_of(settings)
+        self._store.order = settings.claim_order
         self._slots.keep_taken(runner.slot for runner in self.running)
         self._seen_seq = -1
 
@@ -126,7 +130,7 @@ class Dispatcher:
                 return
             prospect = self._store.reading.prospect()
             self.expecting = prospect.open
-            if sum(self._fill_stage(stage) for stage in STAGES if stage in prospect.ready) == 0:
+            if sum(self._fill_stage(stage) for stage in CLAIMED_FIRST if stage in prospect.ready) == 0:
                 self._seen_seq, self._look_at = head, self._clock() + LOOK_AGAIN_SECONDS
         except DatabaseUnavailable as error:
             log.warning("no fits claimed: the event log does not answer", cause=str(error))

@@ -16,6 +16,7 @@ from typing import Any
 from daemon.errors import SettingsInvalid
 from daemon.settings_reading import NOTICES, TABLE, SettingsReading, with_places
 from executors.families import DEFAULT_FAMILIES
+from store.ordering import ClaimOrder
 from store.retries import RetryPolicy
 
 
@@ -62,7 +63,8 @@ class Settings:
         precision: "auto", "float32" or "bfloat16" of the torch families; bfloat16 where a GPU is made for it.
         compile_network: "auto", "never" or "always"; whether torch compiles a network before it is trained.
         host_name: this host in the log; None: the machine's name.
-        priority_step_seconds: how much longer a fit waits than one that is more urgent by 1, at most.
+        priority_step_seconds: how much longer a fit waits than one that is more urgent by 1, at most; so much
+            later others may have come that pass one for which there is no room.
         share_step_seconds: by how much each running fit of a plan puts the plan's next one back.
         disk_floor_bytes: free space below which no fit is started and no plan taken.
         plan_bytes_max: largest master plan that is taken out of the drop folder.
@@ -70,7 +72,7 @@ class Settings:
         judging_seconds_max: longest time until a dropped plan and its data are looked through.
         judging_memory_bytes: most memory of its own that may take; None: half of the machine's.
         inbox_users: names or numbers of those whose plans are taken; empty: of all who may write there.
-        failures_pause: final failures of one cause in a row after which a plan is paused; 0: never.
+        failures_pause: final failures of one cause in a row, of three jobs, that pause a plan; 0: none does.
         stuck_seconds: how long ready fits may wait while nothing runs before people are told.
         windows: when fits may be started: "[cpu|gpu] HH:MM-HH:MM [days]"; empty: always.
         time_zone: of windows and schedule, an IANA name; None: the machine's.
@@ -193,6 +195,13 @@ class Settings:
             backoff_seconds_max=self.backoff_seconds_max,
             memory_seconds=self.memory_wait_seconds,
             disk_seconds=self.disk_wait_seconds,
+        )
+
+    @property
+    def claim_order(self) -> ClaimOrder:
+        """How much priority and the plans' shares weigh against waiting."""
+        return ClaimOrder(
+            priority_step_seconds=self.priority_step_seconds, share_step_seconds=self.share_step_seconds
         )
 
     def training(self) -> dict[str, Any]:

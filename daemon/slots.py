@@ -40,6 +40,7 @@ class Slots:
         self._places, self._devices = set(range(cpu)), set(range(gpu))
         self._places_beyond, self._devices_beyond = set[int](), set[int]()  # taken, of more than there are
         self._memory = memory_bytes
+        self._whole = Room(cores=cpu, gpus=gpu, memory_bytes=memory_bytes)
 
     def keep_taken(self, slots: Iterable[Slot]) -> None:
         """Take what fits that already run have; of what there is no more of, others have less for so long."""
@@ -53,10 +54,11 @@ class Slots:
 
     @property
     def room(self) -> Room:
-        """What is free now."""
+        """What is free now, and what there is when nothing runs."""
         cores = max(0, len(self._places) - len(self._places_beyond))
         gpus = max(0, len(self._devices) - len(self._devices_beyond))
-        return Room(cores=cores, gpus=gpus, memory_bytes=self._memory)
+        memory_bytes = None if self._memory is None else max(0, self._memory)
+        return Room(cores=cores, gpus=gpus, memory_bytes=memory_bytes, whole=self._whole)
 
     def free(self, stage: str) -> int:
         """How many fits of a stage could start, if each needs as little as it can.

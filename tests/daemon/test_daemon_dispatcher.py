@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 from daemon_samples import (
-    FakeChild,
-    FakeClock,
     accept,
     all_events,
     document,
@@ -19,55 +17,15 @@ from daemon_samples import (
     settings_in,
     succeeded,
 )
+from dispatcher_stage import Stage
 
 from daemon.admission import family_entry
-from daemon.dispatcher import Dispatcher, panel_of
+from daemon.dispatcher import panel_of
 from daemon.identity import own_identity
-from daemon.news import FitRescued, News, PlanFinished
+from daemon.news import FitRescued, PlanFinished
 from daemon.rescuer import Rescuer
-from daemon.runner import FitProcess
-from daemon.workplace import FitPlaces
-from executors.contract import Failed, FitSpec, Stopped
-from store import DatabaseUnavailable, PlanStore, complete_plan, open_store
-
-
-class Stage:
-    """A dispatcher whose children are fakes."""
-
-    def __init__(self, directory: Path, url: str) -> None:
-        self.store = open_store(url)
-        self.clock = FakeClock()
-        self.specs: list[FitSpec] = []
-        self.children: list[FakeChild] = []
-        self.news: list[News] = []
-        self.fails_to_start: OSError | None = None
-        self.settings = settings_in(directory, cpu_slots=2, gpu_slots=1, params={"LSTM": {"epochs": 3}})
-
-    def begin(self, spec: FitSpec, _places: FitPlaces) -> FitProcess:
-        """Start a fake."""
-        if self.fails_to_start is not None:
-            raise self.fails_to_start
-        self.specs.append(spec)
-        self.children.append(FakeChild())
-        return self.children[-1]
-
-    def dispatcher(self, **more: object) -> Dispatcher:
-        """A dispatcher over the store."""
-        return Dispatcher(
-            self.settings,
-            self.store,
-            worker=own_identity().worker,
-            tell=self.news.append,
-            begin=self.begin,
-            clock=self.clock,
-            **more,
-        )
-
-    def end_all(self) -> None:
-        """Let all running children succeed."""
-        for child in self.children:
-            if child.returncode is None:
-                child.ends(succeeded(Path("bundle")))
+from executors.contract import Failed, Stopped
+from store import DatabaseUnavailable, PlanStore, complete_plan
 
 
 @pytest.fixture

@@ -21,17 +21,14 @@ ROOMS = (
     None,
     Room(cores=1, gpus=1),
     Room(cores=3, gpus=1, memory_bytes=3 * GIB),
-    Room(cores=2, gpus=0),
-    Room(cores=1, gpus=0, whole=Room(cores=3, gpus=1)),
     Room(cores=2, gpus=1, memory_bytes=GIB, whole=Room(cores=2, gpus=1, memory_bytes=3 * GIB)),
 )
 ORDERS = (
-    ClaimOrder(),
     ClaimOrder(priority_step_seconds=60, share_step_seconds=25),
     ClaimOrder(priority_step_seconds=10, share_step_seconds=100),
     ClaimOrder(priority_step_seconds=0, share_step_seconds=0),
 )
-APART_SECONDS = (0, 1, 20, 70, 130, 7300, -30)  # between the plans
+APART_SECONDS = (0, 30, 70)  # between the plans
 SCOPES = ((None, None, None), (None, "cpu", None), (None, "gpu", None), (None, None, "h1"), (1, None, None))
 
 
@@ -51,7 +48,12 @@ def plans(barrier: str) -> tuple[Plan, Plan]:
         replace(big.jobs[0], fits=(first, second, stacked, third)),
         replace(big.jobs[1], fits=(fourth, fifth)),
     )
-    return replace(big, jobs=jobs), plan_of(*blended_jobs("LightGBM"), seed=2, barrier=barrier)
+    blended = plan_of(*blended_jobs("LightGBM"), seed=2, barrier=barrier)
+    small = (
+        replace(job, fits=tuple(replace(fit, memory_bytes=GIB // 2) for fit in job.fits))
+        for job in blended.jobs
+    )
+    return replace(big, jobs=jobs), replace(blended, jobs=tuple(small))
 
 
 def failure_of(cause: str) -> Failure:

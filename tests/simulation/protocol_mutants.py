@@ -244,11 +244,6 @@ def without_ageing(patch: pytest.MonkeyPatch) -> type[PlanStore]:
     return PlanStore
 
 
-def keeping_nothing_free(patch: pytest.MonkeyPatch) -> type[PlanStore]:
-    patch.setattr(choosing, "_kept_free", lambda *about: ())
-    return PlanStore
-
-
 def believing_batches(patch: pytest.MonkeyPatch) -> type[PlanStore]:
     say_all = leases.say_all
 
@@ -270,10 +265,6 @@ MACHINE_MUTANTS = (
     Mutant(
         name="a claim that does not look at how long plans wait", plant=without_ageing,
         found="what is less urgent|what is ready was not",
-    ),
-    Mutant(
-        name="a claim that keeps no room for large fits", plant=keeping_nothing_free,
-        found="what is less urgent",
     ),
     Mutant(
         name="batches without fences", plant=believing_batches, found="under an old fence|WriteRefused",
