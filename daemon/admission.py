@@ -14,7 +14,7 @@ from daemon.workplace import Workplace
 from executors.errors import UnknownFamily
 from executors.families import availability, resolve
 from planner.families import refusal_words
-from store.errors import NotFound, StoreError
+from store.errors import StoreError
 from store.plan import FamilyEntry, Job, Plan
 from store.plan_document import complete_plan
 from store.plan_store import PlanStore
@@ -114,10 +114,7 @@ def admit(
 
 def plan_row(store: PlanStore, plan_id: str) -> PlanRow | None:
     """Return the row of a plan, None when there is none."""
-    try:
-        return store.reading.plan_row(plan_id)
-    except NotFound:
-        return None
+    return store.reading.find_plan_row(plan_id)
 
 
 def acceptance_sentence(accepted: Accepted) -> str:

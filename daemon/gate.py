@@ -35,7 +35,7 @@ class Gate:
             return self._floor.words
         if self._clock() >= self._counted_at + COUNT_SECONDS:
             self._counted_at = self._clock()
-            self._open_plans = sum(row.open for row in self._store.reading.plans())
+            self._open_plans = self._store.reading.open_plans()
         if self._open_plans >= self._settings.plans_open_max:
             return f"{self._open_plans} plans are open, further ones wait in the drop folder (plans_open_max)"
         return None

@@ -45,6 +45,7 @@ _FIT_SQL = (
 # By its order, not its id: an index that begins with plan_id would tempt SQLite away from fit_unfinished_cpu.
 _OF_PLAN = "f.plan_order = (SELECT p.accepted_seq FROM plan AS p WHERE p.plan_id = ?)"
 _ORDER = "ORDER BY f.plan_order, f.ordinal"
+_NEAREST_OF = 1000  # plans that a name nobody knows is compared with
 _PROSPECT = """
 SELECT EXISTS (SELECT 1 FROM fit WHERE state = 'ready' AND stage = 'cpu'),
   EXISTS (SELECT 1 FROM fit WHERE state = 'ready' AND stage = 'gpu'),
@@ -74,18 +75,25 @@ class Reader:
 
     def plans(self) -> tuple[PlanRow, ...]:
         """Return all plans in the order of their acceptance."""
-        columns = columns_of(PlanState)
-        return tuple(
-            plan_row(dict(zip(columns, row, strict=True)))
-            for row in self._query(f"SELECT {', '.join(columns)} FROM plan ORDER BY accepted_seq")
-        )
+        return self._plan_rows("ORDER BY accepted_seq")
+
+    def open_plans(self) -> int:
+        """Return how many plans have fits that are not final yet."""
+        ended = "succeeded + failed + unavailable + cancelled"
+        return int(self._query(f"SELECT COUNT(*) FROM plan WHERE fits > {ended}")[0][0])
+
+    def find_plan_row(self, plan_id: str) -> PlanRow | None:
+        """Return one plan with its counts, None when there is none."""
+        found = self._plan_rows("WHERE plan_id = ?", (plan_id,))
+        return found[0] if found else None
 
     def plan_row(self, plan_id: str) -> PlanRow:
         """Return one plan with its counts; raises NotFound."""
-        found = {row.id: row for row in self.plans()}
-        if plan_id not in found:
-            raise _not_found("plan", plan_id, found)
-        return found[plan_id]
+        found = self.find_plan_row(plan_id)
+        if found is None:
+            newest = f"SELECT plan_id FROM plan ORDER BY accepted_seq DESC LIMIT {_NEAREST_OF}"
+            raise _not_found("plan", plan_id, [str(row[0]) for row in self._query(newest)])
+        return found
 
     def plan(self, plan_id: str) -> Plan:
         """Return an accepted plan, whole, as it was accepted; raises NotFound."""
@@ -282,6 +290,13 @@ class Reader:
             return tx.now()
 
     # -- inside ---
+
+    def _plan_rows(self, where: str, parameters: Sequence[Any] = ()) -> tuple[PlanRow, ...]:
+        columns = columns_of(PlanState)
+        return tuple(
+            plan_row(dict(zip(columns, row, strict=True)))
+            for row in self._query(f"SELECT {', '.join(columns)} FROM plan {where}", parameters)
+        )
 
     def _query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         with self._database.snapshot() as tx:

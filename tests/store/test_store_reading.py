@@ -59,6 +59,19 @@ def filled(sqlite_url: str) -> PlanStore:
     return plan_store
 
 
+def test_one_plan_is_found_without_reading_all(filled: PlanStore) -> None:
+    """A plan is asked for by its id; one that is not there is none, or its nearest; open ones are counted."""
+    first, second = filled.reading.plans()
+    assert filled.reading.plan_row(first.id) == filled.reading.find_plan_row(first.id) == first
+    assert filled.reading.find_plan_row("p_gone") is None
+    with pytest.raises(NotFound, match=f"Did you mean {second.id}"):
+        filled.reading.plan_row(second.id[:-1])
+    assert filled.reading.open_plans() == 2
+    for fit in filled.reading.fits(plan=first.id):
+        filled.cancel(fit.id)
+    assert filled.reading.open_plans() == sum(plan.open > 0 for plan in filled.reading.plans()) == 1
+
+
 def test_a_reader_cannot_write(filled: PlanStore, sqlite_url: str) -> None:
     """The database is opened without the right to write."""
     database = connect(sqlite_url, readonly=True)
