@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from daemon.bell import Bell
 
-RESCAN, RESCUE, ALIVE, SEAL = "rescan", "rescue", "alive", "seal"
+RESCAN, RESCUE, SEAL = "rescan", "rescue", "seal"
 
 
 class Timetable:
