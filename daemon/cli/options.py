@@ -80,7 +80,7 @@ def request_from(
     asked |= {name: options[name] for name in ASKED if options[name]}
     if again:
         tell(f"as the plan that is here: {words_of(asked)}")
-    said = {name for section, name in found.origins if section == TABLE}
+    said = {path[1] for path in found.origins if path[0] == TABLE and len(path) > 1}
     asked |= {name: getattr(settings, name) for name in ("families", "seed", "symbols") if name in said}
     return PlanRequest(
         data_dir=asked["data_dir"],

@@ -76,6 +76,15 @@ def test_what_is_given_stands_over_what_was_asked_before(
     assert (request.symbols, request.seed, request.auto_features) == (("AAPL",), 7, True)
 
 
+def test_a_parameter_of_one_family_can_be_set(call: Call, folder: Path, asked: list[PlanRequest]) -> None:
+    """A setting inside a table inside a table reaches the planner like any other."""
+    standard_results(folder / "results")
+    call("plan", "make", "--set", "training.params.LightGBM.rounds=10", "--set", "daemon.seed=7")
+    (request,) = asked
+    assert request.config.training.params == {"LightGBM": {"rounds": 10}}
+    assert request.seed == 7
+
+
 def test_data_that_the_settings_name_are_taken_for_those_of_the_last_plan(
     call: Call, folder: Path, asked: list[PlanRequest]
 ) -> None:
