@@ -5,6 +5,7 @@ This module knows the errors of all packages; it is loaded only when something h
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -98,10 +99,19 @@ def show_usage(error: click.ClickException) -> None:
 
 
 def keep_traceback(lines: Sequence[str]) -> Path:
-    """Write a traceback to a file of its own, readable by its owner alone, and return the file."""
+    """Write a traceback to a file of its own, readable by its owner alone, and return the file.
+
+    A service has a folder for what stays; its temporary one is seen by nobody and ends with it.
+    """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", prefix=f"trainwright-error-{stamp}-", suffix=".log", delete=False
+        "w",
+        encoding="utf-8",
+        prefix=f"trainwright-error-{stamp}-",
+        suffix=".log",
+        delete=False,
+        dir=folder if folder and os.access(folder, os.W_OK) else None,
     ) as file:
         file.write("".join(lines))
     return Path(file.name)

@@ -36,7 +36,7 @@ def test_every_module_loads_from_this_checkout(package: str) -> None:
 
 @pytest.mark.slow
 def test_the_wheel_holds_every_module_and_the_shared_data(tmp_path: Path) -> None:
-    """A wheel made from the checkout carries all modules, the migrations and the unit file."""
+    """A wheel made from the checkout carries all modules, the migrations and every file of the service."""
     build = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
     done = subprocess.run(
         [sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
@@ -47,5 +47,7 @@ def test_the_wheel_holds_every_module_and_the_shared_data(tmp_path: Path) -> Non
     }
     assert expected <= names
     shared = "trainwright-0.1.0.data/data/share/trainwright"
-    assert f"{shared}/systemd/trainwright.service" in names
+    units = {f"{shared}/{path.relative_to(ROOT)}" for path in (ROOT / "systemd").rglob("*") if path.is_file()}
+    assert f"{shared}/systemd/trainwright.service" in units
+    assert units <= names
     assert any(name.startswith(f"{shared}/migrations/versions/") for name in names)

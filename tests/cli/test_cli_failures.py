@@ -97,3 +97,16 @@ def test_verbose_shows_the_traceback_wherever_it_stands(call: Call) -> None:
     assert "Traceback" not in call("status").err
     assert "Traceback" in call("-v", "status").err
     assert "Traceback" in call("status", "--verbose").err
+
+
+def test_a_service_keeps_the_traceback_where_it_outlives_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the first folder its manager made for it; a folder that is not there is no reason to fail again."""
+    for named, folder in ((f"{tmp_path}:/other", tmp_path), (str(tmp_path / "none"), None), ("", None)):
+        monkeypatch.setenv("STATE_DIRECTORY", named)
+        kept = failures.keep_traceback(["one\n"])
+        assert kept.read_text() == "one\n"
+        assert (kept.parent == tmp_path) == (folder is not None)
+        assert kept.stat().st_mode & 0o077 == 0
+        kept.unlink()
