@@ -44,17 +44,25 @@ class OwnPauses:
 
     def keep(self, wanted: Mapping[str, Hold]) -> None:
         """Pause the stages that are wanted, and lift our pauses of others. Raises StoreError."""
-        found = {
-            pause.stage: pause
-            for pause in self._store.reading.pauses()
-            if pause.plan is None and pause.host == self._host and pause.stage is not None
-        }
+        found = self._found()
         for stage in STAGES:
             self._keep(stage, wanted.get(stage), found.get(stage))
 
     def lift(self) -> None:
         """Lift all our pauses: nobody would while no daemon is here. Raises StoreError."""
-        self.keep({})
+        for stage, pause in self._found().items():
+            if pause.actor == self._actor:
+                self._resume(stage, "the daemon stops")
+        self._made.clear()
+
+    def _found(self) -> dict[str, PauseRow]:
+        """Return the pauses of this host by stage, whoever they are by."""
+        pauses = self._store.reading.pauses()
+        return {
+            one.stage: one
+            for one in pauses
+            if one.plan is None and one.host == self._host and one.stage is not None
+        }
 
     def _keep(self, stage: str, wanted: Hold | None, found: PauseRow | None) -> None:
         condition = None if wanted is None else wanted.condition
