@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -96,6 +96,7 @@ def admit(
     source: str,
     name: str,
     planning_id: str | None = None,
+    beat: Callable[[], None] = lambda: None,
 ) -> Accepted:
     """Record a plan and open its output directory; the same plan again is a receipt with `new` False."""
     if plan_row(store, plan.id) is not None:
@@ -103,7 +104,7 @@ def admit(
     output = workplace.open_output()
     try:
         with_output = replace(plan, data={**plan.data, "output": output})
-        accepted = store.accept(with_output, source=source, name=name, planning_id=planning_id)
+        accepted = store.accept(with_output, source=source, name=name, planning_id=planning_id, beat=beat)
     except StoreError:
         workplace.close_output(output)
         raise

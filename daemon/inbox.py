@@ -28,7 +28,7 @@ from daemon.dropped import (
     opened,
 )
 from daemon.errors import InboxUnsafe, Refused
-from daemon.shelves import SHELVES
+from daemon.shelves import SHELVES, make_shelves
 
 IGNORED_ENDINGS = (".tmp", ".part", "~")
 PATIENCE = 5  # times the settle time, until what is not whole is taken for broken
@@ -221,9 +221,7 @@ class Inbox:
     def _hold(self) -> None:
         self.descriptor = os.open(self.directory, DIRECTORY)
         self._parent = _identity(self.directory.parent.stat())
-        for shelf in SHELVES:
-            if not os.path.lexists(self.directory / shelf):
-                os.mkdir(shelf, dir_fd=self.descriptor)
+        make_shelves(self.descriptor)
         self.trouble = None
 
     def _make_again(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ from store.records import Accepted
 log = structlog.get_logger("intake")
 
 TURN_SECONDS = 0.1
-IN_HAND_MAX = max(2, min(8, len(os.sched_getaffinity(0))))
+IN_HAND_MAX = max(4, min(8, len(os.sched_getaffinity(0))))  # so that large data holds up few others
 MORE = "inbox more"
 _LIVE = frozenset(JUDGED_BY) - {"results_dir", "output_dir", "inbox_dir"} | {
     *(
@@ -76,6 +76,7 @@ class Intake:
         self.judges = Judges(settings, self._place.intake_dir)
         self.watcher = Watcher(bell)
         self._gate = Gate(settings, store)
+        self.beat: Callable[[], None] = lambda: None  # called while much is recorded
         self._in_hand: list[_InHand] = []
         self._at: str | None = None  # the name that the daemon is at
         self._blamed: dict[str, str] = {}
@@ -280,7 +281,8 @@ class Intake:
         if time.monotonic() < self._place_at:
             return None
         try:
-            return admit(self._store, self._place, plan, source=source, name=shown(dropped.name))
+            name = shown(dropped.name)
+            return admit(self._store, self._place, plan, source=source, name=name, beat=self.beat)
         except OSError as error:
             self._place_at = time.monotonic() + _PLACE_SECONDS
             log.error(

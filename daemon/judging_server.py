@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from daemon.judging_child import judge
 from executors.confinement import die_with_parent
+from executors.families import FAMILIES, availability
 
 CONTROL_FD = "TRAINWRIGHT_JUDGING_FD"
 DESCRIPTORS = 5
@@ -160,6 +161,8 @@ def main(arguments: list[str]) -> None:
         signal.signal(number, signal.SIG_IGN)  # the daemon says when it is over
     if arguments:
         die_with_parent(int(arguments[0]))
+    for family in FAMILIES:
+        availability(family)  # whether its library is there: looked for on the disk once, then known
     server = Server(socket.socket(fileno=int(os.environ.pop(CONTROL_FD))))
     asked = server.serve()
     if asked is not None:  # a child: whatever it raises ends it with a traceback and code 1

@@ -189,7 +189,7 @@ class Service:
             telling,
         )
         self.pulse = Pulse(notifier, self.status)
-        self.host.dispatcher.beat = self.pulse.beat
+        self.host.dispatcher.beat = self.intake.beat = self.pulse.beat
         self._is_ready = False
         self._silent_since: float | None = None  # since when the event log does not answer
 

@@ -103,13 +103,19 @@ def shelve_rejected(
             if error.errno not in (errno.ENOTDIR, errno.ELOOP):
                 _move_in(inbox_fd, name, shelf_fd, wanted, reasons, inode=inode, copy=copy)
             else:  # no directory
-                os.mkdir(wanted, dir_fd=shelf_fd)
                 with _Held(shelf_fd, wanted) as new_fd:
                     os.rename(name, _text_name(name), src_dir_fd=inbox_fd, dst_dir_fd=new_fd)
                     _write_all(new_fd, reasons)
         else:
             _move_in(inbox_fd, name, shelf_fd, wanted, reasons, inode=inode, copy=copy)
     return inbox / REJECTED / wanted
+
+
+def make_shelves(inbox_fd: int) -> None:
+    """Make both shelves where they are missing; raises OSError."""
+    for shelf in SHELVES:
+        with _Held(inbox_fd, shelf):
+            pass
 
 
 def reason_text(rejected: PlanRejected) -> str:
@@ -151,7 +157,6 @@ def _move_in(
     if is_that:
         hidden = os.fsencode(f".taken-{secrets.token_hex(4)}-{name}")[:_NAME_BYTES]
         os.rename(name, hidden, src_dir_fd=inbox_fd, dst_dir_fd=inbox_fd)
-    os.mkdir(wanted, dir_fd=shelf_fd)
     with _Held(shelf_fd, wanted) as new_fd:
         if copy is not None:
             _keep_copy(copy, new_fd)
@@ -184,8 +189,7 @@ class _Held(_Opened):
     """A directory of our own: made where it is missing, whatever else bears its name put aside."""
 
     def __init__(self, parent_fd: int, name: str) -> None:
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(name, dir_fd=parent_fd)
+        is_new = self._make(parent_fd, name)
         try:
             super().__init__(name, parent_fd)
         except OSError as error:
@@ -193,8 +197,19 @@ class _Held(_Opened):
                 raise
             aside = f"not-{name}-{secrets.token_hex(4)}"
             os.rename(name, aside, src_dir_fd=parent_fd, dst_dir_fd=parent_fd)
-            os.mkdir(name, dir_fd=parent_fd)
+            is_new = self._make(parent_fd, name)
             super().__init__(name, parent_fd)
+        if is_new:
+            # Whoever may hand plans in may read what became of them, whatever the daemon's umask.
+            os.fchmod(self._descriptor, os.fstat(parent_fd).st_mode & 0o2755 | 0o700)
+
+    @staticmethod
+    def _make(parent_fd: int, name: str) -> bool:
+        try:
+            os.mkdir(name, dir_fd=parent_fd)
+        except FileExistsError:
+            return False
+        return True
 
 
 def _reason(rejected: PlanRejected, name: str) -> dict[str, Any]:
@@ -252,6 +267,7 @@ def _write_all(directory_fd: int, files: Mapping[str, str]) -> None:
                 os.rename(name, aside, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(name, flags, 0o644, dir_fd=directory_fd)
+        os.fchmod(descriptor, os.fstat(directory_fd).st_mode & 0o044 | 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 (a descriptor, not a path)
             file.write(text)
 
@@ -259,6 +275,8 @@ def _write_all(directory_fd: int, files: Mapping[str, str]) -> None:
 def _append(directory_fd: int, name: str, text: str) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(name, flags, 0o644, dir_fd=directory_fd)
+    with contextlib.suppress(PermissionError):  # somebody else's by now
+        os.fchmod(descriptor, os.fstat(directory_fd).st_mode & 0o044 | 0o600)
     with open(descriptor, "a", encoding="utf-8") as file:  # noqa: PTH123 (a descriptor, not a path)
         file.write(text)
 
@@ -266,6 +284,7 @@ def _append(directory_fd: int, name: str, text: str) -> None:
 def _keep_copy(copy: Path, directory_fd: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     target = os.open(MASTER_NAMES[0], flags, 0o644, dir_fd=directory_fd)
+    os.fchmod(target, os.fstat(directory_fd).st_mode & 0o044 | 0o600)
     with open(target, "wb") as kept, copy.open("rb") as read:  # noqa: PTH123 (a descriptor, not a path)
         shutil.copyfileobj(read, kept)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 
 from store.awaited import awaited_ids, short_group, shortage_words
@@ -16,32 +16,37 @@ from store.records import Accepted
 from store.state import PlanState
 from store.turn import GIVING_UP, Turn
 
+Beat = Callable[[], None]
 AT_ONCE = 1000  # events made, folded and written together
 
 
-def accept(turn: Turn, plan: Plan, *, source: str, name: str, correlation: str | None) -> Accepted:
+def accept(
+    turn: Turn, plan: Plan, *, source: str, name: str, correlation: str | None, beat: Beat = lambda: None
+) -> Accepted:
     """Append a plan unless it is there already, and return its receipt.
 
-    The events are made and written a thousand at a time: a plan of any size takes the same memory.
+    The events are made and written a thousand at a time, with a `beat` after each: a plan of any size takes
+    the same memory, and whoever waits knows that it goes on.
     """
     known = turn.rows.get(PlanState, plan.id)
     if known is not None:
         return Accepted(plan_id=plan.id, new=False, at=moment_of(known.accepted_at), seq=known.accepted_seq)
     told = correlation or plan.id
     drafts = chain(_plan_drafts(plan, source=source, name=name), _unavailable_drafts(plan))
-    seq = _append_all(turn, drafts, actor="intake", correlation=told)
-    _append_all(turn, _given_up_drafts(plan), actor=GIVING_UP, correlation=told)
+    seq = _append_all(turn, drafts, actor="intake", correlation=told, beat=beat)
+    _append_all(turn, _given_up_drafts(plan), actor=GIVING_UP, correlation=told, beat=beat)
     turn.complete(plan.id, actor="intake")
     return Accepted(plan_id=plan.id, new=True, at=moment_of(turn.now), seq=seq)
 
 
-def _append_all(turn: Turn, drafts: Iterator[Draft], *, actor: str, correlation: str) -> int:
+def _append_all(turn: Turn, drafts: Iterator[Draft], *, actor: str, correlation: str, beat: Beat) -> int:
     """Append events a thousand at a time; returns the seq of the first, 0 for none."""
     first: Recorded | None = None
     while some := tuple(islice(drafts, AT_ONCE)):
         recorded = turn.append(some, actor=actor, correlation=correlation)
         first = first or recorded[0]
         turn.flush()
+        beat()
     return first.seq if first is not None else 0
 
 

@@ -116,11 +116,22 @@ class PlanStore:
 
     # -- plans ---
 
-    def accept(self, plan: Plan, *, source: str, name: str, planning_id: str | None = None) -> Accepted:
-        """Record a plan with its jobs and fits; the same plan again is a receipt with `new` False."""
+    def accept(
+        self,
+        plan: Plan,
+        *,
+        source: str,
+        name: str,
+        planning_id: str | None = None,
+        beat: acceptance.Beat = lambda: None,
+    ) -> Accepted:
+        """Record a plan with its jobs and fits; the same plan again is a receipt with `new` False.
+
+        `beat` is called every thousand events or so, by which the caller may show that it is alive.
+        """
         with self._turn() as turn:
             turn.tx.wake()
-            return acceptance.accept(turn, plan, source=source, name=name, correlation=planning_id)
+            return acceptance.accept(turn, plan, source=source, name=name, correlation=planning_id, beat=beat)
 
     def reject(self, rejected: PlanRejected, *, name: str, event_id: bytes | None = None) -> int:
         """Record that a plan was refused and why; returns the event's seq, of the same event id once."""

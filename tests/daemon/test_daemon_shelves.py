@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,30 @@ def test_a_plan_of_somebody_who_lets_nobody_move_it_is_hidden(inbox: Inbox) -> N
     left = sorted(path.name.rsplit("-", 1)[-1] for path in inbox.directory.glob(".taken-*"))
     assert left == ["bad", "good"]
     assert not (inbox.directory / "good").exists()
+
+
+def test_whoever_hands_plans_in_may_read_the_answers(tmp_path: Path) -> None:
+    """With a narrow umask too, shelves and receipts are as open to the group as the folder is."""
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    folder.chmod(0o2770)
+    before = os.umask(0o077)
+    try:
+        made = Inbox(folder, settle_seconds=0)
+        made.open()
+        drop(folder, "good", document()).chmod(0o2770)
+        (folder / "bad").write_text("")
+        accept(made, "good")
+        accept(made, "gone")
+        reject(made, "bad")
+        made.close()
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.glob("*/**/*")}
+    shelves = [stat.S_IMODE((folder / name).stat().st_mode) for name in ("accepted", "rejected")]
+    assert shelves == [0o2750, 0o2750]
+    assert modes["again"] == modes["gone"] == 0o2750
+    assert modes["receipt.json"] == modes["REASON.txt"] == modes[".dropped-as"] == 0o640
 
 
 def test_what_can_neither_be_moved_nor_hidden_says_so(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
