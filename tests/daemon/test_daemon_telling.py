@@ -356,9 +356,9 @@ def telling(settings: Settings, store: PlanStore, **given: Any) -> Telling:
     return Telling(settings, store, own_identity(), **given)
 
 
-def test_the_daemon_tells_by_all_its_channels(tmp_path: Path, store: PlanStore) -> None:
+def test_the_daemon_tells_by_all_its_channels(tmp_path: Path, database_url: str) -> None:
     """Each follows the log for itself, so one that is down keeps no other waiting; the end tells the rest."""
-    receiver, told = Receiver(), tmp_path / "told"
+    store, receiver, told = open_store(database_url), Receiver(), tmp_path / "told"
     receiver.answers = [503] * 3
     words = [sys.executable, "-S", "-c", "import sys; open(sys.argv[1], 'a').write(sys.stdin.read())"]
     mine = telling(settings_in(tmp_path, webhook_url=receiver.url, notify_command=[*words, str(told)]), store)
@@ -375,6 +375,7 @@ def test_the_daemon_tells_by_all_its_channels(tmp_path: Path, store: PlanStore) 
         structlog.reset_defaults()
         mine.close()
         receiver.close()
+        store.close()
     by_command = [json.loads(line) for line in told.read_text().splitlines()]
     assert [one["sentence"].split()[1] for one in by_command] == ["a", "b"]
     assert [post.document["sentence"].split()[1] for post in receiver.posts] == ["a", "a", "a", "a", "b"]
