@@ -16,7 +16,7 @@ from daemon.admission import left_out, rehearse
 from daemon.cli.configuration import settings_for
 from daemon.cli.screen import emit, say, tell
 from daemon.cli.waiting import Watch
-from daemon.cli.workspace import NoLogHere, json_option, reader_for, results_option
+from daemon.cli.workspace import LogForbidden, NoLogHere, json_option, reader_for, results_option
 from daemon.errors import DaemonError
 from daemon.shelves import ACCEPTED, DROPPED_AS, REASON_JSON, REASON_TEXT, RECEIPT, REJECTED
 from panel.names import safe_file_name
@@ -113,7 +113,7 @@ def daemon_at_work(config: Path | None, results_dir: Path | None) -> bool:
             watch = Watch(reader)
     except NoLogHere:
         return False
-    except StoreError:
+    except (StoreError, LogForbidden):  # who may drop plans need not be one who may read the log
         return True
     return any(host.state == "working" and host.worker in watch.workers for host in watch.hosts)
 

@@ -32,6 +32,19 @@ class NoLogHere(DaemonError):
         )
 
 
+class LogForbidden(DaemonError):
+    """The event log is somebody else's, and this account may not read it."""
+
+    exit_code = 5
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            "the event log may not be read by this account",
+            where=url,
+            fix="ask as the account of the host: sudo -u trainwright trainwright -C /var/lib/trainwright status",
+        )
+
+
 def results_option(command: Command) -> Command:
     """Add ``--results-dir`` and ``--config`` to a command."""
     results = click.option(
@@ -95,10 +108,14 @@ def existing_log(config: Path | None = None, results_dir: Path | None = None) ->
 
     Raises:
         NoLogHere: nothing was recorded there yet.
+        LogForbidden: this account may not look.
     """
     url = log_url(config, results_dir)
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
-        raise NoLogHere(url)
+    try:
+        if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+            raise NoLogHere(url)
+    except PermissionError as error:
+        raise LogForbidden(url) from error
     return url
 
 
@@ -107,5 +124,6 @@ def reader_for(config: Path | None = None, results_dir: Path | None = None) -> R
 
     Raises:
         NoLogHere: nothing was recorded there yet.
+        LogForbidden: this account may not look.
     """
     return open_reader(existing_log(config, results_dir))

@@ -67,6 +67,24 @@ def test_a_killed_daemon_is_started_anew_and_goes_on(host: TrainingHost) -> None
     assert "kill" in host.events("DaemonStarted")[-1]["data"]["previous_stop"]
 
 
+def test_a_reload_takes_new_settings_and_leaves_the_fit_alone(host: TrainingHost) -> None:
+    """`systemctl reload` reads the configuration again; a wrong one changes nothing, and both are told."""
+    host.configure(cpu_slots=1)
+    host.start()
+    before = host.pid
+    host.configure(cpu_slots=2)
+    host.systemctl("reload")
+    (taken,) = host.await_events("DaemonReloaded")
+    assert (taken["data"]["problem"], taken["data"]["cpu_slots"]) == ("", 2)
+    host.configure(cpu_slots=-1)
+    host.systemctl("reload")
+    host.await_that(lambda: host.journal(f"--unit={UNIT}", "--priority=err"), "refusal")
+    host.configure()  # commands read the file as well
+    refused = host.await_events("DaemonReloaded", many=2)[-1]
+    assert "cpu_slots" in refused["data"]["problem"]
+    assert host.pid == before
+
+
 @pytest.mark.slow
 def test_a_frozen_daemon_is_ended_and_started_anew(host: TrainingHost) -> None:
     """A frozen daemon pings no more: systemd ends it, and the next is ready WatchdogSec + 2 s later."""

@@ -12,6 +12,19 @@ from booted_host import LONG_PARAMS, STATE, UNIT, TrainingHost
 from daemon_samples import write_data
 
 ROUNDS = 20 if reporting.LONG else 1
+PROGRAM = "/opt/trainwright/defect.py"
+READY = """
+import os, signal, socket, sys
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+"""
+DEFECTS = {
+    "deaf": ("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nsignal.pause()", "TimeoutStopSec=1s"),
+    "failing": ("signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))\nsignal.pause()",),
+    "careless": (
+        "signal.signal(signal.SIGTERM, lambda *_: os._exit(0))\nos.fork()\nsignal.pause()",
+        "KillMode=process",
+    ),
+}
 STOPS: list[float] = []  # how long each took, in seconds
 DICE = random.Random(90)  # noqa: S311  no secret
 
@@ -113,3 +126,21 @@ def test_what_was_stopped_is_finished(stopping_host: TrainingHost) -> None:
     assert set(done.values()) == {1}
     assert {event["fit"] for event in released} <= set(done)
     assert UNIT in host.systemctl("status")
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_planted_defect_is_found(stopping_host: TrainingHost, defect: str) -> None:
+    """A service that ignores the stop, ends with an error or leaves somebody behind does not pass."""
+    host = stopping_host
+    host.stop()
+    code, *lines = DEFECTS[defect]
+    host.machine.write(PROGRAM, f"{READY}\n{code}\n")
+    command = f"ExecStart=/usr/bin/env /opt/trainwright/.venv/bin/python {PROGRAM}"
+    host.change_unit("defect", "ExecStart=", command, "Restart=no", *lines)
+    host.start()
+    with pytest.raises(AssertionError):
+        check_stopped(host, ("0",))
+    reporting.report("booted: stop in each stage", mutants=1, mutants_caught=1)
+    host.machine.call("systemctl", "kill", "--kill-whom=all", "--signal=KILL", UNIT)
+    host.machine.call("systemctl", "reset-failed", UNIT)
+    host.await_that(lambda: not host.processes(), "end of what was left behind")

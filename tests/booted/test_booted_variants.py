@@ -59,6 +59,8 @@ def test_a_person_of_the_group_drops_a_plan(host: TrainingHost) -> None:
     assert f"owner {machine.run('id', '-u', 'alice').strip()}" in first["data"]["source"]
     submitted = host.command("submit", "/srv/submitted", user="alice")
     assert submitted.returncode == 0, submitted.stdout + submitted.stderr
+    forbidden = host.command("status", user="alice")
+    assert (forbidden.returncode, "may not be read" in forbidden.stderr) == (5, True)
     second = host.await_events("PlanAccepted", many=known + 2)[-1]
     for event in (first, second):
         host.await_completed(event["plan"])

@@ -10,7 +10,7 @@ import pytest
 from cli_samples import Call
 
 from daemon.cli.configuration import settings_for
-from daemon.cli.workspace import NoLogHere, existing_log, log_url
+from daemon.cli.workspace import LogForbidden, NoLogHere, existing_log, log_url
 from daemon.errors import SettingsInvalid
 
 
@@ -76,3 +76,15 @@ def test_reading_commands_load_neither_settings_nor_writers(log_here: str, folde
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=folder
     )
     assert done.stdout.rpartition("LOADED")[2].strip() == "[]"
+
+
+def test_a_log_of_somebody_else_is_an_error_in_words(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may not look into the folder of the host is told so, and how to ask; it is no defect of ours."""
+
+    def forbidden(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", forbidden)
+    with pytest.raises(LogForbidden, match="may not be read by this account") as refused:
+        existing_log(None, folder / "results")
+    assert refused.value.exit_code == 5
