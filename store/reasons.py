@@ -172,20 +172,29 @@ def _for_room(fit: FitRow, context: WaitingContext) -> WaitingReason | None:
             words = f"all {fit.stage.upper()} places are taken, {context.running} fits run"
             return WaitingReason(code=f"Resources({fit.stage})", words=words)
         return None
-    lacks = [_lack(fit, room) for room in context.rooms]
-    if context.ahead != 0 or not lacks or any(lack is None for lack in lacks):
-        return None
-    resource, words = next(lack for lack in lacks if lack is not None)
-    return WaitingReason(code=f"Resources({resource})", words=words)
+    # What every host has too little of is passed over for ever, whoever comes first.
+    lack = _lack(fit, [room.whole for room in context.rooms], "are all there is")
+    if lack is None and context.ahead == 0:
+        lack = _lack(fit, context.rooms, "are free")
+    return lack
 
 
-def _lack(fit: FitRow, room: Room) -> tuple[str, str] | None:
+def _lack(fit: FitRow, rooms: Sequence[Room | None], are: str) -> WaitingReason | None:
+    """Return what the first of some rooms has too little of; None when one of them has enough."""
+    found = [None if room is None else _lack_of(fit, room, are) for room in rooms]
+    return found[0] if found and None not in found else None
+
+
+def _lack_of(fit: FitRow, room: Room, are: str) -> WaitingReason | None:
     """Return the first resource that a room has too little of, with a sentence; None when there is enough."""
     if fit.gpus > room.gpus:
-        return "gpu", f"it needs {fit.gpus} GPU places and {room.gpus} are free"
+        words = f"it needs {fit.gpus} GPU places and {room.gpus} {are}"
+        return WaitingReason(code="Resources(gpu)", words=words)
     if fit.cores > room.cores:
-        return "cpu", f"it needs {fit.cores} CPU places and {room.cores} are free"
+        words = f"it needs {fit.cores} CPU places and {room.cores} {are}"
+        return WaitingReason(code="Resources(cpu)", words=words)
     if room.memory_bytes is not None and fit.memory_bytes > room.memory_bytes:
-        need, free = fit.memory_bytes / 1e9, room.memory_bytes / 1e9
-        return "memory", f"it needs {need:.1f} GB of memory and {free:.1f} GB are free"
+        need, have = fit.memory_bytes / 1e9, room.memory_bytes / 1e9
+        words = f"it needs {need:.1f} GB of memory and {have:.1f} GB {are}"
+        return WaitingReason(code="Resources(memory)", words=words)
     return None

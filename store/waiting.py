@@ -165,12 +165,16 @@ def _order(said: Iterable[Mapping[str, Any]]) -> ClaimOrder:
 
 
 def _left(said: Mapping[str, Any], used: Row) -> Room:
+    """Return what is free of what a daemon has, and what it has."""
     cores, gpus, memory = (int(value or 0) for value in used)
-    most = said.get("memory_bytes")
+    whole = Room(
+        cores=said["cpu_slots"] or 0, gpus=said.get("gpu_slots") or 0, memory_bytes=said.get("memory_bytes")
+    )
     return Room(
-        cores=(said["cpu_slots"] or 0) - cores,
-        gpus=(said.get("gpu_slots") or 0) - gpus,
-        memory_bytes=None if most is None else most - memory,
+        cores=whole.cores - cores,
+        gpus=whole.gpus - gpus,
+        memory_bytes=None if whole.memory_bytes is None else whole.memory_bytes - memory,
+        whole=whole,
     )
 
 

@@ -148,6 +148,52 @@ def test_what_is_lacking_is_named(gpu_fit: FitRow, needs: dict[str, int], code: 
     assert words in reason.words
 
 
+@pytest.mark.parametrize("ahead", [0, 5, None])
+def test_what_no_host_could_ever_hold_is_told_first(gpu_fit: FitRow, ahead: int | None) -> None:
+    """However many come first: a fit that needs more than there is on any host at work waits for that."""
+    large = replace(gpu_fit, cores=5)
+    small = Room(cores=1, gpus=1, whole=Room(cores=4, gpus=1))
+    reason = waiting_reason(large, replace(FREE, rooms=(small, small), ahead=ahead))
+    assert reason is not None
+    assert (reason.code, reason.words) == (
+        "Resources(cpu)",
+        "it needs 5 CPU places and 4 are all there is",
+    )
+    roomy = replace(small, whole=Room(cores=8, gpus=1))
+    waits = waiting_reason(large, replace(FREE, rooms=(small, roomy), ahead=0))
+    assert waits is not None
+    assert waits.words == "it needs 5 CPU places and 1 are free"
+
+
+@pytest.mark.parametrize(
+    ("ahead", "others", "at_work", "words"),
+    [
+        (1, (), 3, "1 GPU fit comes first"),
+        (3, (("nightly", 3),), 0, "3 GPU fits come first: 3 of plan nightly"),
+        (
+            7,
+            (("nightly", 3),),
+            2,
+            "7 GPU fits come first: 4 of its own plan, 3 of plan nightly; of its own plan 2 are at work",
+        ),
+        (
+            15,
+            (("a", 1), ("b", 2), ("c", 3), ("d", 4), ("e", 5)),
+            0,
+            "15 GPU fits come first: 1 of plan a, 2 of plan b, 3 of plan c, 9 of 2 more plans",
+        ),
+    ],
+)
+def test_who_comes_first_is_told_by_plan(
+    gpu_fit: FitRow, ahead: int, others: tuple[tuple[str, int], ...], at_work: int, words: str
+) -> None:
+    """Fits of other plans are told with the plan's name, few plans by name, and what the own plan has."""
+    context = replace(FREE, ahead=ahead, ahead_of_others=others, at_work=at_work)
+    reason = waiting_reason(gpu_fit, context)
+    assert reason is not None
+    assert (reason.code, reason.words) == ("Priority", words)
+
+
 @pytest.mark.parametrize(
     ("cause", "code"),
     [("unavailable", "LibraryMissing"), ("dependency", "Dependency"), ("unsuitable", "Unsuitable")],
