@@ -41,7 +41,7 @@ class LogForbidden(DaemonError):
         super().__init__(
             "the event log may not be read by this account",
             where=url,
-            fix="ask as the account of the host: sudo -u trainwright trainwright -C /var/lib/trainwright status",
+            fix="ask as the host: sudo -u trainwright trainwright -C /var/lib/trainwright status",
         )
 
 
