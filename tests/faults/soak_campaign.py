@@ -84,7 +84,7 @@ def remake_inbox(site: Site) -> None:
     inbox = site.settings.inbox_dir
     old = inbox.with_name("inbox-old")
     inbox.rename(old)
-    inbox.mkdir()
+    inbox.mkdir(exist_ok=True)  # the daemon may have been quicker
     for left in sorted(old.iterdir()):
         if left.name in ("accepted", "rejected"):
             _merge(left, inbox / left.name)
