@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from daemon_samples import accept, all_events, job
 from telling_samples import reject
 
+import daemon
 from daemon.notices import DISK_LOW, EVENT_KINDS, Notice, notice_of
 from daemon.settings_reading import NOTICES
 from store import EventRow, PlanStore, open_store
 from store.events import FitSucceeded
 from store.reasons import pause_words
 from store.records import Claim, Failure
+
+SCHEMA = jsonschema.Draft202012Validator(
+    json.loads((Path(daemon.__file__).parent / "schemas" / "notice.schema.json").read_text(encoding="utf-8"))
+)
 
 
 @pytest.fixture
@@ -115,6 +123,13 @@ def test_every_kind_that_can_be_asked_for_is_told(store: PlanStore) -> None:
     (claim,) = claims(store).values()
     store.failed(claim, Failure(cause="bad_input", sentence="no"))
     assert {notice.kind for notice in told(store)} == set(NOTICES) - {"host_stuck", "schedule_failed"}
+    for notice in told(store):
+        SCHEMA.validate(json.loads(json.dumps(notice.document())))
+
+
+def test_the_schema_names_every_kind() -> None:
+    """What can be asked for, and the message that doctor sends to try a way."""
+    assert set(SCHEMA.schema["properties"]["kind"]["enum"]) == {*NOTICES, "test"}
 
 
 @pytest.mark.parametrize("kind", EVENT_KINDS)
@@ -128,4 +143,6 @@ def test_an_event_that_says_nothing_more_can_still_be_told(
     fields = {name: getattr(real, name) for name in EventRow.__dataclass_fields__}
     event = EventRow(**fields | {"kind": kind, "data": data, "plan": "p_gone", "job": "j", "fit": "f_gone"})
     notice = notice_of(event, store.reading, host="here")
-    assert notice is None or notice.document()["id"] == real.event_id
+    if notice is not None:
+        assert notice.id == real.event_id
+        SCHEMA.validate(json.loads(json.dumps(notice.document())))
