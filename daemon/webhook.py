@@ -104,8 +104,8 @@ class Webhook:
             "webhook-timestamp": moment,
         }
         if self._secret_file is not None:
-            key = read_key(self._secret_file)
-            headers["webhook-signature"] = signature(key, notice_id, moment, body)
+            keys = read_keys(self._secret_file)
+            headers["webhook-signature"] = " ".join(signature(key, notice_id, moment, body) for key in keys)
         return headers
 
     def _connected(self) -> tuple[http.client.HTTPConnection, str]:
@@ -129,23 +129,29 @@ def signature(key: bytes, notice_id: str, moment: str, body: bytes) -> str:
     return f"v1,{base64.b64encode(signed).decode()}"
 
 
-def read_key(path: Path) -> bytes:
-    """Return the signing key of a file: what follows ``whsec_`` in base64, or else the text as it is.
+def read_keys(path: Path) -> tuple[bytes, ...]:
+    """Return the signing keys of a file, one a line: what follows ``whsec_`` in base64, or else the text.
+
+    While a key is replaced there are two, and a message is signed with both. The file is read for each
+    message, so a new key holds at once.
 
     Raises:
         NotDelivered: there is none; a message is never sent unsigned for that.
     """
+    prefix = SECRET_PREFIX.encode()
     try:
-        text = path.read_bytes().strip()
-        prefix = SECRET_PREFIX.encode()
-        key = base64.b64decode(text.removeprefix(prefix), validate=True) if text.startswith(prefix) else text
+        lines = [line.strip() for line in path.read_bytes().splitlines() if line.strip()]
+        keys = tuple(
+            base64.b64decode(line.removeprefix(prefix), validate=True) if line.startswith(prefix) else line
+            for line in lines
+        )
     except OSError as error:
         raise NotDelivered(f"the signing key cannot be read: {error.strerror}", where=str(path)) from error
     except binascii.Error as error:
         raise NotDelivered(f"the signing key is no base64 behind {SECRET_PREFIX}", where=str(path)) from error
-    if not key:
+    if not keys or not all(keys):
         raise NotDelivered("the signing key is empty", where=str(path))
-    return key
+    return keys
 
 
 def _connection(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:

@@ -19,7 +19,7 @@ from daemon.channels import NotDelivered
 from daemon.errors import SettingsInvalid
 from daemon.settings import Settings
 from daemon.sources import configuration
-from daemon.webhook import Webhook, read_key, signature
+from daemon.webhook import Webhook, read_keys, signature
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +82,18 @@ def test_a_notice_is_posted_with_its_id_and_signed(receiver: Receiver, tmp_path:
     }
 
 
+def test_while_a_key_is_replaced_both_sign(receiver: Receiver, tmp_path: Path) -> None:
+    """Each receiver finds the signature of the key it knows; the file is read anew for each message."""
+    path = key_file(tmp_path, b"the old one\n")
+    webhook = Webhook(receiver.url, secret_file=path, clock=lambda: 1234.0)
+    webhook.deliver(NOTICE)
+    path.write_bytes(b"the new one\nthe old one\n")
+    webhook.deliver(NOTICE)
+    old, both = (post.headers["webhook-signature"] for post in receiver.posts)
+    new = signature(b"the new one", NOTICE.id, "1234", receiver.posts[1].body)
+    assert both == f"{new} {old}"
+
+
 def test_without_a_key_a_notice_is_not_signed(receiver: Receiver) -> None:
     """A receiver that knows no signatures, a chat for example, gets none."""
     Webhook(receiver.url).deliver(NOTICE)
@@ -91,20 +103,22 @@ def test_without_a_key_a_notice_is_not_signed(receiver: Receiver) -> None:
 @pytest.mark.parametrize(
     ("content", "key"),
     [
-        (b"whsec_c2VjcmV0\n", b"secret"),
-        (b"  just words \n", b"just words"),
+        (b"whsec_c2VjcmV0\n", (b"secret",)),
+        (b"  just words \n", (b"just words",)),
+        (b"whsec_c2VjcmV0\r\n\nthe old one\n", (b"secret", b"the old one")),
+        (b"whsec_\n", "empty"),
         (b"whsec_no base64!", "no base64"),
         (b"", "empty"),
         (None, "No such file"),
     ],
 )
 def test_a_key_is_read_from_its_file_or_nothing_is_sent(
-    content: bytes | None, key: bytes | str, tmp_path: Path, receiver: Receiver
+    content: bytes | None, key: tuple[bytes, ...] | str, tmp_path: Path, receiver: Receiver
 ) -> None:
     """Base64 behind whsec_, else the text; without a key the message waits, it does not go out unsigned."""
     path = tmp_path / "none" if content is None else key_file(tmp_path, content)
-    if isinstance(key, bytes):
-        assert read_key(path) == key
+    if isinstance(key, tuple):
+        assert read_keys(path) == key
         return
     with pytest.raises(NotDelivered, match=key):
         Webhook(receiver.url, secret_file=path).deliver(NOTICE)
