@@ -53,7 +53,7 @@ def needs_of(
     source: str,
 ) -> dict[str, Needs]:
     """Return what each family of a job needs; raises PlanRejected naming the place and the fix."""
-    told: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    told: dict[str, Needs] = {}
     listed = record.get("fits")
     if listed is not None and not isinstance(listed, list):
         raise rejected(source, f"{place}.fits", "it is no list of fits", "Write a list, or leave it out")
@@ -62,14 +62,11 @@ def needs_of(
         if not isinstance(one, Mapping) or not isinstance(one.get("family"), str):
             raise rejected(source, where, "it names no family", "Write an object with family")
         try:
-            told[family_of(one["family"]).name] = (where, one)
+            entry = family_of(one["family"])
         except LookupError as error:
             raise rejected(source, f"{where}.family", str(error.args[0]), "Correct the family") from error
-    found: dict[str, Needs] = {}
-    for entry in entries:
-        where, one = told.get(entry.name, (place, {}))
-        found[entry.name] = _needs(entry, one, where, source)
-    return found
+        told[entry.name] = _needs(entry, one, where, source)  # right even where nothing is trained by it
+    return {entry.name: told.get(entry.name) or _needs(entry, {}, place, source) for entry in entries}
 
 
 def resolved(

@@ -41,6 +41,13 @@ def test_fits_that_are_no_list_are_refused(fits: object) -> None:
     assert caught.value.place == "jobs[0].fits"
 
 
+def test_what_is_said_of_a_fit_that_is_not_trained_is_checked_too() -> None:
+    """A family that the job does not name may be listed, and no later reader meets nonsense in it."""
+    with pytest.raises(PlanRejected, match="no list of names") as caught:
+        completed([{"family": "XGBoost", "other_targets": [{}]}])
+    assert caught.value.place == "jobs[0].fits[0].other_targets"
+
+
 @pytest.mark.parametrize("bytes_", [-1, True, 2**70, 0.5, "all"])
 def test_an_estimate_of_memory_that_cannot_be_is_none(bytes_: object) -> None:
     """The planner's guess is no reason to refuse a plan, and never stands in the way of recording it."""
