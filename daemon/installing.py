@@ -70,13 +70,15 @@ class Record:
     """What an installation wrote.
 
     Attributes:
-        files: path -> hash of its text, or LINK.
+        files: path -> hash of its text.
+        links: that systemd made for us.
         folders: that it made for them.
         units: that it enabled.
         asked: the options of the person, for the next time.
     """
 
     files: dict[str, str] = field(default_factory=dict)
+    links: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     units: list[str] = field(default_factory=list)
     asked: dict[str, object] = field(default_factory=dict)
@@ -148,7 +150,7 @@ class Installation:
                     self._put(path, texts[path])
                 if fate != KEPT:
                     self.record.files[str(path)] = _hash(texts[path].encode())
-            self.record.files |= {str(link): LINK for link in links}
+            self.record.links = [str(link) for link in links]
             self.record.units, self.record.asked = list(units), dict(asked or {})
         finally:
             self._put_record()
@@ -157,7 +159,7 @@ class Installation:
         """Return what `remove` would do; raises NotInstalled."""
         if not self.exists:
             raise NotInstalled(self.record_path)
-        paths = [PurePosixPath(path) for path in self.record.files]
+        paths = [PurePosixPath(path) for path in (*self.record.files, *self.record.links)]
         return tuple(Change(path=path, what=self._end(path)) for path in paths if self._there(path))
 
     def remove(self) -> None:
@@ -195,10 +197,11 @@ class Installation:
             return WRITTEN
         if found == _hash(file.text.encode()):
             return UNCHANGED
-        return KEPT if file.yours else REPLACED
+        return KEPT if file.yours and not self._is_ours(file.path) else REPLACED
 
     def _end(self, path: PurePosixPath) -> str:
-        return REMOVED if self._is_ours(path) else KEPT
+        ours = self._hash(path) == LINK if str(path) in self.record.links else self._is_ours(path)
+        return REMOVED if ours else KEPT
 
     def _save(self, path: PurePosixPath) -> None:
         """Keep what is about to be replaced and is not ours."""
@@ -245,6 +248,7 @@ def _read(path: Path) -> Record:
         found = json.loads(path.read_text(encoding="utf-8"))
         return Record(
             files={str(file): str(written) for file, written in found["files"].items()},
+            links=[str(link) for link in found["links"]],
             folders=[str(folder) for folder in found["folders"]],
             units=[str(unit) for unit in found["units"]],
             asked=dict(found["asked"]),

@@ -200,8 +200,10 @@ class _Held(_Opened):
             is_new = self._make(parent_fd, name)
             super().__init__(name, parent_fd)
         if is_new:
-            # Whoever may hand plans in may read what became of them, whatever the daemon's umask.
-            os.fchmod(self._descriptor, os.fstat(parent_fd).st_mode & 0o2755 | 0o700)
+            # Whoever may hand plans in may read what became of them, whatever the daemon's umask. The unit's
+            # sandbox lets nobody set the group's bit (RestrictSUIDSGID=): there umask and folder see to it.
+            with contextlib.suppress(PermissionError):
+                os.fchmod(self._descriptor, os.fstat(parent_fd).st_mode & 0o2755 | 0o700)
 
     @staticmethod
     def _make(parent_fd: int, name: str) -> bool:

@@ -85,7 +85,7 @@ class UnitFile:
     """A file to be written: its path on the machine and its text.
 
     Attributes:
-        yours: whether it is a person's own once it is there, and never written over.
+        yours: whether it is a person's own as soon as they changed it, and then never written over.
     """
 
     path: PurePosixPath

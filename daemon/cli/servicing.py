@@ -16,7 +16,7 @@ from click.core import ParameterSource
 
 import daemon as package
 from daemon.cli.screen import emit, say, tell
-from daemon.cli.servicing_notes import notes_on
+from daemon.cli.servicing_notes import lacks_credential, notes_on
 from daemon.cli.workspace import json_option
 from daemon.installing import KEPT, REMOVED, UNCHANGED, Change, Installation, below
 from daemon.systemd_tools import run_tool, show_tool, try_tool
@@ -107,9 +107,11 @@ def install(
     links = (place.folder / place.config.name,) if home is None else ()
     installation.write(files, units=enabled_units(place), links=links, asked=asked, force=force)
     _tell_changes(changes)
-    _enable(place, root, start=not no_start, changed={change.what for change in changes} - {UNCHANGED, KEPT})
     for note in notes_on(place, said, root):
         tell(f"note  {note}")
+    _make_places(place, root)
+    start = not (no_start or lacks_credential(place, root))
+    _enable(place, root, start=start, changed={change.what for change in changes} - {UNCHANGED, KEPT})
 
 
 @service.command(epilog="Example: trainwright service remove --dry-run")
@@ -190,7 +192,7 @@ def _place(
 ) -> Place:
     """Where the service shall work, from the options and from where this command runs."""
     return Place(
-        program=PurePosixPath(sys.prefix) / "bin" / "trainwright",
+        program=_program(),
         folder=_folder(folder, home),
         account=account,
         group=_group(account),
@@ -200,6 +202,16 @@ def _place(
         backup=not no_backup,
         home=home,
     )
+
+
+def _program() -> PurePosixPath:
+    """The command of this environment; raises ServiceImpossible."""
+    program = Path(sys.prefix) / "bin" / "trainwright"
+    if not program.exists():
+        raise ServiceImpossible(
+            "the command is not in this environment", where=str(program), fix="install Trainwright into one"
+        )
+    return PurePosixPath(program)
 
 
 def _home() -> PurePosixPath:
@@ -283,19 +295,25 @@ def _disable(paths: Sequence[PurePosixPath], root: Path, *, for_user: bool) -> N
         try_tool(*_systemctl(for_user=for_user, root=root), "disable", *now, *units)
 
 
+def _make_places(place: Place, root: Path) -> None:
+    """Make account and folders; who is not root and fills an image leaves that to the image's boot."""
+    if place.home is not None:
+        Path(place.inbox or place.folder / "inbox").mkdir(mode=0o700, parents=True, exist_ok=True)
+    elif os.geteuid() == 0:
+        image = () if root == Path("/") else (f"--root={root}",)
+        run_tool("systemd-sysusers", *image, "trainwright.conf")
+        run_tool("systemd-tmpfiles", *image, "--create", "trainwright.conf")
+    else:
+        tell("note  account and folders are made when the image boots")
+
+
 def _enable(place: Place, root: Path, *, start: bool, changed: Collection[str]) -> None:
-    """Make account and folders, and have systemd know, enable and start the units."""
+    """Have systemd know, enable and start the units."""
     units, for_user = enabled_units(place), place.home is not None
     systemctl = _systemctl(for_user=for_user, root=root)
-    if for_user:
-        Path(place.inbox or place.folder / "inbox").mkdir(mode=0o700, parents=True, exist_ok=True)
-    elif root == Path("/"):
-        run_tool("systemd-sysusers", "/etc/sysusers.d/trainwright.conf")
-        run_tool("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/trainwright.conf")
     run_tool(*systemctl, "enable", *units)
     tell(f"enabled    {', '.join(units)}")
     if root != Path("/"):
-        tell("note  account and folders are made when the image boots")
         return
     run_tool(*systemctl, "daemon-reload")
     runs = try_tool(*systemctl, "is-active", SERVICE).strip() == "active"

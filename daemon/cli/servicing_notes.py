@@ -12,6 +12,11 @@ from daemon.systemd_tools import try_tool
 from daemon.units import CREDENTIAL, POSTGRES, Place, hidden_by_the_sandbox
 
 
+def lacks_credential(place: Place, root: Path) -> bool:
+    """Whether the address of the event log must be there as a secret, and is not."""
+    return POSTGRES in place.variants and not below(root, CREDENTIAL).exists()
+
+
 def notes_on(place: Place, config: Mapping[str, object], root: Path) -> Iterator[str]:
     """Yield what stands between the service as it was asked for and one that works."""
     table = config.get("daemon")
@@ -19,8 +24,8 @@ def notes_on(place: Place, config: Mapping[str, object], root: Path) -> Iterator
     yield from _temporary(place)
     if root == Path("/") and place.home is None:
         yield from _unreadable(place)
-    if POSTGRES in place.variants and not below(root, CREDENTIAL).exists():
-        yield f"it does not start without the log's address: install -m 600 /dev/stdin {CREDENTIAL}"
+    if lacks_credential(place, root):
+        yield f"it cannot start without the log's address: install -m 600 /dev/stdin {CREDENTIAL}"
     if not place.networked and _is_remote(str(table.get("database_url", ""))):
         yield "the event log is on another machine, which it may not speak to: --allow ADDRESS"
     if not place.networked and table.get("webhook_url"):

@@ -116,6 +116,21 @@ def test_an_update_without_options_keeps_those_of_the_last_time(call: Call, imag
 
 
 @needs_systemctl
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes accounts")
+def test_an_image_has_the_account_and_the_drop_folder(call: Call, image: Path) -> None:
+    """Folders and their rights are those of the unit's account, made with systemd's own tools."""
+    assert call("service", "install", "--root", str(image)).code == 0
+    accounts = [line.split(":") for line in (image / "etc/passwd").read_text().splitlines()]
+    uid = next(int(account[2]) for account in accounts if account[0] == "trainwright")
+    work = image / "var/lib/trainwright"
+    assert (work.stat().st_uid, stat.S_IMODE(work.stat().st_mode)) == (uid, 0o751)
+    inbox = (work / "inbox").stat()
+    assert (inbox.st_uid, stat.S_IMODE(inbox.st_mode)) == (0, 0o2770)
+    assert (work / "trainwright.toml").readlink() == Path("/etc/trainwright/trainwright.toml")
+    assert stat.S_IMODE((image / "etc/credstore").stat().st_mode) == 0o700
+
+
+@needs_systemctl
 def test_a_unit_changed_by_hand_is_not_written_over(call: Call, image: Path) -> None:
     """It is named, and what was to be written is not; with --force it is kept beside the new one."""
     call("service", "install", "--root", str(image))
@@ -157,11 +172,11 @@ def test_a_service_of_a_person_is_started_and_taken_away(call: Call, tools: Tool
     done = call("service", "install", "--user")
     assert done.code == 0, done.err
     assert tools.calls() == [
+        f"loginctl show-user {os.getuid()} --property=Linger",
         "systemctl --user enable trainwright.service trainwright-backup.timer",
         "systemctl --user daemon-reload",
         "systemctl --user is-active trainwright.service",
         "systemctl --user start trainwright.service trainwright-backup.timer",
-        f"loginctl show-user {os.getuid()} --property=Linger",
     ]
     assert "loginctl enable-linger" in done.err
     work, units = tmp_path / "data/trainwright", tmp_path / "config/systemd/user"
@@ -256,7 +271,7 @@ def test_logs_are_those_of_the_unit(call: Call, tools: Tools) -> None:
         ('database_url = "postgresql://%2Frun%2Fpostgresql/x"', (), None),
         ('database_url = "postgresql://me@db/x"', (NETWORK,), None),
         ('webhook_url = "https://example.com"', (), "the webhook is on another machine"),
-        ("", (POSTGRES,), "it does not start without the log's address"),
+        ("", (POSTGRES,), "it cannot start without the log's address"),
         ("", (), None),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -93,9 +94,11 @@ def test_what_is_not_ours_is_in_the_way(tmp_path: Path, kind: str) -> None:
     assert saved.is_symlink() if kind == "masked" else saved.read_text() == "by hand"
 
 
-def test_a_configuration_is_written_once_and_then_a_persons_own(tmp_path: Path) -> None:
-    """It is never replaced, and removed only if nobody wrote anything into it."""
+def test_a_configuration_is_a_persons_own_once_they_changed_it(tmp_path: Path) -> None:
+    """Until then a newer one takes its place; then it is never replaced, not by force either, nor removed."""
     write(tmp_path, *files())
+    write(tmp_path, UnitFile(path=CONFIG, text="newer", yours=True), *files()[2:])
+    assert below(tmp_path, CONFIG).read_text() == "newer"
     below(tmp_path, CONFIG).write_text("mine")
     assert changes(tmp_path, *files())["config.toml"] == "kept"
     write(tmp_path, *files(), force=True)
@@ -128,6 +131,8 @@ def test_a_link_that_was_made_for_us_goes_and_a_file_in_its_place_stays(tmp_path
     ):
         write(tmp_path, *files(), links=[LINK])
         put(below(tmp_path, LINK))
+        write(tmp_path, *files(), links=[LINK])
+        assert os.path.lexists(below(tmp_path, LINK))
         Installation(RECORD, root=tmp_path).remove()
         assert below(tmp_path, LINK).is_file() == left
 
@@ -140,7 +145,7 @@ def test_an_installation_remembers_what_was_asked_and_enabled(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{}", "[]", '{"files": 3, "folders": [], "units": [], "asked": {}}', "\x00"]
+    "content", ["", "{}", "[]", '{"files": 3, "links": [], "folders": [], "units": [], "asked": {}}', "\x00"]
 )
 def test_a_record_that_cannot_be_read_makes_everything_foreign(tmp_path: Path, content: str) -> None:
     """Nothing is removed on a guess; the same files may be written again."""

@@ -190,6 +190,33 @@ def test_whoever_hands_plans_in_may_read_the_answers(tmp_path: Path) -> None:
     assert modes["receipt.json"] == modes["REASON.txt"] == modes[".dropped-as"] == 0o640
 
 
+def test_a_sandbox_that_forbids_the_group_bit_keeps_nothing_from_its_shelf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the unit's RestrictSUIDSGID= shelves get the folder's group from it, and their rights by umask."""
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    folder.chmod(0o2770)
+    chmod = os.fchmod
+
+    def restricted(descriptor: int, mode: int) -> None:
+        if mode & (stat.S_ISGID | stat.S_ISUID):
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        chmod(descriptor, mode)
+
+    monkeypatch.setattr(os, "fchmod", restricted)
+    before = os.umask(0o027)
+    try:
+        made = Inbox(folder, settle_seconds=0)
+        made.open()
+        (folder / "bad").write_text("")
+        reject(made, "bad")
+        made.close()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((folder / "rejected" / "bad").stat().st_mode) == 0o2750
+
+
 def test_what_can_neither_be_moved_nor_hidden_says_so(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that takes no change at all raises, and nothing is half done."""
     drop(inbox.directory, "plan", document())
