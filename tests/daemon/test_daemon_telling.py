@@ -351,6 +351,21 @@ def test_a_log_that_does_not_answer_is_asked_again(
     assert [notice.kind for notice in channel.given] == ["host_stuck", "plan_rejected"]
 
 
+def test_a_host_that_is_stuck_is_told_once(settings: Settings, store: PlanStore) -> None:
+    """Behind what happened before, in order; and not again while it lasts, whatever else happens."""
+    clock, channel = FakeClock(), FakeChannel()
+    mine = courier(settings, store, channel, clock=clock)
+    accept(store)
+    for name in "abc":
+        mine.turn()
+        clock.now += settings.stuck_seconds
+        reject(store, name)
+    mine.turn()
+    kinds = [notice.kind for notice in channel.given]
+    assert kinds == ["plan_rejected", "host_stuck", "plan_rejected", "plan_rejected"]
+    assert "no daemon is at work" in channel.sentences[1]
+
+
 def telling(settings: Settings, store: PlanStore, **given: Any) -> Telling:
     """The duty over a store."""
     return Telling(settings, store, own_identity(), **given)
