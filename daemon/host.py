@@ -24,6 +24,7 @@ from daemon.workplace import FitPlaces
 from executors.contract import FitSpec
 from executors.process import Child
 from executors.warm import WarmServers
+from store.patience import PATIENCE
 from store.plan_store import PlanStore
 
 log = structlog.get_logger("host")
@@ -169,8 +170,11 @@ class Host:
         finally:
             for number, action in before.items():
                 signal.signal(number, action)
+            PATIENCE.rest()
 
     def _ring(self, number: int, _frame: FrameType | None) -> None:
+        if number in STOP_SIGNALS:
+            PATIENCE.hurry()
         self.bell.ring(signal.Signals(number).name)
 
     def heard(self) -> frozenset[str]:

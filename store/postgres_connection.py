@@ -22,6 +22,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from store.database import Row
 from store.errors import DatabaseUnsafe
+from store.patience import HURRY_SECONDS, PATIENCE
 
 ANSWER_SECONDS = 30.0  # of silence from the server while an answer is due
 IDLE_SECONDS = 25  # of silence from us inside a transaction
@@ -76,11 +77,12 @@ class BoundedConnection(psycopg.Connection[Row]):
                 now = time.monotonic()
                 if ready:
                     heard_at = now
-                elif now - heard_at > ANSWER_SECONDS:
+                elif now - heard_at > (limit := PATIENCE.seconds(ANSWER_SECONDS)):
+                    PATIENCE.lost()
                     exchange.close()
                     self.close()
                     raise psycopg.OperationalError(
-                        f"no answer for {ANSWER_SECONDS:g} s: the server is frozen, or a writer holds the log"
+                        f"no answer for {limit:g} s: the server is frozen, or a writer holds the log"
                     )
                 wanted = exchange.send(ready)
         except StopIteration as ended:
@@ -98,6 +100,10 @@ def opened(address: str, *, readonly: bool, presence: bool = False) -> BoundedCo
     several = "," in f"{named.get('host', '')}{named.get('hostaddr', '')}"
     wanted = {"target_session_attrs": "read-write"} if several and not readonly else {}
     settings: dict[str, Any] = {**_OURS, **wanted, **named}
+    if PATIENCE.is_over:
+        raise psycopg.OperationalError("the server was silent while this process was told to stop")
+    if PATIENCE.is_short:
+        settings["connect_timeout"] = f"{HURRY_SECONDS:.0f}"
     connection = BoundedConnection.connect("", autocommit=True, **settings)
     theirs = {**_THEIRS, "default_transaction_read_only": "on"} if readonly else dict(_THEIRS)
     theirs |= _PRESENT if presence else {}

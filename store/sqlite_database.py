@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 from store.database import Row, Statement, insert_sql, sqlite_path, update_sql
 from store.errors import DatabaseDamaged, DatabaseUnavailable, DatabaseUnsafe, WriteRefused
+from store.patience import PATIENCE
 from store.waking import Waker
 
 BUSY_SECONDS = 30.0
@@ -219,7 +220,7 @@ def _begin(connection: sqlite3.Connection, begin: str) -> None:
 
     SQLite's own waiting sleeps up to 0.1 s between two tries, so that a busy writer starves all others.
     """
-    deadline = time.monotonic() + BUSY_SECONDS
+    began_at = time.monotonic()
     while True:
         try:
             connection.execute(begin)
@@ -229,7 +230,10 @@ def _begin(connection: sqlite3.Connection, begin: str) -> None:
         except sqlite3.OperationalError as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            if time.monotonic() - began_at > PATIENCE.seconds(BUSY_SECONDS):
+                PATIENCE.lost()
                 raise
         time.sleep(random.uniform(0.0005, 0.0015))  # noqa: S311 - no secret, only out of step
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,7 @@ from daemon_samples import PATIENCE_SECONDS, all_events, await_that, drop, job, 
 from daemon_samples import document as plan_document
 from fault_hosts import await_checkpoint, events_of, place
 from lifecycle_hosts import await_log, await_store, is_ready, manager, running, stopped
+from postgres_servers import PostgresServer
 from reporting import LONG, figure, report
 
 from daemon.settings import Settings
@@ -171,3 +173,33 @@ def test_told_twice_it_waits_for_no_fit(tmp_path: Path) -> None:
             (released,) = all_events(store, "FitReleased")
             assert released.data["step"] >= 20
             assert all_events(store, "DaemonStopped")[0].data["ended"] == 1
+
+
+@pytest.mark.slow
+def test_told_to_stop_while_its_log_is_frozen_it_ends_in_time(tmp_path: Path) -> None:
+    """A frozen Postgres holds a stop for a moment, not for half a minute a word; the next start knows."""
+    server = PostgresServer()
+    try:
+        server.initialize()
+        server.start()
+        settings = replace(
+            place(tmp_path, families=("LightGBM",), stop_seconds=4.0), database_url=server.address()
+        )
+        with running(settings) as host:
+            await_log(settings, "fit started")
+            frozen = [process for process in server.processes() if process.is_running()]
+            for process in frozen:
+                process.suspend()
+            told_at = time.monotonic()
+            assert stopped(host) == 0
+            took = time.monotonic() - told_at
+        for process in frozen:
+            process.resume()
+        assert took < STOP_SECONDS_MAX
+        with running(settings) as host, open_store(settings.database_url) as store:
+            await_that(lambda: len(all_events(store, "DaemonStarted")) == 2, "start")
+            assert stopped(host) == 0
+            said = all_events(store, "DaemonStarted")[1].data["previous_stop"]
+            assert said == "stopped: stopped by SIGTERM, while the event log did not answer"
+    finally:
+        server.remove()
