@@ -193,7 +193,7 @@ def test_whoever_hands_plans_in_may_read_the_answers(tmp_path: Path) -> None:
 def test_a_sandbox_that_forbids_the_group_bit_keeps_nothing_from_its_shelf(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under the unit's RestrictSUIDSGID= shelves get the folder's group from it, and their rights by umask."""
+    """Under the unit's RestrictSUIDSGID= shelves have the folder's group by it, and their rights by umask."""
     folder = tmp_path / "inbox"
     folder.mkdir()
     folder.chmod(0o2770)

@@ -150,6 +150,21 @@ def test_the_service_of_a_person_lies_in_their_home() -> None:
     assert "systemctl --user reload trainwright" in files["trainwright.toml"].text
 
 
+def test_an_installed_wheel_has_the_units_beside_its_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a checkout they are found in share/; another package that is named systemd is not mistaken."""
+    (tmp_path / "site/systemd").mkdir(parents=True)
+    monkeypatch.setattr("daemon.units.__file__", str(tmp_path / "site/daemon/units.py"))
+    monkeypatch.setattr("daemon.units.sys.prefix", str(tmp_path))
+    with pytest.raises(ServiceImpossible, match="install Trainwright again"):
+        templates_dir()
+    shared = tmp_path / "share/trainwright/systemd"
+    shared.mkdir(parents=True)
+    (shared / "trainwright.service").touch()
+    assert templates_dir() == shared
+
+
 def test_only_the_configuration_is_a_persons_own() -> None:
     """Every other file is replaced by a newer version of itself."""
     assert [name for name, file in files_of().items() if file.yours] == ["trainwright.toml"]
