@@ -23,7 +23,7 @@ from daemon.gate import Gate
 from daemon.inbox import Dropped, Inbox, Unfit
 from daemon.judging import Judgement, Judges
 from daemon.judging_answers import Rejection
-from daemon.judging_child import JUDGED_BY
+from daemon.judging_questions import JUDGED_BY
 from daemon.settings import Settings
 from daemon.shelves import shelve_accepted, shelve_rejected
 from daemon.timetable import RESCAN

@@ -24,8 +24,7 @@ from pathlib import Path
 import structlog
 
 from daemon.judging_answers import Rejection, decoded, printable
-from daemon.judging_child import TRY_AGAIN, Limits, settings_words
-from daemon.judging_server import CONTROL_FD
+from daemon.judging_questions import CONTROL_FD, TRY_AGAIN, Limits, settings_words
 from daemon.settings import Settings
 from executors.warm import ForkedProcess
 from store.plan import Plan

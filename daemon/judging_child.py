@@ -11,12 +11,12 @@ import json
 import resource
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from daemon.admission import completed, rehearse
 from daemon.judging_answers import PROBLEM, encoded_plan, encoded_rejection
+from daemon.judging_questions import TRY_AGAIN, Limits, settings_of
 from daemon.settings import Settings
 from daemon.survey import describe
 from daemon.surveying import description_of, question_of, unreadable_data
@@ -27,34 +27,6 @@ from store.plan_document import parse_plan_text
 _OWN = Path("/proc/self")
 _OOM_SCORE = "600"  # before a fit, and long before the daemon
 READING_FILES = 64
-TRY_AGAIN = 75
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What the child may use: first to read the plan, then, with the daemon's own data, for all of it.
-
-    Attributes:
-        reading_memory_bytes: on top of what it has at its start, while the plan is read.
-        reading_seconds: of processor time, likewise.
-        memory_bytes: on top of what it has at its start, once the plan is read.
-        seconds: of processor time, likewise; the daemon watches the clock.
-    """
-
-    reading_memory_bytes: int
-    reading_seconds: int
-    memory_bytes: int
-    seconds: int
-
-    @classmethod
-    def of(cls, plan_bytes: int, *, memory_bytes: int, seconds: float) -> Limits:
-        """Return the limits for a plan of so many bytes, within those of the settings."""
-        return cls(
-            reading_memory_bytes=min(memory_bytes, 2**29 + 40 * plan_bytes),
-            reading_seconds=round(min(seconds, 30 + plan_bytes / 10**6)) or 1,
-            memory_bytes=memory_bytes,
-            seconds=round(seconds) or 1,
-        )
 
 
 def judged(
@@ -141,54 +113,6 @@ def _judge(question_fd: int, plan_fd: int, answer_fd: int) -> None:
         answer = {PROBLEM: "judging it took more memory than it may (judging_memory_bytes)"}
     with open(answer_fd, "w", encoding="utf-8") as file:
         json.dump(answer, file)
-
-
-#: What of the settings decides about a plan; the rest, passwords among it, is nobody's business there.
-JUDGED_BY = (
-    *(
-        "data_dir",
-        "symbols",
-        "families",
-        "stage_barrier",
-        "seed",
-        "params",
-        "test_share",
-        "valid_share",
-    ),
-    *(
-        "embargo_bars",
-        "target_patterns",
-        "horizons",
-        "interval",
-        "results_dir",
-        "output_dir",
-        "inbox_dir",
-    ),
-)
-_PATHS = frozenset(("data_dir", "results_dir", "output_dir", "inbox_dir"))
-_LISTS = frozenset(("symbols", "families", "target_patterns"))
-
-
-def settings_words(settings: Settings) -> dict[str, Any]:
-    """Return what of the settings decides about a plan, as JSON has it."""
-    words = {name: getattr(settings, name) for name in JUDGED_BY}
-    return {
-        name: str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
-        for name, value in words.items()
-    }
-
-
-def settings_of(words: Mapping[str, Any]) -> Settings:
-    """Return the settings of `settings_words`, their other fields as they are by default."""
-    given: dict[str, Any] = {
-        name: Path(value)
-        if name in _PATHS and value is not None
-        else tuple(value)
-        if name in _LISTS
-        else value
-        for name, value in words.items()
-    }
-    return Settings(database_url="", **given)
 
 
 def _is_whole(content: bytes) -> bool:

@@ -22,10 +22,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from daemon.judging_child import judge
+from daemon.judging_questions import CONTROL_FD
 from executors.confinement import die_with_parent
 from executors.families import FAMILIES, availability
 
-CONTROL_FD = "TRAINWRIGHT_JUDGING_FD"
 DESCRIPTORS = 5
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 

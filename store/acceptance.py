@@ -20,8 +20,12 @@ Beat = Callable[[], None]
 AT_ONCE = 1000  # events made, folded and written together
 
 
+def no_beat() -> None:
+    """Nobody waits for a sign of life."""
+
+
 def accept(
-    turn: Turn, plan: Plan, *, source: str, name: str, correlation: str | None, beat: Beat = lambda: None
+    turn: Turn, plan: Plan, *, source: str, name: str, correlation: str | None, beat: Beat = no_beat
 ) -> Accepted:
     """Append a plan unless it is there already, and return its receipt.
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from store import acceptance, hosts, interventions, leases, log, rebuilding
+from store.acceptance import Beat, no_beat
 from store.choosing import Wanted, opening
 from store.database import Database, Statement, connect
 from store.errors import LeaseLost, NotAlone, PlanRejected
@@ -114,21 +115,10 @@ class PlanStore:
         )
         return turn.settled(seq)
 
-    # -- plans ---
-
     def accept(
-        self,
-        plan: Plan,
-        *,
-        source: str,
-        name: str,
-        planning_id: str | None = None,
-        beat: acceptance.Beat = lambda: None,
+        self, plan: Plan, *, source: str, name: str, planning_id: str | None = None, beat: Beat = no_beat
     ) -> Accepted:
-        """Record a plan with its jobs and fits; the same plan again is a receipt with `new` False.
-
-        `beat` is called every thousand events or so, by which the caller may show that it is alive.
-        """
+        """Record a plan; the same is a receipt with `new` False. `beat` tells of life now and then."""
         with self._turn() as turn:
             turn.tx.wake()
             return acceptance.accept(turn, plan, source=source, name=name, correlation=planning_id, beat=beat)

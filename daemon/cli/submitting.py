@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -130,11 +132,27 @@ def drop(directory: Path, inbox: Path) -> Path:
     try:
         inbox.mkdir(parents=True, exist_ok=True)
         shutil.copytree(directory, hidden, symlinks=False, ignore=ignored)
+        _open_to_the_group(hidden, inbox)
         return hidden.rename(inbox / name)
     except OSError as error:
         raise NotHandedOver(directory, inbox, error) from error
     finally:
         shutil.rmtree(hidden, ignore_errors=True)  # of a copy that did not come to its end
+
+
+def _open_to_the_group(copied: Path, inbox: Path) -> None:
+    """Let the group read and move the copy where the drop folder is the group's, whatever modes it came with.
+
+    The daemon is often another account: of the group, and not root.
+    """
+    status = inbox.stat()
+    if not status.st_mode & stat.S_ISGID or not status.st_mode & stat.S_IWGRP:
+        return
+    for place, _, files in os.walk(copied):
+        for name, wanted in ((".", stat.S_IRWXG), *((file, stat.S_IRGRP) for file in files)):
+            path = Path(place, name)
+            os.chown(path, -1, status.st_gid)
+            path.chmod(stat.S_IMODE(path.stat().st_mode) | wanted)
 
 
 def wait_for_receipt(dropped: Path, *, is_late: Callable[[], bool]) -> Receipt | None:

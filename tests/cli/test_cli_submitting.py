@@ -51,6 +51,18 @@ def test_what_is_dropped_appears_as_a_whole(folder: Path, plan_dir: Path) -> Non
     assert sorted(path.name for path in (folder / "inbox").iterdir()) == sorted([first.name, second.name])
 
 
+def test_the_group_of_the_folder_can_take_what_was_handed_in(folder: Path, plan_dir: Path) -> None:
+    """A folder of a group: the copy is the group's to read and to move, whatever modes it was made with."""
+    (folder / "inbox").mkdir()
+    (folder / "inbox").chmod(0o2770)
+    (plan_dir / "globals").chmod(0o700)
+    master = plan_dir / "globals" / "training_plan" / "master_training_plan.json"
+    master.chmod(0o600)
+    dropped = drop(plan_dir, folder / "inbox")
+    assert [path.stat().st_mode & 0o070 for path in (dropped, dropped / "globals")] == [0o070, 0o070]
+    assert (dropped / master.relative_to(plan_dir)).stat().st_mode & 0o777 == 0o640
+
+
 def test_a_copy_that_fails_leaves_nothing(folder: Path, plan_dir: Path) -> None:
     """A file that cannot be copied ends the hand-over without a trace."""
     (plan_dir / "broken").symlink_to("nowhere")

@@ -15,7 +15,7 @@ from daemon_samples import FakeClock, await_that, document, job, settings_in, wr
 from daemon.admission import completed, family_entry
 from daemon.judging import LOSSES_MAX, Judgement, Judges
 from daemon.judging_answers import Rejection, decoded, encoded_plan
-from daemon.judging_child import JUDGED_BY, settings_of, settings_words
+from daemon.judging_questions import JUDGED_BY, settings_of, settings_words
 from daemon.settings import Settings
 from daemon.survey import describe
 from daemon.surveying import description_of, question_of
