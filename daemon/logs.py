@@ -29,6 +29,8 @@ OTHERS_LEVEL = logging.WARNING  # from which on the lines of libraries are ours 
 # syslog(3) priorities, which the journal takes from a line's beginning (sd-daemon(3))
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2, "exception": 3}
 
+_LEVELS = (logging.WARNING, logging.ERROR, logging.CRITICAL)  # a library may have others between them
+
 Line = MutableMapping[str, Any]
 
 
@@ -130,9 +132,14 @@ class _Forwarding(logging.Handler):
     """Takes the lines of the standard library's loggers into ours."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say a library's line in our way."""
+        """Say a library's line in our way; one whose words and values do not match, without the values."""
+        try:
+            words = record.getMessage()
+        except (TypeError, ValueError):
+            words = str(record.msg)
+        level = max((known for known in _LEVELS if known <= record.levelno), default=logging.WARNING)
         line = structlog.get_logger(record.name)
-        line.log(record.levelno, record.getMessage(), library=record.name, exc_info=record.exc_info)
+        line.log(level, words, library=record.name, exc_info=record.exc_info)
 
 
 def _thread_ended(ended: threading.ExceptHookArgs) -> None:

@@ -153,6 +153,7 @@ def test_a_library_s_warning_is_a_line_of_ours(monkeypatch: pytest.MonkeyPatch) 
     try:
         logging.getLogger("some.library").warning("low on %s", "space")
         logging.getLogger("some.library").info("not told")
+        logging.getLogger("some.library").log(35, "%d of %d", 1)
         warnings.warn("old", stacklevel=1)
         thread = threading.Thread(target=lambda: 1 // 0, name="telling")
         thread.start()
@@ -160,11 +161,12 @@ def test_a_library_s_warning_is_a_line_of_ours(monkeypatch: pytest.MonkeyPatch) 
     finally:
         logging.captureWarnings(capture=False)
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [line["level"] for line in lines] == ["warning", "warning", "critical"]
+    assert [line["level"] for line in lines] == ["warning", "warning", "warning", "critical"]
     assert (lines[0]["event"], lines[0]["library"]) == ("low on space", "some.library")
-    assert "old" in lines[1]["event"]
-    assert lines[2]["thread"] == "telling"
-    assert "ZeroDivisionError" in lines[2]["exception"]
+    assert lines[1]["event"] == "%d of %d"
+    assert "old" in lines[2]["event"]
+    assert lines[3]["thread"] == "telling"
+    assert "ZeroDivisionError" in lines[3]["exception"]
 
 
 def test_a_redirected_stream_is_not_the_journal(tmp_path: Path) -> None:
