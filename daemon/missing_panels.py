@@ -7,6 +7,9 @@ missing; it lifts the pause when the panel is there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import structlog
 
 from daemon.dispatcher import panel_of
@@ -14,7 +17,7 @@ from daemon.holding import actor_of
 from daemon.settings import Settings
 from daemon.timetable import Timetable
 from store.plan_store import PlanStore
-from store.records import PauseRow, PlanRow
+from store.records import PauseRow
 
 PANELS = "panels"
 LOOK_SECONDS = 1.0
@@ -24,12 +27,12 @@ log = structlog.get_logger("panels")
 
 
 class MissingPanels:
-    """Looks at the panels of all open plans, at the start and whenever a plan came or went."""
+    """Looks at the panels of all open plans, at the start and every second."""
 
     def __init__(self, settings: Settings, store: PlanStore, timetable: Timetable, host: str) -> None:
         self._settings, self._store, self._timetable, self._host = settings, store, timetable, host
         self._actor = actor_of(host)
-        self._seen_seq = -1  # nothing is looked at again until something happens, or while a plan waits
+        self._data: dict[str, Mapping[str, Any]] = {}  # of the open plans
 
     def start(self) -> None:
         """Look before the first fit is claimed, and be rung for regularly."""
@@ -49,21 +52,15 @@ class MissingPanels:
 
     def look(self) -> None:
         """Pause the plans whose panel is missing, lift the pauses of the others. Raises StoreError."""
-        head, ours = self._store.head_seq(), self._pauses()
-        if head == self._seen_seq and not ours:
-            return
-        self._seen_seq = head
-        for row in self._store.reading.plans():
-            if not row.open and row.id not in ours:
-                continue
-            missing = row.open and self._is_missing(row)
-            if missing and row.id not in ours:
-                self._pause(row)
-            elif row.id in ours and not missing and ours[row.id].actor == self._actor:
-                self._store.resume(
-                    plan=row.id, host=self._host, reason="its panel is there", actor=self._actor
-                )
-                log.info("the panel of a plan is there again", plan=row.id)
+        ours, wanted = self._pauses(), self._store.reading.active_plans()
+        self._data = {plan: self._data.get(plan) or self._data_of(plan) for plan in wanted}
+        for plan, data in self._data.items():
+            if plan not in ours and self._is_missing(data):
+                self._pause(plan, data)
+        for plan, pause in ours.items():
+            if pause.actor == self._actor and not self._is_missing(self._data.get(plan, {})):
+                self._store.resume(plan=plan, host=self._host, reason="its panel is there", actor=self._actor)
+                log.info("the panel of a plan is there again", plan=plan)
 
     def _pauses(self) -> dict[str, PauseRow]:
         """Return the pauses of a whole plan on this host, whoever they are by."""
@@ -73,11 +70,15 @@ class MissingPanels:
             if pause.plan is not None and pause.host == self._host and pause.stage is None
         }
 
-    def _is_missing(self, row: PlanRow) -> bool:
-        return bool(row.data.get("panel_key")) and not panel_of(row.data, self._settings).is_dir()
+    def _data_of(self, plan: str) -> Mapping[str, Any]:
+        """Return what a plan says of its data, which never changes."""
+        return self._store.reading.plan_row(plan).data
 
-    def _pause(self, row: PlanRow) -> None:
-        path = panel_of(row.data, self._settings)
+    def _is_missing(self, data: Mapping[str, Any]) -> bool:
+        return bool(data.get("panel_key")) and not panel_of(data, self._settings).is_dir()
+
+    def _pause(self, plan: str, data: Mapping[str, Any]) -> None:
+        path = panel_of(data, self._settings)
         reason = f"{_WORDS} ({path}); hand the plan in again to have it made anew, or put it back"
-        self._store.pause(plan=row.id, host=self._host, reason=reason, actor=self._actor)
-        log.warning("a plan waits for its panel", plan=row.id, path=str(path))
+        self._store.pause(plan=plan, host=self._host, reason=reason, actor=self._actor)
+        log.warning("a plan waits for its panel", plan=plan, path=str(path))

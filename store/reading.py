@@ -219,6 +219,10 @@ class Reader:
         sql = f"SELECT fit_id, state FROM fit WHERE {_one_of('fit_id', fit_ids)}"
         return {str(row[0]): str(row[1]) for row in self._query(sql, fit_ids)}
 
+    def active_plans(self) -> tuple[str, ...]:
+        """Return the ids of the plans that have not ended: a question that costs what is open."""
+        return tuple(str(row[0]) for row in self._query("SELECT plan_id FROM plan WHERE state = 'active'"))
+
     def last_start(self, host: str) -> EventRow | None:
         """Return a host's last DaemonStarted, None when there is none."""
         sql = f"{SELECT_EVENT} WHERE stream = ? AND kind = 'DaemonStarted' ORDER BY version DESC LIMIT 1"
