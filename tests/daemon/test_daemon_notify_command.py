@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 from daemon_samples import PATIENCE_SECONDS, await_that
 from telling_samples import NOTICE
@@ -112,6 +114,22 @@ def test_what_it_leaves_behind_is_ended_too(tmp_path: Path) -> None:
     )
     NotifyCommand([*words, str(tmp_path / "pid")]).deliver(NOTICE)
     await_that(lambda: gone(tmp_path / "pid"), "end of what was left behind")
+
+
+def children() -> set[int]:
+    """The children of this process, those that wait to be taken leave of too."""
+    return {child.pid for child in psutil.Process().children()}
+
+
+def test_messages_leave_nothing_open() -> None:
+    """Whether the program does well, fails or is not there: no more descriptors than before, no zombie."""
+    before, known = psutil.Process().num_fds(), children()
+    for words in (["/bin/true"], ["/bin/false"], ["/no/such/program"]):
+        for _ in range(5):
+            with contextlib.suppress(NotDelivered):
+                NotifyCommand(words).deliver(NOTICE)
+    await_that(lambda: psutil.Process().num_fds() <= before, "end of all pipes")
+    assert children() <= known
 
 
 def test_what_is_under_way_can_be_ended(tmp_path: Path) -> None:

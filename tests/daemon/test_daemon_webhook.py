@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from daemon_samples import await_that
 from telling_samples import NOTICE, Receiver
 
 from daemon import webhook as webhook_module
@@ -42,6 +43,11 @@ def key_file(directory: Path, content: bytes = b"whsec_c2VjcmV0c2VjcmV0c2VjcmV0"
     path = directory / "webhook.key"
     path.write_bytes(content)
     return path
+
+
+def opened() -> int:
+    """How many descriptors this process has."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def hang_up(server: socket.socket) -> None:
@@ -225,6 +231,20 @@ def test_the_configuration_is_shown_without_the_receiver_s_path() -> None:
     assert found.settings.webhook_url == "https://example.com:8443/T0PSECRET?x=T0PSECRET"
     (shown,) = (one.value for one in found.listed() if one.key == "daemon.webhook_url")
     assert shown == "https://example.com:8443/..."
+
+
+def test_messages_leave_nothing_open(receiver: Receiver) -> None:
+    """Whether they arrive, are refused, or find nobody: there are as many descriptors as before."""
+    nobody, webhook = Webhook("http://127.0.0.1:1/x"), Webhook(receiver.url)
+    receiver.answers = [500] * 20
+    before = opened()
+    for _ in range(20):
+        for way in (nobody, webhook):
+            with pytest.raises(NotDelivered):
+                way.deliver(NOTICE)
+    for _ in range(20):
+        webhook.deliver(NOTICE)
+    await_that(lambda: opened() <= before, "end of all connections, the receiver's too")
 
 
 def test_over_https_the_other_side_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
