@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -146,9 +147,21 @@ def test_every_place_the_host_writes_to_is_looked_at(tmp_path: Path) -> None:
     assert "event log" not in places_of(elsewhere)
 
 
-def test_free_space_is_that_of_the_nearest_place_there_is(tmp_path: Path) -> None:
+def test_free_space_is_that_of_the_nearest_place_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A directory that is not made yet has the room of the one above; what cannot be asked says nothing."""
-    assert abs((free_bytes(tmp_path / "a" / "b") or 0) - (free_bytes(tmp_path) or 0)) < GB
+    real = os.statvfs(tmp_path)
+    asked: list[Path] = []
+
+    def statvfs(path: Path) -> os.statvfs_result:
+        asked.append(path)
+        path.stat()
+        return real
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    assert free_bytes(tmp_path / "a" / "b") == real.f_bavail * real.f_frsize
+    assert asked == [tmp_path / "a" / "b", tmp_path / "a", tmp_path]
     (tmp_path / "file").write_text("")
     assert free_bytes(tmp_path / "file" / "below") is None
     floor = DiskFloor(settings_in(tmp_path), free=lambda _: None)
