@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, StrictInt, StrictStr, ValidationError
 
 from store.errors import PlanRejected
 from store.plan import ROUTE_BLOCKED, ROUTES
@@ -61,7 +61,7 @@ class DocumentIn(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     metadata: MetadataIn = Field(default_factory=MetadataIn)
-    jobs: Annotated[list[JobIn], Field(max_length=JOBS_MAX)]
+    jobs: Annotated[list[JobIn], Field(max_length=JOBS_MAX), FailFast()]
     summary: dict[str, Any] | None = None
 
 
