@@ -19,7 +19,7 @@ from store.errors import StoreError
 CHECKS: tuple[Check, ...] = (*machine_checks.CHECKS, *place_checks.CHECKS, *host_checks.CHECKS)
 
 
-@click.command(epilog="Example: sudo -u trainwright trainwright doctor")
+@click.command(epilog="Example: trainwright doctor --send-test")
 @click.option("--send-test", is_flag=True, help="Send a message by each way to people that is set up.")
 @results_option
 @json_option
