@@ -39,7 +39,9 @@ def test_no_place_is_given_twice(moves: list[tuple[bool, int, int, int]]) -> Non
         assert len(set(places)) == len(places)
         assert len(set(devices)) == len(devices)
         taken = sum(slot.memory_bytes for slot in held)
-        assert slots.room == Room(cores=4 - len(places), gpus=3 - len(devices), memory_bytes=10 - taken)
+        whole = Room(cores=4, gpus=3, memory_bytes=10)
+        left = Room(cores=4 - len(places), gpus=3 - len(devices), memory_bytes=10 - taken, whole=whole)
+        assert slots.room == left
 
 
 def test_a_slot_names_its_device() -> None:
