@@ -27,19 +27,19 @@ _SAID = {"texts": rb"number_of_executed_units:\s*(\d+)", "branches": rb"cov: (\d
 
 
 def campaign(
-    folder: Path, *, seconds: float, seed: int, defect: str = "", guided: bool = True
+    folder: Path, *, seconds: float, seed: int, texts: int = 10**9, defect: str = "", guided: bool = True
 ) -> dict[str, Any]:
-    """Fuzz for so many seconds, or until the first fault; returns what was tried and what was found."""
+    """Fuzz for so many seconds or texts, or until the first fault; returns what was tried and found."""
     began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     if guided and find_spec("atheris"):
-        counts = _guided(folder, seconds=seconds, seed=seed, defect=defect)
+        counts = _guided(folder, seconds=seconds, texts=texts, seed=seed, defect=defect)
     else:
-        counts = _blind(seconds=seconds, seed=seed, defect=defect)
+        counts = _blind(seconds=seconds, texts_max=texts, seed=seed, defect=defect)
     return counts | {"seconds": time.monotonic() - began}
 
 
-def _guided(folder: Path, *, seconds: float, seed: int, defect: str) -> dict[str, Any]:
+def _guided(folder: Path, *, seconds: float, texts: int, seed: int, defect: str) -> dict[str, Any]:
     """Let libFuzzer call the reader in a process of its own: it ends the process at the first fault."""
     corpus = folder / "corpus"
     corpus.mkdir(exist_ok=True)
@@ -49,6 +49,7 @@ def _guided(folder: Path, *, seconds: float, seed: int, defect: str) -> dict[str
         *(sys.executable, str(GUIDED), defect, str(corpus), f"-max_total_time={max(1, round(seconds))}"),
         *(
             f"-seed={seed}",
+            f"-runs={texts}",
             f"-timeout={HUNG_SECONDS}",
             f"-rss_limit_mb={MEMORY_MIB_MAX}",
             f"-max_len={TEXT_BYTES_MAX}",
@@ -71,13 +72,13 @@ def _last_words(said: bytes) -> str:
     return text[begin if begin >= 0 else -3000 :][:4000]
 
 
-def _blind(*, seconds: float, seed: int, defect: str) -> dict[str, Any]:
+def _blind(*, seconds: float, texts_max: int, seed: int, defect: str) -> dict[str, Any]:
     """Change texts at random; one that is taken as a plan is changed further."""
     plant(defect)
     judge = Judge(seeds())
     chance, texts, tried, problems = Random(seed), list(seeds()), 0, []  # noqa: S311 (guards nothing)
     end = time.monotonic() + seconds
-    while time.monotonic() < end and not problems:
+    while time.monotonic() < end and tried < texts_max and not problems:
         text, taken = mutated(chance.choice(texts), chance), judge.accepted
         tried += 1
         try:

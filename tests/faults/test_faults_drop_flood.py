@@ -12,10 +12,14 @@ from privileges import missing
 from reporting import LONG, figure
 
 WHAT = "names in the drop folder"
-SIZES = {"names": 15_000, "plans": 6_000, "good": 300} if LONG else {"names": 1_800, "plans": 90, "good": 6}
+SIZES = {"names": 15_000, "plans": 6_000, "good": 300} if LONG else {"names": 1_500, "plans": 60, "good": 5}
 BELOW = {"names": 5_000 if LONG else 300, "plans": 0, "good": 0}
 FEW = {"names": 20, "plans": 0, "good": 0}
 MOUNTED = ("unshare", "--mount")
+DEFECTS = [
+    ("refusals have no identity", "away", "doubles"),
+    pytest.param("never looks by itself", "never looks", "lost", marks=missing("unshare", "mount")),
+]
 needs_namespace = pytest.mark.skipif(
     subprocess.run([*NO_WATCH, "true"], capture_output=True, check=False).returncode != 0,
     reason="no right to make a user namespace with limits of its own",
@@ -53,15 +57,14 @@ def test_names_that_appear_without_an_event_are_taken(memory_folder: Path) -> No
     must_be_sound(WHAT, counts)
 
 
-def test_a_refusal_that_is_not_known_again_is_found(memory_folder: Path) -> None:
-    """A daemon that does not know its own refusal after a crash records it a second time, which is seen."""
-    defect = "refusals have no identity"
-    counts = run("drop_flood_campaign", memory_folder, phases=["away"], seed=3, defect=defect, **FEW)
-    must_be_caught(WHAT, defect, counts, by=("doubles",))
-
-
-@missing("unshare", "mount")
-def test_a_daemon_that_never_looks_by_itself_is_found(memory_folder: Path) -> None:
-    """One that takes only what it is told of misses what came without an event, which is seen."""
-    counts = run("drop_flood_campaign", memory_folder, wrapped=MOUNTED, phases=["never looks"], seed=4, **FEW)
-    must_be_caught(WHAT, "never looks", counts, by=("lost",))
+@pytest.mark.parametrize(("defect", "phase", "count"), DEFECTS if LONG else DEFECTS[:1])
+def test_a_planted_defect_of_the_folder_is_found(
+    defect: str, phase: str, count: str, memory_folder: Path
+) -> None:
+    """A daemon that does not know its own refusal again, or never looks by itself, is seen to."""
+    wrapped = MOUNTED if phase == "never looks" else ()
+    planted = defect if phase == "away" else ""
+    counts = run(
+        "drop_flood_campaign", memory_folder, wrapped=wrapped, phases=[phase], seed=3, defect=planted, **FEW
+    )
+    must_be_caught(WHAT, defect, counts, by=(count,))
