@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -264,9 +265,45 @@ def test_the_child_knows_no_password_and_dies_with_its_parent(
     judgement = judges.judge(copy, source="x")
     child = child_of(judges)
     judges.close()
-    await_that(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "end of the child")
+    await_that(lambda: not is_at_work(child), "end of the child")
     assert not server.is_running()
     judgement.close()
+
+
+def test_the_warm_process_does_not_outlive_a_killed_daemon(settings: Settings, tmp_path: Path) -> None:
+    """After kill -9 of the daemon the process that judges for it ends by itself, also while it is stopped."""
+    words = (
+        "import json, select, sys\n"
+        "from pathlib import Path\n"
+        "from daemon.judging import Judges\n"
+        "from daemon.judging_questions import settings_of\n"
+        "judges = Judges(settings_of(json.loads(sys.argv[1])), Path(sys.argv[2]))\n"
+        "judges.start()\n"
+        "copy = Path(sys.argv[2]) / 'plan'\n"
+        "copy.write_text('{}')\n"
+        "judgement = judges.judge(copy, source='x')\n"
+        "while judgement.answer() is None:\n"
+        "    select.select([judgement] if judgement.fileno() >= 0 else [], [], [], 1)\n"
+        "print(judges.pid, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    asked = [json.dumps(settings_words(settings)), str(tmp_path / "private")]
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", words, *asked], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as daemon:
+        assert daemon.stdout is not None
+        server = psutil.Process(int(daemon.stdout.readline()))
+        server.suspend()
+        daemon.kill()
+    await_that(lambda: not is_at_work(server), "end of the warm process")
+
+
+def is_at_work(process: psutil.Process) -> bool:
+    """Whether a process has not ended; one that nobody has taken leave of has."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_a_start_sweeps_what_a_killed_daemon_left(settings: Settings, tmp_path: Path) -> None:
