@@ -28,6 +28,7 @@ EVERY_LIBRARY = ("LightGBM", "XGBoost", "GMMRegime", "LSTM")  # one family of ea
 LONG_PARAMS = {
     "LightGBM": {"rounds": 1500, "patience": 1500, "chunk_rounds": 20},
     "MLP": {"epochs": 60, "patience": 60, "batch_rows": 64},
+    "XGBoost": {"rounds": 20},
 }
 SHORT = {
     "LightGBM": {"rounds": 20},
@@ -91,7 +92,8 @@ class TrainingHost:
         self.machine.run("systemctl", "daemon-reload")
 
     def start(self) -> None:
-        """Start the service; returns once it has said that it is ready."""
+        """Start the service, however often it was started; returns once it has said that it is ready."""
+        self.machine.call("systemctl", "reset-failed", UNIT)
         try:
             self.systemctl("start")
         except MachineFailed as error:

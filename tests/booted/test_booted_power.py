@@ -15,7 +15,7 @@ from booted_machine import Machine, booted
 
 ROUNDS = 20 if reporting.LONG else 1
 STAGES = ("cpu", "gpu") if reporting.LONG else ("cpu",)
-FAMILIES = ("LightGBM", "MLP")
+FAMILIES = ("LightGBM", "MLP" if reporting.LONG else "XGBoost")
 
 
 @pytest.fixture
