@@ -59,7 +59,7 @@ class Limits:
     def hear(self, report: Report, now: float) -> None:
         """Take note of how far the fit has come, and that it spoke."""
         self._heard_at, self._silent = now, False
-        self._idleness.heard()
+        self._idleness.heard(now)
         match report:
             case Started(pid=pid, resumed_from_step=step):
                 self._pid, self._step, self._saved_step = pid, step, step
@@ -160,30 +160,32 @@ class Idleness:
     """For how long a process has neither said anything nor worked, nor anything of its group.
 
     Only time in which somebody looked counts: a machine that slept, or a daemon that was frozen together with
-    its fits, goes on counting where it was.
+    its fits, goes on counting where it was. A process that speaks now and then is never looked at, for a look
+    goes through all processes of the machine.
     """
 
     def __init__(self, seconds_max: float, worked: Callable[[int], float] | None = None) -> None:
         self._seconds_max = seconds_max  # 0: it may for ever
         self._worked_by = worked or group_cpu_seconds
-        self._look_seconds = min(LOOK_SECONDS * 10, max(LOOK_SECONDS, seconds_max / 20))
+        self._look_seconds = min(LOOK_SECONDS * 60, max(LOOK_SECONDS, seconds_max / 20))
         self._least = max(seconds_max * IDLE_SHARE, TICKS / os.sysconf("SC_CLK_TCK"))
-        self._looked_at: float | None = None  # None: it has spoken since
-        self._worked = self._idle_seconds = 0.0
+        self._looked_at: float | None = None  # or heard at
+        self._worked: float | None = None  # None: not looked at since it spoke
+        self._idle_seconds = 0.0
 
-    def heard(self) -> None:
+    def heard(self, now: float) -> None:
         """It said something."""
-        self._looked_at = None
+        self._looked_at, self._worked, self._idle_seconds = now, None, 0.0
 
     def is_over(self, pid: int, now: float) -> bool:
         """Look from time to time whether a process works; return whether it has been idle for too long."""
-        if not self._seconds_max:
-            return False
-        gap = None if self._looked_at is None else now - self._looked_at
-        if gap is not None and gap < self._look_seconds:
+        if self._looked_at is None:
+            self._looked_at = now
+        gap = now - self._looked_at
+        if not self._seconds_max or gap < self._look_seconds:
             return False
         self._looked_at, worked = now, self._worked_by(pid)
-        if gap is None or abs(worked - self._worked) > self._least:
+        if self._worked is None or abs(worked - self._worked) > self._least:
             self._idle_seconds, self._worked = 0.0, worked
         else:
             self._idle_seconds += min(gap, 2 * self._look_seconds)

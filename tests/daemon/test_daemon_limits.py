@@ -202,10 +202,29 @@ def test_who_works_or_speaks_does_not_hang() -> None:
         assert not idleness.is_over(1, float(second)), second
     for second in range(1000, 1090, 5):
         assert not idleness.is_over(1, float(second)), second
-    idleness.heard()
-    for second in range(1090, 1190, 5):
+    idleness.heard(1088.0)
+    for second in range(1090, 1195, 5):
         assert not idleness.is_over(1, float(second)), second
-    assert idleness.is_over(1, 1190.0)
+    assert idleness.is_over(1, 1195.0)
+
+
+def test_a_process_that_speaks_is_never_looked_at() -> None:
+    """A look goes through all processes of the machine; a word every minute or so spares it."""
+    looks: list[int] = []
+
+    def worked(pid: int) -> float:
+        looks.append(pid)
+        return 0.0
+
+    idleness = Idleness(3600.0, worked)
+    for second in range(10_000):
+        assert not idleness.is_over(1, float(second))
+        if second % 55 == 0:
+            idleness.heard(float(second))
+    assert looks == []
+    for second in range(10_000, 13_500):
+        assert not idleness.is_over(1, float(second))
+    assert len(looks) <= 3600 / 60
 
 
 def test_time_in_which_nobody_looked_does_not_count() -> None:
