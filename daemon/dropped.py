@@ -179,6 +179,8 @@ def shown(path: str) -> str:
 
 def _copied(source: int, path: str, target: Path, bytes_max: int) -> Copied:
     status, digest, size = os.fstat(source), hashlib.sha256(), 0
+    if status.st_size > bytes_max:
+        raise _too_big(path, bytes_max)  # before all of it is copied
     copy = os.open(
         target,
         os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
@@ -188,15 +190,19 @@ def _copied(source: int, path: str, target: Path, bytes_max: int) -> Copied:
         while piece := _read(source, path):
             size += len(piece)
             if size > bytes_max:
-                raise Refused(
-                    f"{path} is too big: more than {bytes_max:,} bytes (plan_bytes_max)",
-                    where=path,
-                    fix="Split the plan into several",
-                )
+                raise _too_big(path, bytes_max)
             digest.update(piece)
             file.write(piece)
     mark = (status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns)
     return Copied(path=path, sha256=digest.hexdigest(), size=size, uid=status.st_uid, mark=mark)
+
+
+def _too_big(path: str, bytes_max: int) -> Refused:
+    return Refused(
+        f"{path} is too big: more than {bytes_max:,} bytes (plan_bytes_max)",
+        where=path,
+        fix="Split the plan into several",
+    )
 
 
 def _read(source: int, path: str) -> bytes:
