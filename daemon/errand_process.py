@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from daemon.cli.main import main
 from executors.confinement import die_with_parent
@@ -17,7 +18,8 @@ NICENESS = 10  # fits come first
 def run(arguments: list[str]) -> None:
     """Do what the words behind the parent's number say, and end with its exit code."""
     die_with_parent(int(arguments[0]))
-    os.nice(NICENESS)
+    with suppress(OSError):  # a sandbox may forbid it
+        os.nice(NICENESS)
     main(arguments[1:])
 
 
