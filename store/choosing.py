@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 from store.database import Row, Statement
 from store.ordering import ClaimOrder
 from store.projections import READ, read_columns
-from store.ready import OPEN_PLANS, ORDER, PAUSES, READY, SKIP
+from store.ready import AT_WORK, OPEN_PLANS, ORDER, PAUSES, READY, SKIP
 from store.records import Room
 from store.state import FitState
 from store.turn import Turn
@@ -34,12 +34,9 @@ FROM fit AS f
 _ONLY_PLAN = """(
 SELECT CASE WHEN COUNT(*) = 1 THEN MIN(p.accepted_seq) END FROM plan AS p WHERE p.state = 'active'
 )"""
-# What each plan has at work on any host, and the first of its fits that could start.
+# Since when each plan waits, and the first of its fits that could start.
 _QUEUES = """
-SELECT p.accepted_seq, p.plan_id, p.queued_at,
-  (SELECT COUNT(*) FROM fit AS w
-   WHERE w.plan_order = p.accepted_seq AND w.state IN ('claimed', 'running')),
-  h.priority, h.cores, h.gpus, h.memory_bytes
+SELECT p.accepted_seq, p.plan_id, p.queued_at, h.priority, h.cores, h.gpus, h.memory_bytes
 FROM plan AS p JOIN fit AS h ON h.fit_id = (
   SELECT f.fit_id FROM fit AS f WHERE f.plan_order = p.accepted_seq AND {conditions}
   ORDER BY {order} LIMIT 1)
@@ -207,18 +204,18 @@ def _queues_of(wanted: Wanted, closed: Sequence[int]) -> Statement:
 
 def _queues(turn: Turn, wanted: Wanted, closed: Sequence[int], ended: Mapping[str, int]) -> list[_Queue]:
     """Return the queues of the plans, but for closed ones."""
+    found, counted = turn.queries([_queues_of(wanted, closed), (AT_WORK, ())])
+    at_work: dict[int, int] = dict(counted)
     return [
         _Queue(
             plan_order=plan_order,
             plan_id=plan_id,
             queued_at=queued_at,
-            at_work=at_work - ended.get(plan_id, 0),
+            at_work=at_work.get(plan_order, 0) - ended.get(plan_id, 0),
             priority=priority,
             needs=tuple(needs),
         )
-        for plan_order, plan_id, queued_at, at_work, priority, *needs in turn.query(
-            *_queues_of(wanted, closed)
-        )
+        for plan_order, plan_id, queued_at, priority, *needs in found
     ]
 
 

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 
 from store.database import Tx
 from store.ordering import ClaimOrder
-from store.ready import NOW, READY
+from store.ready import AT_WORK, NOW, READY
 from store.records import FitRow
 
 _PLANS = """
-SELECT p.accepted_seq, p.plan_id, p.name, p.queued_at,
-  (SELECT COUNT(*) FROM fit AS w
-   WHERE w.plan_order = p.accepted_seq AND w.state IN ('claimed', 'running'))
-FROM plan AS p WHERE p.state = 'active' ORDER BY p.accepted_seq
+SELECT p.accepted_seq, p.plan_id, p.name, p.queued_at FROM plan AS p
+WHERE p.state = 'active' ORDER BY p.accepted_seq
 """
 _COUNTS = """
 SELECT f.plan_order, f.priority, COUNT(*) FROM fit AS f WHERE {ready}
@@ -88,13 +86,14 @@ def _lines(tx: Tx, stage: str) -> dict[str, _Line]:
         _COUNTS.format(ready=READY[stage]).replace(NOW, str(tx.now()))
     ):
         counted[plan_order].append((priority, fits))
+    at_work: dict[int, int] = dict(tx.query(AT_WORK))
     return {
         plan_id: _Line(
             plan_order=plan_order,
             name=str(name),
             queued_at=queued_at,
-            at_work=at_work,
+            at_work=at_work.get(plan_order, 0),
             fits=tuple(counted[plan_order]),
         )
-        for plan_order, plan_id, name, queued_at, at_work in tx.query(_PLANS)
+        for plan_order, plan_id, name, queued_at in tx.query(_PLANS)
     }

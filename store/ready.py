@@ -23,6 +23,10 @@ READY = {
     "gpu": f"f.state = 'ready' AND f.stage = 'gpu' {_READY} AND NOT EXISTS ({_UNFINISHED_CPU})",
 }
 ORDER = "f.priority DESC, f.ordinal"  # within a plan; among plans see store.ordering
+# What each plan has at work, on any host; by itself, for SQLite would look at all fits of each plan.
+AT_WORK = """
+SELECT w.plan_order, COUNT(*) FROM fit AS w WHERE w.state IN ('claimed', 'running') GROUP BY w.plan_order
+"""
 PAUSES = "SELECT plan_id, stage, host, reason FROM pause"
 
 # Each open plan: its id, its order, and whether its GPU fits as a whole wait for its CPU stage.

@@ -227,7 +227,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a claim that does not look at what plans have at work",
-        plant=saying(choosing, "_QUEUES", "w.state IN ('claimed', 'running')", "1 = 0"),
+        plant=saying(choosing, "AT_WORK", "w.state IN ('claimed', 'running')", "1 = 0"),
         found="what is less urgent|what is ready was not", plans=True,
     ),
 )  # fmt: skip

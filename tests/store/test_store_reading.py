@@ -13,7 +13,7 @@ import store
 from store import DatabaseUnavailable, NotFound, PlanStore, SchemaBehind, choosing, open_reader
 from store.choosing import Wanted
 from store.database import connect
-from store.ready import NOW, OPEN_PLANS, SKIP
+from store.ready import AT_WORK, NOW, OPEN_PLANS, SKIP
 from store.records import Room
 
 HEAVY = ("sqlalchemy", "sqlmodel", "pydantic", "pandas", "numpy", "alembic", "psycopg", "torch")
@@ -146,10 +146,14 @@ def test_the_questions_of_a_claim_use_partial_indexes(sqlite_url: str, stage: st
         choosing._first_fits(wanted, 7),
         choosing._queues_of(wanted, [3]),
     ]
-    for sql, parameters in (*asked, (OPEN_PLANS, ())):
+    for sql, parameters in (*asked, (OPEN_PLANS, ()), (AT_WORK, ())):
         with connect(sqlite_url).snapshot() as tx:
             question = f"EXPLAIN QUERY PLAN {sql}".replace(NOW, "0").replace(SKIP, "")
             steps = " ".join(str(row[3]) for row in tx.query(question, parameters))
+        assert "fit_of_plan" not in steps
+        if sql == AT_WORK:
+            assert "USING INDEX fit_leased" in steps
+            continue
         assert "plan_open" in steps or (sql, parameters) == asked[1]
         assert "fit_ready" in steps or sql == OPEN_PLANS
         assert ("fit_unfinished_cpu" in steps) == (stage == "gpu" or sql == OPEN_PLANS)
