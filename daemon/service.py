@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import structlog
 
@@ -36,7 +37,7 @@ from daemon.schedule import Schedule
 from daemon.sealing import Sealer
 from daemon.settings import Settings
 from daemon.starting import opened_store
-from daemon.stopping import StopAsked, leaving_at_once
+from daemon.stopping import leaving_at_once
 from daemon.surveying import Survey
 from daemon.telling import Telling
 from daemon.timetable import RESCAN
@@ -141,22 +142,26 @@ def serve(
         StoreError: the event log cannot be opened, and waiting would not mend that.
     """
     identity, notifier = own_identity(settings.host_name), Notifier.from_environment(os.environ)
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(leaving_at_once())
-            stack.enter_context(marked(os.environ, identity))
-            opened = opened_store(settings, identity, notifier, patient=not until_idle)
-            store, residence = stack.enter_context(opened)
-            service = Service(settings, store, notifier, identity, residence=residence, config=config)
-            service.reread = reread
-            stack.callback(service.close)
-            stack.enter_context(service.host.minding_signals(signal.SIGHUP))
-            service.run(until_idle=until_idle)
-    except StopAsked as asked:
-        notifier.stopping(f"stopping: {asked.cause}", within_seconds=0)
-        log.info("daemon stopped before it was ready", cause=asked.cause)
-        return 0
+    with ExitStack() as stack:
+        stack.enter_context(leaving_at_once(lambda cause: _leave(notifier, cause)))
+        stack.enter_context(marked(os.environ, identity))
+        opened = opened_store(settings, identity, notifier, patient=not until_idle)
+        store, residence = stack.enter_context(opened)
+        service = Service(settings, store, notifier, identity, residence=residence, config=config)
+        service.reread = reread
+        stack.callback(service.close)
+        stack.enter_context(service.host.minding_signals(signal.SIGHUP))
+        service.run(until_idle=until_idle)
     return FIT_FAILED if until_idle and service.fits_failed else 0
+
+
+def _leave(notifier: Notifier, cause: str) -> NoReturn:
+    """End before there is anything to stop; called inside a signal, so nothing here takes a lock."""
+    notifier.stopping(f"stopping: {cause}", within_seconds=0)
+    line = {"level": "info", "event": "daemon stopped before it was ready", "cause": cause}
+    with suppress(OSError):
+        os.write(2, f"{json.dumps(line)}\n".encode())
+    os._exit(0)
 
 
 class Service:

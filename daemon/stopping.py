@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class StopAsked(BaseException):
-    """A signal asked to stop while the daemon was starting; like KeyboardInterrupt nobody swallows it."""
-
-    def __init__(self, cause: str) -> None:
-        self.cause = cause
-        super().__init__(cause)
-
-
 @contextmanager
-def leaving_at_once() -> Iterator[None]:
-    """While inside, a stop signal raises StopAsked wherever the main thread is (elsewhere: nothing).
+def leaving_at_once(leave: Callable[[str], object] = lambda _cause: os._exit(0)) -> Iterator[None]:
+    """While inside, a stop signal calls `leave` with its cause, which ends the process (main thread only).
 
-    That is safe at any point: whatever the store was doing is whole or absent. A hang-up of the terminal, or
-    the wish to read the configuration again, is passed over: it is being read.
+    It ends without looking back: an exception would be lost where it meets a callback of the interpreter, and
+    nothing is there to be lost, for whatever the store was doing is whole or absent. A hang-up of the
+    terminal, or the wish to read the configuration again, is passed over: it is being read.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _leave) for number in STOP_SIGNALS}
+
+    def asked(number: int, _frame: FrameType | None) -> None:
+        leave(f"stopped by {signal.Signals(number).name}")
+
+    before = {number: signal.signal(number, asked) for number in STOP_SIGNALS}
     before[signal.SIGHUP] = signal.signal(signal.SIGHUP, _pass_over)
     try:
         yield
     finally:
         for number, action in before.items():
             signal.signal(number, action)
-
-
-def _leave(number: int, _frame: FrameType | None) -> None:
-    raise StopAsked(f"stopped by {signal.Signals(number).name}")
 
 
 def _pass_over(_number: int, _frame: FrameType | None) -> None:

@@ -20,7 +20,7 @@ from daemon.cli.screen import emit, say
 from daemon.cli.workspace import existing_log, json_option, results_option
 from daemon.errors import DaemonError
 from daemon.identity import Identity, is_dead, own_identity
-from daemon.stopping import StopAsked, leaving_at_once
+from daemon.stopping import leaving_at_once
 from store.reading import Reader, open_reader
 from store.records import EventRow, HostRow
 
@@ -73,11 +73,8 @@ def daemon(*, config: Path | None, until_idle: bool, reload_only: bool, **option
     if reload_only:
         tell_reload(open_reader(existing_log(config, options["results_dir"])))
         return
-    try:
-        with leaving_at_once():
-            code = _served(config, until_idle=until_idle, options=options)
-    except StopAsked:
-        code = 0  # told to stop before there was anything to stop
+    with leaving_at_once():
+        code = _served(config, until_idle=until_idle, options=options)
     raise SystemExit(code)
 
 

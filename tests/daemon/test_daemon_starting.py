@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from daemon.notify import Notifier
 from daemon.register import Register
 from daemon.settings import Settings
 from daemon.starting import holder_words, opened_store
-from daemon.stopping import StopAsked, leaving_at_once
+from daemon.stopping import leaving_at_once
 from store.errors import DatabaseUnavailable, HostTaken
 from store.plan_store import PlanStore, open_store
 
@@ -137,18 +138,28 @@ def test_results_that_are_worked_on_are_refused_at_once(settings: Settings) -> N
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_the_start_wherever_it_is(number: signal.Signals) -> None:
-    """It is no error that anybody swallows; SIGHUP is passed over; afterwards all mean what they meant."""
-    before = signal.getsignal(number)
-
-    def told_twice() -> None:
-        with leaving_at_once(), suppress(Exception):
-            signal.raise_signal(signal.SIGHUP)
-            signal.raise_signal(number)
-
-    with pytest.raises(StopAsked) as caught:
-        told_twice()
-    assert caught.value.cause == f"stopped by {number.name}"
+    """SIGHUP is passed over; afterwards all mean what they meant."""
+    before, causes = signal.getsignal(number), list[str]()
+    with leaving_at_once(causes.append):
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(number)
+    assert causes == [f"stopped by {number.name}"]
     assert signal.getsignal(number) is before
+
+
+def test_a_signal_is_not_lost_in_a_callback_of_the_interpreter() -> None:
+    """Where an exception would be swallowed, as in the end of an object, the process ends all the same."""
+    words = (
+        "import os, signal\n"
+        "from daemon.stopping import leaving_at_once\n"
+        "class Ends:\n"
+        "    def __del__(self): signal.raise_signal(signal.SIGTERM)\n"
+        "with leaving_at_once():\n"
+        "    Ends()\n"
+        "print('went on')"
+    )
+    said = subprocess.run([sys.executable, "-P", "-c", words], capture_output=True, text=True, check=True)
+    assert said.stdout == ""
 
 
 @pytest.fixture
