@@ -11,6 +11,7 @@ from typing import Any
 from daemon_samples import SYMBOLS, TARGET, settings_in
 
 from daemon.admission import completed, rehearse
+from daemon.judging_answers import decoded, encoded_plan
 from daemon.shelves import reason_text
 from daemon.surveying import Description, question_of
 from store import Plan, PlanRejected, PlanStore, open_store
@@ -67,6 +68,8 @@ class Judge:
             return
         self.accepted += 1
         json.dumps(question, allow_nan=False).encode()
+        answer = decoded(json.dumps(encoded_plan(plan)).encode())  # as it comes back from the limited child
+        assert answer == plan, "the child's answer is another plan"
         self._require_same(plan, document)
         if self._with_store:
             self._keep(replace(plan, data={**plan.data, "output": "o"}))

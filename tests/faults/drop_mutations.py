@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -52,6 +53,7 @@ RAW = {
 }
 
 
+@functools.cache
 def seeds() -> tuple[bytes, ...]:
     """Good plans to begin with: of the older system, of every rule of the planner, with all one can say."""
     rich = job(
