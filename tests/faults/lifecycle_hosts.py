@@ -100,9 +100,16 @@ def descendants(pid: int) -> list[psutil.Process]:
 
 
 def await_log(settings: Settings, words: str) -> None:
-    """Wait until the daemon's own log holds some words."""
+    """Wait until the daemon's own log holds some words; without them the log itself is shown."""
     path = settings.results_dir.parent / "host.log"
-    await_that(lambda: words in path.read_text(encoding="utf-8", errors="replace"), f"{words!r} in the log")
+
+    def logged() -> str:
+        return path.read_text(encoding="utf-8", errors="replace")
+
+    try:
+        await_that(lambda: words in logged(), f"{words!r} in the log")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {logged()[-2000:]}") from None
 
 
 def await_store(settings: Settings, condition: Callable[[PlanStore], object], what: str) -> None:
