@@ -45,6 +45,15 @@ def layouts() -> tuple[str, ...]:
     return ("hybrid", "unified") if (_GROUPS / "unified").is_dir() else ("hybrid",)
 
 
+def unreadable() -> str:
+    """Return what another account than root could not read in a machine, or nothing."""
+    for path in (*_BINDS.values(), CHECKOUT / "daemon/service.py", Path(sys.base_prefix)):
+        needed = 0o5 if path.is_dir() else 0o4
+        if path.stat().st_mode & needed != needed:
+            return f"{path} can be read by its owner alone, and the service in the machine is another account"
+    return ""
+
+
 class Machine:
     """One machine; what runs in it ends with it."""
 

@@ -12,7 +12,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "daemon")]
 
 from booted_host import TrainingHost  # noqa: E402  the samples must be on the path first
 from booted_image import ImageAbsent, base_image, missing  # noqa: E402
-from booted_machine import Machine, booted  # noqa: E402
+from booted_machine import Machine, booted, unreadable  # noqa: E402
 
 FIRST_TIME_SECONDS = 900  # the image is made within the first test's time
 
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def image() -> Path:
     """The root file system of the machines."""
-    if reason := missing():
+    if reason := missing() or unreadable():
         pytest.skip(reason)
     try:
         return base_image()

@@ -16,7 +16,7 @@ sys.path[:0] = [str(TESTS.parent), str(TESTS), str(TESTS / "daemon"), str(TESTS 
 
 from booted_host import COMMAND, LONG_PARAMS, STATE, TrainingHost, toml  # noqa: E402  see above
 from booted_image import missing  # noqa: E402
-from booted_machine import Machine, booted  # noqa: E402
+from booted_machine import Machine, booted, unreadable  # noqa: E402
 from daemon_samples import document, job, write_data, write_plan  # noqa: E402
 
 FAMILIES = ("LightGBM", "XGBoost", "MLP")
@@ -51,7 +51,7 @@ def prepared(machine: Machine) -> TrainingHost:
 
 def main() -> int:
     """Print the session; returns the exit status."""
-    if reason := missing():
+    if reason := missing() or unreadable():
         print(f"no transcript here: {reason}", file=sys.stderr)
         return 1
     with booted() as machine:
