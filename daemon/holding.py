@@ -92,15 +92,17 @@ class OwnPauses:
 
 
 def lift_leftovers(store: PlanStore, here: Identity) -> None:
-    """Lift what a daemon of this host paused and was killed before it could lift; for those who work alone.
+    """Lift what a daemon of this host paused for this host and nobody lifts now; for those who work alone.
 
-    Nothing while a daemon is at work here: it lifts its pauses itself. Raises StoreError.
+    A plan that it paused everywhere, because it only fails, waits for a person. Nothing while a daemon is at
+    work here: it lifts its pauses itself. Raises StoreError.
     """
-    pauses = [one for one in store.reading.pauses() if one.plan is None and one.actor == actor_of(here.host)]
+    ours = actor_of(here.host)
+    pauses = [one for one in store.reading.pauses() if one.host == here.host and one.actor == ours]
     if not pauses or any(
         row.host == here.host and row.state == "working" and not is_dead(row.worker, here=here)
         for row in store.reading.hosts()
     ):
         return
     for one in pauses:
-        store.resume(stage=one.stage, host=one.host, reason="its daemon is gone", actor=actor_of(here.host))
+        store.resume(plan=one.plan, stage=one.stage, host=one.host, reason="its daemon is gone", actor=ours)

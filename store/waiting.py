@@ -34,7 +34,12 @@ WHERE state IN ('claimed', 'running') GROUP BY worker
 _UNMET, _OPEN = "state <> 'succeeded'", "state IN ('ready', 'claimed', 'running')"
 _LAST_OF_STREAM = "SELECT kind, actor, CAST(data AS TEXT) FROM event WHERE stream = ? ORDER BY version DESC"
 _HOLDER = "SELECT actor FROM event WHERE stream = ? AND kind = 'FitHeld' ORDER BY version DESC LIMIT 1"
-_PAUSES_READ = 200  # words about pauses, newest first; of older ones nobody asks who said them
+_PAUSES_READ = 200  # words about pauses, newest first, in a page: there are few pauses and they are young
+_NEWEST = 2**62  # beyond every version
+_PAUSES_SAID = """
+SELECT version, kind, actor, CAST(data AS TEXT) FROM event WHERE stream = ? AND version < ?
+ORDER BY version DESC LIMIT ?
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,16 +88,27 @@ def surroundings(tx: Tx, *, is_dead: Callable[[str], bool]) -> Surroundings:
 def pauses(tx: Tx) -> tuple[PauseRow, ...]:
     """Return all pauses, oldest first, with who asked for each."""
     found = tx.query("SELECT scope, plan_id, stage, host, reason, paused_at FROM pause ORDER BY paused_at")
-    actors: dict[str, str] = {}
-    said = tx.query(f"{_LAST_OF_STREAM} LIMIT {_PAUSES_READ}", (PAUSE_STREAM,)) if found else []
-    for kind, actor, data in said:
-        word = json.loads(data)
-        if kind == "WorkPaused":
-            actors.setdefault(pause_scope(word["plan"], word["stage"], word["host"]), actor)
+    actors = _pausers(tx, {row[0] for row in found})
     return tuple(
         PauseRow(plan=plan, stage=stage, host=host, reason=reason, at=moment_of(at), actor=actors.get(scope))
         for scope, plan, stage, host, reason, at in found
     )
+
+
+def _pausers(tx: Tx, scopes: Set[str]) -> dict[str, str]:
+    """Return who asked for the pauses that there are, however long ago: a host lifts only its own."""
+    actors: dict[str, str] = {}
+    before = _NEWEST
+    while scopes - actors.keys():
+        said = tx.query(_PAUSES_SAID, (PAUSE_STREAM, before, _PAUSES_READ))
+        for _, kind, actor, data in said:
+            word = json.loads(data)
+            if kind == "WorkPaused":
+                actors.setdefault(pause_scope(word["plan"], word["stage"], word["host"]), actor)
+        if len(said) < _PAUSES_READ:
+            break
+        before = said[-1][0]
+    return actors
 
 
 def context_of(tx: Tx, fit: FitRow, around: Surroundings) -> WaitingContext:

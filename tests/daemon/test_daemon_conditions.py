@@ -20,7 +20,7 @@ from daemon.identity import own_identity
 from daemon.pileups import Pileups
 from daemon.service import drain, submit_plan
 from daemon.timetable import Timetable
-from store import PlanStore, open_store
+from store import PlanStore, open_store, waiting
 from store.events import DaemonStarted, DaemonStopped
 from store.records import Failure, PauseRow
 
@@ -310,6 +310,22 @@ def test_new_settings_hold_from_the_next_look(place: Place) -> None:
     assert place.pauses == []
 
 
+def test_a_host_knows_its_own_pause_however_much_was_paused_since(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asked for it is found beyond any number of later words; else nobody would ever lift it."""
+    monkeypatch.setattr(waiting, "_PAUSES_READ", 2)
+    conditions = place.conditions(windows=["cpu 22:00-06:00"])
+    for number in range(3):
+        place.store.pause(stage="cpu", host=f"other{number}", actor=actor_of(f"other{number}"))
+        place.store.resume(stage="cpu", host=f"other{number}", actor=actor_of(f"other{number}"))
+    place.store.pause(stage="gpu", host="other", actor="alice")
+    assert [one.actor for one in place.pauses] == [actor_of(HOST), "alice"]
+    place.now = place.now.replace(hour=23)
+    look(conditions)
+    assert [one.actor for one in place.pauses] == ["alice"]
+
+
 def test_a_command_lifts_what_a_killed_daemon_left(place: Place) -> None:
     """Only where no daemon of this host is at work, and never a person's pause."""
     here = own_identity()
@@ -322,6 +338,16 @@ def test_a_command_lifts_what_a_killed_daemon_left(place: Place) -> None:
     place.store.daemon_said(DaemonStopped(worker=here.worker, host=HOST, cause="end"))
     lift_leftovers(place.store, here)
     assert [one.actor for one in place.pauses] == ["alice"]
+
+
+def test_a_command_lifts_a_plan_that_waited_for_its_panel_here_and_no_other(place: Place) -> None:
+    """It makes the panel itself, and nobody else would lift it; one that only failed waits for a person."""
+    waiting_plan, failing = accept(place.store, job()), accept(place.store, job(symbol="AAA"))
+    place.store.pause(plan=waiting_plan, host=HOST, reason="no panel", actor=actor_of(HOST))
+    place.store.pause(plan=waiting_plan, host="other", reason="no panel", actor=actor_of("other"))
+    place.store.pause(plan=failing, reason="only fails", actor=actor_of(HOST))
+    lift_leftovers(place.store, own_identity())
+    assert [(one.plan, one.host) for one in place.pauses] == [(waiting_plan, "other"), (failing, None)]
 
 
 def test_a_command_that_trains_is_not_held_back_by_a_daemon_that_is_gone(tmp_path: Path) -> None:
