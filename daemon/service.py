@@ -195,7 +195,7 @@ class Service:
         )
         self.pulse = Pulse(notifier, self.status)
         self.host.dispatcher.beat = self.intake.beat = self.pulse.beat
-        self._is_ready = False
+        self._is_ready = self._is_reload_asked = False
         self._silent_since: float | None = None  # since when the event log does not answer
 
     def run(self, *, until_idle: bool = False) -> None:
@@ -255,6 +255,7 @@ class Service:
                     self.host.stopping = "nothing is left to do"
             except DatabaseUnavailable as error:
                 self._note_silence(error)
+                time.sleep(FAILED_TURN_SECONDS)  # what waits to be heard would wake the loop at once
             except Exception as error:  # the edge of the service's loop
                 log.exception("a turn failed")
                 failing_since = failing_since or time.monotonic()
@@ -321,6 +322,7 @@ class Service:
 
     def _turn(self) -> None:
         rang = self.host.turn()
+        self._is_reload_asked |= signal.SIGHUP.name in rang  # remembered by a turn that fails
         self._store.head_seq()  # raises where the event log does not answer; the fits were heard all the same
         self._silent_since = None
         self.intake.turn(rang)
@@ -328,7 +330,8 @@ class Service:
             self.pulse.beat()
             duty.turn(rang)
         self.register.turn()
-        if signal.SIGHUP.name in rang:
+        if self._is_reload_asked:
+            self._is_reload_asked = False
             self.reload()
         if not self._residence.is_held():
             self.host.stopping = "another daemon took the place of this host while its connection was lost"

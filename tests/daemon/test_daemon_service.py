@@ -37,6 +37,7 @@ from daemon.service import drain, serve, submit_plan
 from daemon.settings import Settings
 from daemon.workplace import Workplace
 from store import PlanRejected, PlanStore, open_store
+from store.errors import DatabaseUnavailable
 from store.plan import Plan
 from store.records import Accepted
 
@@ -330,6 +331,28 @@ def test_turns_that_keep_failing_end_the_daemon(
         serve(settings, until_idle=True)
     assert len(turns) > 1
     assert not all_events(store, "PlanRejected", "DaemonStopped")
+
+
+def test_a_silent_log_neither_spins_the_loop_nor_loses_a_reload(
+    settings: Settings, store: PlanStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something to be heard wakes the loop at once and is heard by no failing turn: each waits a moment."""
+    silent, real, slept = iter(range(5)), intake_module.Intake.turn, list[float]()
+
+    def turn(intake: intake_module.Intake, rang: frozenset[str]) -> None:
+        if (number := next(silent, None)) is not None:
+            if number == 0:
+                os.kill(os.getpid(), signal.SIGHUP)
+            raise DatabaseUnavailable(url="x", cause="refused")
+        real(intake, rang)
+
+    monkeypatch.setattr(intake_module.Intake, "turn", turn)
+    monkeypatch.setattr(service_module, "FAILED_TURN_SECONDS", 0.0123)
+    monkeypatch.setattr(service_module.time, "sleep", slept.append)
+    serve(settings, until_idle=True, reread=lambda: replace(settings, poll_seconds=0.01))
+    assert slept.count(0.0123) == 5
+    (reloaded,) = all_events(store, "DaemonReloaded")
+    assert reloaded.data["changed"] == ["poll_seconds"]
 
 
 def test_the_host_stays_light(tmp_path: Path) -> None:
