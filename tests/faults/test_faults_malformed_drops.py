@@ -16,7 +16,7 @@ from daemon_samples import write_data
 from drop_breaks import HEAVY, KINDS, MASTER, NAMES, Kind
 from drop_mutations import mutated, seeds
 from drop_restless import Restless
-from drop_site import Site, good_plan, twice
+from drop_site import RESTLESS, Site, good_plan, twice
 from reporting import LONG, Progress, figure
 
 from daemon.admission import rehearse
@@ -110,11 +110,12 @@ def campaign(site: Site, total: int, kinds: Sequence[Kind]) -> dict[str, Any]:
     problems = [*wrong_words(site, expected), *site.escapes(), *site.unspoken()]
     if site.stop() != 0:
         problems.append("the daemon did not stop cleanly")
-    refused = [str(event.data["name"]) for event in site.events("PlanRejected")]
-    refused = [name for name in refused if not name.startswith("restless-")]
+    told = [(str(event.data["name"]), str(event.data["sentence"])) for event in site.events("PlanRejected")]
+    told = [(name, sentence) for name, sentence in told if not name.startswith(RESTLESS)]
+    refused = [name for name, _ in told]
     accepted = [str(event.data["name"]) for event in site.events("PlanAccepted")]
     problems += [f"{name} was refused" for name in set(refused) & set(good)]
-    sentences = Counter(str(event.data["sentence"]) for event in site.events("PlanRejected"))
+    sentences = Counter(sentence for _, sentence in told)
     spoken = Counter(str(reason.get("sentence")) for reason in site.refusals())
     if sentences != spoken:
         problems.append(f"log and shelves differ: {(sentences - spoken) or (spoken - sentences)}")
