@@ -19,8 +19,10 @@ TESTS = Path(__file__).resolve().parent
 # Minutes at full length on two busy cores, as measured; what is not named here has no estimate.
 MINUTES = {
     "contract/test_contract_visibility.py": 7,
+    "faults/test_faults_drop_flood.py": 7,
+    "faults/test_faults_drop_fuzzing.py": 14,
     "faults/test_faults_killed_host.py": 5,
-    "faults/test_faults_malformed_drops.py": 1,
+    "faults/test_faults_malformed_drops.py": 5,
     "faults/test_faults_postgres_crash.py": 8,
     "faults/test_faults_postgres_failover.py": 7,
     "faults/test_faults_postgres_network.py": 15,
