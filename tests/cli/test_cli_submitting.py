@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -61,6 +63,22 @@ def test_the_group_of_the_folder_can_take_what_was_handed_in(folder: Path, plan_
     dropped = drop(plan_dir, folder / "inbox")
     assert [path.stat().st_mode & 0o070 for path in (dropped, dropped / "globals")] == [0o070, 0o070]
     assert (dropped / master.relative_to(plan_dir)).stat().st_mode & 0o777 == 0o640
+
+
+def test_a_plan_is_handed_in_under_the_sandbox_of_the_service(
+    folder: Path, plan_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is scheduled runs where nobody may change an owner, nor set the group's bit: nothing needs it."""
+
+    def forbidden(path: Path, *_owner: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    (folder / "inbox").mkdir()
+    (folder / "inbox").chmod(0o2770)
+    monkeypatch.setattr(os, "chown", forbidden)
+    dropped = drop(plan_dir, folder / "inbox")
+    modes = [path.stat().st_mode for path in (dropped, *dropped.rglob("*"))]
+    assert not any(mode & stat.S_ISGID for mode in modes)
 
 
 def test_a_copy_that_fails_leaves_nothing(folder: Path, plan_dir: Path) -> None:
