@@ -133,7 +133,9 @@ def _of_pause(event: EventRow, _reader: Reader) -> _Told:
     if pause.plan is None:
         low = pause.reason.startswith(DISK_LOW)
         return ("disk_low", pause_words(pause), "trainwright doctor") if low else None
-    return "plan_paused", pause_words(pause), f"trainwright resume --plan {pause.plan}"
+    host = f" --host {pause.host}" if pause.host else ""
+    stage = f" --stage {pause.stage}" if pause.stage else ""
+    return "plan_paused", pause_words(pause), f"trainwright resume --plan {pause.plan}{stage}{host}"
 
 
 _TELLERS: Mapping[str, Callable[[EventRow, Reader], _Told]] = {

@@ -152,7 +152,7 @@ def _open_to_the_group(copied: Path, inbox: Path) -> None:
         for name, wanted in ((".", stat.S_IRWXG), *((file, stat.S_IRGRP) for file in files)):
             path = Path(place, name)
             known = path.stat()
-            # The folder's bit sees to the group as a rule; the unit's sandbox forbids to change or set either.
+            # The folder's bit sees to the group as a rule; the unit's sandbox forbids to change it.
             if known.st_gid != status.st_gid:
                 os.chown(path, -1, status.st_gid)
             path.chmod((known.st_mode | wanted) & 0o777)

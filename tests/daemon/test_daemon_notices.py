@@ -89,6 +89,8 @@ def test_a_pause_of_a_plan_is_told_in_the_words_of_status(store: PlanStore) -> N
     (row,) = [pause for pause in store.reading.pauses() if pause.plan is not None]
     assert (notice.kind, notice.sentence) == ("plan_paused", pause_words(row))
     assert notice.next == f"trainwright resume --plan {plan}"
+    store.pause(plan=plan, host="here", reason="its panel is not on this host")
+    assert told(store)[-1].next == f"trainwright resume --plan {plan} --host here"  # the same scope
 
 
 def test_low_disk_is_told_whoever_notices_it(store: PlanStore) -> None:
