@@ -7,13 +7,14 @@ what for. What waiting cannot mend ends it at once.
 from __future__ import annotations
 
 import errno
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import structlog
 
-from daemon.identity import Identity
+from daemon.identity import Identity, start_ticks
 from daemon.lock import held_lock
 from daemon.notify import Notifier
 from daemon.settings import Settings
@@ -27,6 +28,7 @@ RETRY_SECONDS, RETRY_SECONDS_MAX = 0.25, 5.0
 LINGER_SECONDS = 20.0  # until a server gives up the connection of a machine that lost its power
 SAY_AGAIN_SECONDS = 60.0
 _MAY_END = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE))
+_HOLDER = re.compile(r"pid (\d+) on ")  # as `holder_words` has it
 
 log = structlog.get_logger("starting")
 
@@ -65,6 +67,12 @@ def _boot_words(here: Identity) -> str:
     return f" (boot {here.boot_id[:8]})"
 
 
+def _runs_here(holder: str, here: Identity) -> bool:
+    """Whether a holder is a process of this boot that has not ended."""
+    pid = _HOLDER.match(holder)
+    return _boot_words(here) in holder and (pid is None or start_ticks(int(pid[1])) is not None)
+
+
 def _lock_results(settings: Settings, here: Identity, waiting: _Waiting, stack: ExitStack) -> None:
     """Hold the lock of the results directory; a disk that takes no new file may be emptied."""
     while True:
@@ -79,13 +87,16 @@ def _lock_results(settings: Settings, here: Identity, waiting: _Waiting, stack: 
 
 
 def _taken(settings: Settings, here: Identity, waiting: _Waiting) -> Residence:
-    """Take the host's place; a holder of another boot may be one whose machine lost its power."""
+    """Take the host's place; a holder that does not run here may be one that the server has not given up yet.
+
+    Its machine lost its power, or it was killed while the server was frozen or out of reach.
+    """
     began_at = time.monotonic()
     while True:
         try:
             return take_residence(settings.database_url, here.host, holder=holder_words(here))
         except HostTaken as taken:
-            if _boot_words(here) in taken.holder or time.monotonic() - began_at > LINGER_SECONDS:
+            if _runs_here(taken.holder, here) or time.monotonic() - began_at > LINGER_SECONDS:
                 raise
             waiting.wait(f"the place of this host is still held: {taken.holder}", taken)
         except DatabaseUnavailable as error:

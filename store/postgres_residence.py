@@ -19,7 +19,7 @@ from store.postgres_connection import BoundedConnection, opened
 LOOK_SECONDS = 5.0  # between two looks whether the connection still is
 _NAME_BYTES = 63  # of an application_name
 _HOLDER = """
-SELECT a.application_name FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
+SELECT a.application_name, a.pid FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
 WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
 AND (CAST(l.classid AS bigint) << 32) | CAST(l.objid AS bigint) = %s
 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -35,6 +35,8 @@ class PostgresResidence:
         self._key = residence_key(host)
         self._connection: BoundedConnection | None = None
         self._look_at = 0.0
+        self._backend: int | None = None  # the server's process of the connection that held the place last
+        self._taken_by: int | None = None
         try:
             self._take()
         except psycopg.Error as error:
@@ -42,7 +44,10 @@ class PostgresResidence:
             raise DatabaseUnavailable(url=url, cause=str(error).strip()) from error
 
     def is_held(self) -> bool:
-        """Whether the place is still held; True while the server is away, which has let nobody in either."""
+        """Whether the place is still held; True while the server is away, which has let nobody in either.
+
+        It may not have noticed yet that our last connection has ended, and keep the place for that.
+        """
         if time.monotonic() < self._look_at:
             return True
         self._look_at = time.monotonic() + LOOK_SECONDS
@@ -55,7 +60,7 @@ class PostgresResidence:
         try:
             self._take()
         except HostTaken:
-            return False
+            return self._taken_by in (None, self._backend)  # None: given up since
         except psycopg.Error:
             self.close()
         return True
@@ -73,8 +78,10 @@ class PostgresResidence:
         name = self._holder.encode()[:_NAME_BYTES].decode(errors="ignore")
         connection.execute("SELECT set_config('application_name', %s, false)", (name,))
         if connection.execute("SELECT pg_try_advisory_lock(%s)", (self._key,)).fetchall()[0][0]:
+            self._backend = connection.info.backend_pid
             return
         found = connection.execute(_HOLDER, (self._key,)).fetchall()
+        self._taken_by = int(found[0][1]) if found else None
         self.close()
         raise HostTaken(host=self._host, holder=str(found[0][0]) if found else "", where=self._url)
 

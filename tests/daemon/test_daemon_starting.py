@@ -118,6 +118,20 @@ def test_the_place_of_a_machine_that_lost_its_power_is_waited_for(
         opened(settings, [])
 
 
+def test_the_place_of_a_daemon_that_has_just_been_killed_is_waited_for(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that was frozen meanwhile still keeps it; refused for that, the service would stay down."""
+    here = own_identity()
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    killed = HostTaken(host=here.host, holder=holder_words(replace(here, pid=ended.pid)), where="x")
+    monkeypatch.setattr(starting, "take_residence", failing(2, killed, starting.take_residence))
+    slept: list[float] = []
+    opened(settings, slept)
+    assert len(slept) == 2
+
+
 def test_the_place_of_another_machine_of_the_same_name_is_not_waited_for_long(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

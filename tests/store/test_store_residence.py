@@ -11,6 +11,7 @@ import pytest
 
 from store import postgres_residence
 from store.errors import DatabaseUnavailable, DatabaseUnsafe, HostTaken
+from store.postgres_residence import PostgresResidence
 from store.residence import take_residence
 
 HOLDER = """
@@ -89,6 +90,24 @@ def test_whoever_came_meanwhile_keeps_the_place(postgres_url: str, monkeypatch: 
     assert second.is_held()
     second.close()
     first.close()
+
+
+def test_the_place_is_kept_for_a_connection_of_ours_that_the_server_has_not_given_up(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off where only we have noticed: nobody else is there, and the place is taken again later."""
+    monkeypatch.setattr(postgres_residence, "LOOK_SECONDS", 0.0)
+    place = PostgresResidence(postgres_url, host="alpha", holder="pid 7 on alpha")
+    last, place._connection = place._connection, None
+    assert last is not None
+    assert place.is_held()
+    assert place._connection is None
+    last.close()
+    while place._connection is None:  # the server hears of it in a moment
+        assert place.is_held()
+    with pytest.raises(HostTaken):
+        take_residence(postgres_url, "alpha", holder="pid 8 on alpha")
+    place.close()
 
 
 def test_a_place_that_cannot_be_had_says_why(tmp_path: Path) -> None:
