@@ -80,7 +80,6 @@ def test_reading_commands_load_neither_settings_nor_writers(log_here: str, folde
 
 def test_a_log_of_somebody_else_is_an_error_in_words(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who may not look into the folder of the host is told so, and how to ask; it is no defect of ours."""
-
     exists = Path.exists
 
     def forbidden(path: Path) -> bool:
