@@ -92,18 +92,23 @@ def test_whoever_came_meanwhile_keeps_the_place(postgres_url: str, monkeypatch: 
     first.close()
 
 
+def _is_connected(place: PostgresResidence) -> bool:
+    return place._connection is not None
+
+
 def test_the_place_is_kept_for_a_connection_of_ours_that_the_server_has_not_given_up(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cut off where only we have noticed: nobody else is there, and the place is taken again later."""
     monkeypatch.setattr(postgres_residence, "LOOK_SECONDS", 0.0)
     place = PostgresResidence(postgres_url, host="alpha", holder="pid 7 on alpha")
-    last, place._connection = place._connection, None
+    last = place._connection
     assert last is not None
+    place._connection = None
     assert place.is_held()
-    assert place._connection is None
+    assert not _is_connected(place)
     last.close()
-    while place._connection is None:  # the server hears of it in a moment
+    while not _is_connected(place):  # the server hears of it in a moment
         assert place.is_held()
     with pytest.raises(HostTaken):
         take_residence(postgres_url, "alpha", holder="pid 8 on alpha")
