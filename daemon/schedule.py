@@ -1,7 +1,8 @@
 """The daemon does what is scheduled: plans anew at night, backs its log up, archives, verifies, looks around.
 
 When a run was due and how it ended is kept beside the results, so that a daemon that was away can make up for
-what it missed. One entry never runs twice at the same time. A clock that is set back runs nothing again that
+what it missed. One entry never runs twice at the same time, nor are two plans made at once, which would be
+written to one place and hand in each other's. A clock that is set back runs nothing again that
 was run within the last day.
 """
 
@@ -19,7 +20,7 @@ from daemon.bell import Bell
 from daemon.crontab import Times
 from daemon.errands import Ended, Errand, environment_of, prune_backups, steps_of
 from daemon.runner import write_json
-from daemon.schedule_entries import BACKUP, RINGS, Entry, entries_of
+from daemon.schedule_entries import BACKUP, PLAN, RINGS, Entry, entries_of
 from daemon.schedule_state import FOLDER, STATE, State, moment_in, read_state
 from daemon.settings import Settings
 from daemon.zones import zone_of
@@ -86,7 +87,7 @@ class Schedule:
             self._due = {name: self._next(name, now) for name in self._entries}
         self._seen_at = now
         for name, entry in self._entries.items():
-            if self._due[name] <= now:
+            if self._due[name] <= now and not self._must_wait(entry):
                 due_at, self._due[name] = self._due[name], self._times[name].after(now)
                 self._begin(entry, due_at, now)
 
@@ -127,6 +128,11 @@ class Schedule:
         last = moment_in(known, "due_at")
         cut_off = "began_at" in known and "ended_at" not in known
         return cut_off or (last is not None and self._times[name].after(last) <= now)
+
+    def _must_wait(self, entry: Entry) -> bool:
+        """Whether another entry is making a plan, and this one wants to."""
+        others = (run.entry for name, run in self._running.items() if name != entry.name)
+        return entry.do == PLAN and any(other.do == PLAN for other in others)
 
     def _begin(self, entry: Entry, due_at: datetime, now: datetime) -> None:
         before = self._running.get(entry.name)

@@ -146,6 +146,22 @@ def test_a_run_that_is_not_done_is_not_begun_again(host: Host, begun: list[FakeE
     ]
 
 
+def test_two_plans_are_made_one_after_the_other(host: Host, begun: list[FakeErrand]) -> None:
+    """Both are written to one place: together they would hand in each other's plan."""
+    plan = {"cron": "30 2 * * *", "do": "plan"}
+    host.start({"a": plan, "b": plan | {"arguments": ["--target", "x"]}, "check": NIGHTLY})
+    host.at(NIGHT)
+    assert [one.steps[0][:2] for one in begun] == [("plan", "make"), ("db", "verify")]
+    later = NIGHT + timedelta(hours=1)
+    begun[0].ends_with = Ended(code=0)
+    host.at(later)
+    assert begun[2].steps[0] == ("plan", "make", "--target", "x")
+    assert host.state["b"] == {"due_at": NIGHT.isoformat(), "began_at": later.isoformat(), "do": "plan"}
+    host.at(later + timedelta(seconds=1))
+    assert len(begun) == 3
+    assert host.told == []
+
+
 def test_a_machine_that_slept_over_several_times_runs_once(host: Host, begun: list[FakeErrand]) -> None:
     """Three nights of sleep, or a clock set forward by days, are one run."""
     host.start({"nightly": NIGHTLY})
