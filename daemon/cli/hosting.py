@@ -93,8 +93,10 @@ def serve(*words: Any, **more: Any) -> int:  # noqa: ANN401 (passed on)
 
 
 def configure_logs() -> None:
-    """Set up the log: `daemon.logs.configure_logs`, loaded now."""
-    importlib.import_module("daemon.logs").configure_logs()
+    """Set up the log, of libraries and threads as well: `daemon.logs`, loaded now."""
+    logs = importlib.import_module("daemon.logs")
+    logs.configure_logs()
+    logs.take_in_other_logs()
 
 
 def _served(config: Path | None, *, until_idle: bool, options: Mapping[str, object]) -> int:

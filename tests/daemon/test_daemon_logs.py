@@ -16,6 +16,7 @@ from typing import Any, TextIO
 import pytest
 import structlog
 
+from daemon.cli import hosting
 from daemon.journal import Journal, encoded, field_name
 from daemon.logs import configure_logs, is_journal, log_to_file, take_in_other_logs
 
@@ -167,6 +168,16 @@ def test_a_library_s_warning_is_a_line_of_ours(monkeypatch: pytest.MonkeyPatch) 
     assert "old" in lines[2]["event"]
     assert lines[3]["thread"] == "telling"
     assert "ZeroDivisionError" in lines[3]["exception"]
+
+
+def test_the_daemon_takes_in_what_others_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the daemon's command that sets the log up, for libraries and threads too."""
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    hosting.configure_logs()
+    logging.captureWarnings(capture=False)
+    assert threading.excepthook.__module__ == "daemon.logs"
+    assert [type(one).__module__ for one in logging.root.handlers] == ["daemon.logs"]
 
 
 def test_a_redirected_stream_is_not_the_journal(tmp_path: Path) -> None:
