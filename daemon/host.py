@@ -180,10 +180,10 @@ class Host:
     def heard(self) -> frozenset[str]:
         """Hear what rang: do what is the host's own, and return the rest."""
         rang = self.bell.heard()
-        if RESCUE in rang:
-            self.rescuer.rescue()
-        for number in STOP_SIGNALS:
+        for number in STOP_SIGNALS:  # first: no error of what follows may cost a stop
             if number.name in rang:
                 self._stops_heard += 1
                 self.stopping = self.stopping or f"stopped by {number.name}"
+        if RESCUE in rang:
+            self.rescuer.rescue()
         return rang - {RESCUE, *(number.name for number in STOP_SIGNALS)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from daemon_samples import FakeChild, accept, all_events, settings_in
 
 from daemon.host import Host
+from daemon.timetable import RESCUE
 from executors.contract import Stopped
 from store import PlanStore, open_store
 
@@ -87,3 +89,19 @@ def test_what_rang_for_others_is_handed_on(host: Host) -> None:
     host.bell.ring("rescan")
     host.bell.ring("rescue")
     assert host.turn() == {"rescan"}
+
+
+def test_a_stop_is_heard_whatever_else_fails_in_that_moment(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look after lost leases that ends in an error takes no signal with it."""
+
+    def failing(*_words: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(host.rescuer, "rescue", failing)
+    host.bell.ring(RESCUE)
+    host.bell.ring("SIGTERM")
+    with pytest.raises(OSError, match="Too many"):
+        host.heard()
+    assert host.stopping == "stopped by SIGTERM"
