@@ -26,6 +26,7 @@ import structlog
 from daemon.judging_answers import Rejection, decoded, printable
 from daemon.judging_questions import CONTROL_FD, TRY_AGAIN, Limits, settings_words
 from daemon.settings import Settings
+from executors.process import SECRETS
 from executors.warm import ForkedProcess
 from store.plan import Plan
 
@@ -36,7 +37,6 @@ AGAIN_SECONDS = 1.0  # until a process that could not be had is asked for again
 _MEMORY_SHARE = 0.5  # of the machine's, of one plan's child, where the settings do not say it
 _TAIL_BYTES = 4000
 _ANSWER_FACTOR, _ANSWER_BYTES = 64, 2**26
-_SECRETS = ("TRAINWRIGHT_DATABASE_URL", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET")
 _ONE_THREAD = {
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
     "OPENBLAS_NUM_THREADS": "1",
@@ -224,7 +224,7 @@ class _Server:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+        environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
         # The kernel sends the death signal when the *thread* that started it ends.
         in_main_thread = threading.current_thread() is threading.main_thread()
         with contextlib.ExitStack() as undo:

@@ -38,9 +38,12 @@ CONTROL_FD = "TRAINWRIGHT_CONTROL_FD"
 PARENT_PID = "TRAINWRIGHT_PARENT_PID"
 DEATH_SIGNAL = "TRAINWRIGHT_DEATH_SIGNAL"
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
-# What a fit has no use for: passwords, and where the service manager put them.
+# What fits and what judges plans have no use for: passwords, addresses that are one, and where they lie.
 SECRETS = frozenset(
-    {"TRAINWRIGHT_DATABASE_URL", "TRAINWRIGHT_DAEMON__DATABASE_URL", "PGPASSWORD", "CREDENTIALS_DIRECTORY"}
+    {
+        *("TRAINWRIGHT_DATABASE_URL", "TRAINWRIGHT_DAEMON__DATABASE_URL", "PGPASSWORD", "PGPASSFILE"),
+        *("TRAINWRIGHT_WEBHOOK_URL", "TRAINWRIGHT_DAEMON__WEBHOOK_URL", "CREDENTIALS_DIRECTORY"),
+    }
 )
 
 _KERNEL_COUNTERS = Path("/proc/vmstat")

@@ -20,6 +20,7 @@ from daemon.judging_questions import JUDGED_BY, settings_of, settings_words
 from daemon.settings import Settings
 from daemon.survey import describe
 from daemon.surveying import description_of, question_of
+from executors.process import SECRETS
 from store import Plan, PlanRejected, complete_plan
 from store.plan_document import parse_plan_text
 
@@ -252,8 +253,8 @@ def test_the_child_knows_no_password_and_dies_with_its_parent(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither environment nor question names the database; closed, there is no process left."""
-    monkeypatch.setenv("TRAINWRIGHT_DATABASE_URL", "postgresql://somebody:secret@host/log")
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/secret")
+    for name in SECRETS:
+        monkeypatch.setenv(name, "postgresql://somebody:secret@host/log")
     assert set(settings_words(settings)) == set(JUDGED_BY)
     judges = Judges(settings, tmp_path / "private")
     judges.start()
