@@ -88,7 +88,7 @@ def previous_line(told: HostTold) -> str | None:
     if told.taken_back:
         were = "1 fit was" if told.taken_back == 1 else f"{told.taken_back} fits were"
         cost = f"; {were} at work, {span(told.lost_seconds)} of it lost"
-    return f"before   previous stop: {row.previous_stop}{when}{cost}"
+    return f"before   previous stop: {row.previous_stop.removeprefix('stopped: ')}{when}{cost}"
 
 
 def _moment(text: str | None) -> datetime | None:
