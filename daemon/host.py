@@ -85,7 +85,9 @@ class Host:
 
     def turn(self) -> frozenset[str]:
         """Hear what rang, hear the children, fill the slots; returns what rang and is not the host's own."""
+        self.dispatcher.beat()  # between any two steps that may each wait for a silent database
         rang = self.heard()
+        self.dispatcher.beat()
         self.rescuer.hear()
         if self._moved:
             self._moved = False

@@ -105,3 +105,16 @@ def test_a_stop_is_heard_whatever_else_fails_in_that_moment(
     with pytest.raises(OSError, match="Too many"):
         host.heard()
     assert host.stopping == "stopped by SIGTERM"
+
+
+def test_a_turn_gives_signs_of_life_between_questions_that_may_take_long(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits for a silent database as long as it is borne: two are more than the watchdog bears."""
+    done: list[str] = []
+    host.dispatcher.beat = lambda: done.append("beat")
+    monkeypatch.setattr(host, "heard", lambda: done.append("heard") or frozenset())
+    monkeypatch.setattr(host.rescuer, "hear", lambda: done.append("hear"))
+    monkeypatch.setattr(host.dispatcher, "tick", lambda: done.append("tick"))
+    host.turn()
+    assert done == ["beat", "heard", "beat", "hear", "beat", "tick", "beat"]
