@@ -31,6 +31,7 @@ _DEFAULTS = re.compile(
 )
 _HOMES = tuple(PurePosixPath(place) for place in ("/home", "/root", "/run/user"))
 _TEMPORARY = tuple(PurePosixPath(place) for place in ("/tmp", "/var/tmp"))  # noqa: S108 (hidden, not used)
+_READ = ("data_dir", "webhook_secret_file")  # settings that name what is only read
 _PLAIN = re.compile(r"/[A-Za-z0-9/._@+-]+")
 
 
@@ -122,7 +123,7 @@ def enabled_units(place: Place) -> tuple[str, ...]:
 
 
 def needed_paths(config: Mapping[str, object], place: Place) -> Place:
-    """Return the place with what its configuration names: where else it writes, data it reads, its inbox."""
+    """Return the place with what its configuration names: where else it writes, what it reads, its inbox."""
     table = config.get("daemon")
     table = table if isinstance(table, Mapping) else {}
     written, shown, inbox = list(place.written), list(place.shown), place.inbox
@@ -134,11 +135,19 @@ def needed_paths(config: Mapping[str, object], place: Place) -> Place:
     if isinstance(url := table.get("database_url"), str) and url.startswith("sqlite:////"):
         above = PurePosixPath(url.removeprefix("sqlite:///")).parent
         written += [] if above.is_relative_to(place.folder) else [above]
-    if isinstance(data := table.get("data_dir"), str):
-        shown.append(place.folder / data)
+    shown += [place.folder / named for key in _READ if isinstance(named := table.get(key), str)]
+    backups = [place.folder / folder for folder in _backup_folders(table.get("schedule"))]
+    written += [path for path in backups if not path.is_relative_to(place.folder)]
     return replace(
         place, written=tuple(dict.fromkeys(written)), shown=tuple(dict.fromkeys(shown)), inbox=inbox
     )
+
+
+def _backup_folders(schedule: object) -> list[str]:
+    """Where scheduled backups go, as it is written."""
+    entries = schedule.values() if isinstance(schedule, Mapping) else ()
+    named = [entry.get("to") for entry in entries if isinstance(entry, Mapping)]
+    return [folder for folder in named if isinstance(folder, str)]
 
 
 def read_config(text: str, where: str) -> Mapping[str, object]:

@@ -104,9 +104,28 @@ def test_what_the_configuration_names_is_written_and_read() -> None:
     assert "d /data/results :0750 :trainwright :trainwright -\n" in files["trainwright.conf"]
 
 
+def test_backups_and_keys_elsewhere_can_be_reached() -> None:
+    """A scheduled backup is written where it is wanted, and a key in a home is shown to the service."""
+    said = read_config(
+        '[daemon]\nwebhook_secret_file = "/home/alice/key"\n'
+        '[daemon.schedule.nightly]\ncron = "0 2 * * *"\ndo = "backup"\nto = "/mnt/backup"\n'
+        '[daemon.schedule.inside]\ncron = "0 3 * * *"\ndo = "backup"\nto = "copies"\n',
+        "trainwright.toml",
+    )
+    place = needed_paths(said, place_of())
+    text = text_of(PLACES, written=place.written, shown=place.shown)
+    assert "ReadWritePaths=/mnt/backup\n" in text
+    assert "BindReadOnlyPaths=-/home/alice/key\n" in text
+
+
 def test_a_configuration_that_names_nothing_changes_nothing() -> None:
     """Neither an empty file nor one with other settings has any effect on the units."""
-    for text in ("", "[daemon]\ncpu_slots = 2\n", "[routing]\nmin_score = 0.1\n", "daemon = 3\n"):
+    for text in (
+        "",
+        "[daemon]\ncpu_slots = 2\nschedule = 3\n",
+        "[routing]\nmin_score = 0.1\n",
+        "daemon = 3\n",
+    ):
         assert needed_paths(read_config(text, "x"), place_of()) == place_of()
     with pytest.raises(ServiceImpossible, match="no TOML"):
         read_config("[daemon", "trainwright.toml")
