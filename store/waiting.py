@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
@@ -113,10 +114,7 @@ def _pausers(tx: Tx, scopes: Set[str]) -> dict[str, str]:
 
 def context_of(tx: Tx, fit: FitRow, around: Surroundings) -> WaitingContext:
     """Return what `waiting_reason` needs to say why one fit waits, with its place in the queue."""
-    paused = {
-        pause.plan for pause in around.pauses if pause.host is None and pause.stage in (None, fit.stage)
-    }
-    first = precedence(tx, fit, around.order, paused=frozenset(plan for plan in paused if plan is not None))
+    first = precedence(tx, fit, around.order, paused=_paused_plans(around, fit.stage))
     running = "SELECT COUNT(*) FROM fit WHERE state IN ('claimed', 'running') AND stage = ?"
     holders = tx.query(_HOLDER, (fit_stream(fit.id),)) if fit.held is not None else []
     return WaitingContext(
@@ -133,6 +131,17 @@ def context_of(tx: Tx, fit: FitRow, around: Surroundings) -> WaitingContext:
         ahead=first.fits,
         ahead_of_others=first.others,
         at_work=first.at_work,
+    )
+
+
+def _paused_plans(around: Surroundings, stage: str) -> frozenset[str]:
+    """Return the plans of which no host that is at work starts a fit of a stage."""
+    paused: defaultdict[str, set[str | None]] = defaultdict(set)
+    for pause in around.pauses:
+        if pause.plan is not None and pause.stage in (None, stage):
+            paused[pause.plan].add(pause.host)
+    return frozenset(
+        plan for plan, hosts in paused.items() if None in hosts or (around.hosts and around.hosts <= hosts)
     )
 
 

@@ -180,6 +180,23 @@ def test_the_place_in_the_queue_is_the_place_in_the_claim(plan_store: PlanStore,
     assert sum(context.ahead_of_others != () for context in told.values()) > len(waiting) // 2
 
 
+def test_a_plan_that_is_paused_on_all_hosts_at_work_comes_before_nothing(plan_store: PlanStore) -> None:
+    """It waits on one host for its panel: where that is the only one, no fit of it is started first."""
+    worker = "h:1:b:9"
+    plan_store.daemon_started(DaemonStarted(worker=worker, host="h", version="1", boot_id="b"))
+    first, second = accept(plan_store, plan(1, "a"), plan(2, "b"))
+    (fit,) = plan_store.reading.fits(plan=second)
+
+    def ahead() -> int | None:
+        return plan_store.reading.waiting_context(fit, is_dead=lambda worker: False).ahead
+
+    assert ahead() == 1
+    plan_store.pause(plan=first, host="h")
+    assert ahead() == 0
+    plan_store.daemon_started(DaemonStarted(worker="g:1:b:9", host="g", version="1", boot_id="b"))
+    assert ahead() == 1
+
+
 def test_nothing_is_passed_over_by_more_than_the_steps_say(plan_store: PlanStore, clock: Clock) -> None:
     """Whatever comes and ends: what is claimed came no later than steps of priority and share allow."""
     chance, order = random.Random(3), plan_store.order  # noqa: S311 - always the same
