@@ -52,6 +52,7 @@ log = structlog.get_logger("service")
 
 FAILING_SECONDS_MAX = 30.0  # turns that fail for so long end the daemon; its manager starts it anew
 FAILED_TURN_SECONDS = 0.5
+SILENCE_TOLD_SECONDS = 60.0  # how often the log says that the event log does not answer
 FIT_FAILED = 1
 IDLE_SECONDS = 1.0
 LIVE = frozenset({"rescan_seconds", "poll_seconds"})  # settings that the loop itself takes at once
@@ -196,6 +197,7 @@ class Service:
         self.pulse = Pulse(notifier, self.status)
         self.host.dispatcher.beat = self.intake.beat = self.pulse.beat
         self._is_ready = self._is_reload_asked = False
+        self._tell_silence_at = float("-inf")
         self._silent_since: float | None = None  # since when the event log does not answer
 
     def run(self, *, until_idle: bool = False) -> None:
@@ -324,12 +326,12 @@ class Service:
         rang = self.host.turn()
         self._is_reload_asked |= signal.SIGHUP.name in rang  # remembered by a turn that fails
         self._store.head_seq()  # raises where the event log does not answer; the fits were heard all the same
-        self._silent_since = None
         self.intake.turn(rang)
         for duty in self.duties:
             self.pulse.beat()
             duty.turn(rang)
         self.register.turn()
+        self._silent_since = None  # not before: a full disk can be read from and takes no word
         if self._is_reload_asked:
             self._is_reload_asked = False
             self.reload()
@@ -369,8 +371,10 @@ class Service:
             log.info("daemon ready", status=self.status())
 
     def _note_silence(self, error: DatabaseUnavailable) -> None:
-        if self._silent_since is None:
-            self._silent_since = time.monotonic()
+        now = time.monotonic()
+        self._silent_since = now if self._silent_since is None else self._silent_since
+        if now >= self._tell_silence_at:  # on a full disk every second turn may go well
+            self._tell_silence_at = now + SILENCE_TOLD_SECONDS
             log.warning("the event log does not answer; trying again", cause=str(error))
         if not self._is_ready:
             self._say(f"waiting for the event log: {error.cause}")

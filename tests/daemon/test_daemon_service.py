@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import structlog
+import structlog.testing
 from daemon_samples import (
     TARGET,
     all_events,
@@ -336,7 +337,7 @@ def test_turns_that_keep_failing_end_the_daemon(
 def test_a_silent_log_neither_spins_the_loop_nor_loses_a_reload(
     settings: Settings, store: PlanStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Something to be heard wakes the loop at once and is heard by no failing turn: each waits a moment."""
+    """What waits to be heard wakes the loop at once, so each failing turn waits a moment; it is told once."""
     silent, real, slept = iter(range(5)), intake_module.Intake.turn, list[float]()
 
     def turn(intake: intake_module.Intake, rang: frozenset[str]) -> None:
@@ -349,7 +350,9 @@ def test_a_silent_log_neither_spins_the_loop_nor_loses_a_reload(
     monkeypatch.setattr(intake_module.Intake, "turn", turn)
     monkeypatch.setattr(service_module, "FAILED_TURN_SECONDS", 0.0123)
     monkeypatch.setattr(service_module.time, "sleep", slept.append)
-    serve(settings, until_idle=True, reread=lambda: replace(settings, poll_seconds=0.01))
+    with structlog.testing.capture_logs() as lines:
+        serve(settings, until_idle=True, reread=lambda: replace(settings, poll_seconds=0.01))
+    assert sum(line["event"].startswith("the event log does not answer") for line in lines) == 1
     assert slept.count(0.0123) == 5
     (reloaded,) = all_events(store, "DaemonReloaded")
     assert reloaded.data["changed"] == ["poll_seconds"]
