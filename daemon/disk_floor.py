@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from daemon.notices import DISK_LOW
 from daemon.settings import Settings
 from store.database import is_sqlite, sqlite_path
 
-DISK_LOW = "disk low"  # how the sentence begins; people are told of it under this name
 ROOMY = 1.1  # times the floor must be free before it counts as enough again
 
 

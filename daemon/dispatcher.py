@@ -216,9 +216,12 @@ class Dispatcher:
         failure = Failure(cause=cause, sentence=sentence, where="daemon", retryable=cause != "bad_input")
         try:
             self._store.failed(claim, failure)
-        except LeaseLost as lost:
+        except (
+            LeaseLost,
+            DatabaseUnavailable,
+        ) as unsaid:  # the rest of what was claimed is started all the same
             with about(claim):
-                log.warning("lease lost before the start", cause=str(lost))
+                log.warning("a fit that was not started is left to its lease", cause=str(unsaid))
 
     def _notice_end(self, plan_id: str) -> None:
         row = plan_row(self._store, plan_id)

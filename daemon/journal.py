@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 import socket
 import threading
+import time
 from collections.abc import Mapping
 
 SOCKET = "/run/systemd/journal/socket"
 SEND_SECONDS = 1.0  # a journal that does not read for so long loses the line: no training waits for it
+SPARED_SECONDS = 10.0  # nor does it wait again for so long
 NAME_LENGTH_MAX = 64
 OWN_FIELDS = frozenset({"MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER"})  # not to be said by a line's keys
 
@@ -24,18 +26,26 @@ class Journal:
         self._address = address
         self._lock = threading.Lock()
         self._channel: socket.socket | None = None
+        self._spared_until = float("-inf")
 
     def write(self, fields: Mapping[str, str]) -> bool:
         """Hand over a line; False when the journal did not take it."""
         datagram = b"".join(encoded(name, value) for name, value in fields.items())
         with self._lock:
-            return self._send(datagram) or self._send(datagram)  # again where the journal was started anew
+            if self._is_spared():
+                return False
+            # Once more where the journal was started anew; a journal that hangs is not asked twice.
+            return self._send(datagram) or (not self._is_spared() and self._send(datagram))
 
     def close(self) -> None:
         """Let go of the socket."""
         if self._channel is not None:
             self._channel.close()
         self._channel = None
+
+    def _is_spared(self) -> bool:
+        """Whether the journal hung a moment ago."""
+        return time.monotonic() < self._spared_until
 
     def _send(self, datagram: bytes) -> bool:
         try:
@@ -44,6 +54,9 @@ class Journal:
                 self._channel.settimeout(SEND_SECONDS)
                 self._channel.connect(self._address)
             self._channel.send(datagram)
+        except TimeoutError:
+            self._spared_until = time.monotonic() + SPARED_SECONDS
+            return False
         except OSError:
             self.close()
             return False

@@ -97,6 +97,10 @@ class Schedule:
         self._take(settings)
         if settings.time_zone == zone:
             self._due |= {name: due[name] for name in due if self._entries.get(name) == before[name]}
+        for name in self._entries:  # a new one is missed from now on, if the daemon is away when it is due
+            self._state.setdefault(name, {"due_at": self._now().isoformat()})
+        if self._entries:
+            self._save()
 
     def stop(self) -> None:
         """End what runs: it was begun and not ended, which is known at the next start."""

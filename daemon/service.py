@@ -101,7 +101,7 @@ def drain(
     """
     log_to_file(Workplace.of(settings).log_path)
     plans = tuple(dict.fromkeys(plan_ids))
-    with closing(Host(settings, store, plans=plans, tell=tell)) as host, host.minding_signals():
+    with closing(_drain_host(settings, store, plans, tell)) as host, host.minding_signals():
         lift_leftovers(store, host.identity)
         host.start()
         seen_seq, is_open = -1, True
@@ -122,6 +122,11 @@ def drain(
         cancelled=sum(row.cancelled for row in rows),
         interrupted=any(row.open for row in rows),
     )
+
+
+def _drain_host(settings: Settings, store: PlanStore, plans: tuple[str, ...], tell: Tell) -> Host:
+    """Return the host of a drain: under the name this host has for its daemon too."""
+    return Host(settings, store, plans=plans, tell=tell, identity=own_identity(settings.host_name))
 
 
 def serve(
@@ -327,9 +332,7 @@ class Service:
         self._is_reload_asked |= signal.SIGHUP.name in rang  # remembered by a turn that fails
         self._store.head_seq()  # raises where the event log does not answer; the fits were heard all the same
         self.intake.turn(rang)
-        for duty in self.duties:
-            self.pulse.beat()
-            duty.turn(rang)
+        self._do_duties(rang)
         self.register.turn()
         self._silent_since = None  # not before: a full disk can be read from and takes no word
         if self._is_reload_asked:
@@ -337,6 +340,18 @@ class Service:
             self.reload()
         if not self._residence.is_held():
             self.host.stopping = "another daemon took the place of this host while its connection was lost"
+
+    def _do_duties(self, rang: frozenset[str]) -> None:
+        """Give each duty its turn, also behind one that fails; raises the first error then."""
+        failed: Exception | None = None
+        for duty in self.duties:
+            self.pulse.beat()
+            try:
+                duty.turn(rang)
+            except Exception as error:  # noqa: BLE001 (raised below, at the edge of the service's loop)
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
     def _patience(self) -> float:
         """Return how long to wait for something to ring."""

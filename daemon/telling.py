@@ -109,10 +109,11 @@ class Courier:
         if stuck is not None:
             self.take(stuck)
         while self._extra:
-            notice = self._extra.popleft()
+            notice = self._extra[0]
             if not self.carry(notice):
-                self._extra.appendleft(notice)
                 return
+            with suppress(ValueError):  # a full queue may have let go of it meanwhile
+                self._extra.remove(notice)
 
     def _follow(self) -> bool:
         """Tell the events behind the cursor; False when the end came before all were told."""

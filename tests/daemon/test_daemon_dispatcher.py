@@ -24,7 +24,9 @@ from daemon.dispatcher import panel_of
 from daemon.identity import own_identity
 from daemon.news import FitRescued, PlanFinished
 from daemon.rescuer import Rescuer
-from executors.contract import Failed, Stopped
+from daemon.runner import FitProcess
+from daemon.workplace import FitPlaces
+from executors.contract import Failed, FitSpec, Stopped
 from store import DatabaseUnavailable, PlanStore, complete_plan
 
 
@@ -189,6 +191,30 @@ def test_a_child_that_cannot_start_is_a_failed_attempt(stage: Stage) -> None:
     (failed,) = all_events(stage.store, "FitFailed")
     assert failed.data["sentence"] == "no more processes"
     assert failed.data["retry"]
+
+
+def test_a_child_that_cannot_start_while_the_log_is_silent_leaves_the_others_theirs(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two claimed fits the first cannot start nor be recorded: the second is started all the same."""
+
+    def silent(*_said: object, **_more: object) -> None:
+        raise DatabaseUnavailable(url="sqlite:///log", cause="silent")
+
+    def once(spec: FitSpec, places: FitPlaces) -> FitProcess:
+        stage.fails_to_start = OSError("no more processes") if not tried else None
+        tried.append(spec.fit)
+        return begin(spec, places)
+
+    tried: list[str] = []
+    begin = stage.begin
+    monkeypatch.setattr(stage, "begin", once)
+    monkeypatch.setattr(stage.store, "failed", silent)
+    accept(stage.store, *(job(["LightGBM"], target=f"y_{number}") for number in range(2)))
+    dispatcher = stage.dispatcher()
+    dispatcher.tick()
+    assert len(tried) == 2
+    assert [runner.claim.fit_id for runner in dispatcher.running] == tried[1:]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

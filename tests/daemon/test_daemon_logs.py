@@ -16,6 +16,7 @@ from typing import Any, TextIO
 import pytest
 import structlog
 
+from daemon import journal as journal_module
 from daemon.cli import hosting
 from daemon.journal import Journal, encoded, field_name
 from daemon.logs import configure_logs, is_journal, log_to_file, take_in_other_logs
@@ -133,6 +134,25 @@ def test_a_journal_started_anew_gets_the_next_line(tmp_path: Path) -> None:
     assert again.line() == {"MESSAGE": "three"}
     journal.close()
     again.channel.close()
+
+
+def test_a_journal_that_hangs_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a full queue that nobody reads one line waits; those of the next seconds do not."""
+    waits: list[float] = []
+    hung = FakeJournal(tmp_path)
+    journal = Journal(hung.address)
+    monkeypatch.setattr(journal_module, "SEND_SECONDS", 0.01)
+    while journal.write({"MESSAGE": "x" * 1000}):
+        pass  # the kernel's queue fills up
+    monkeypatch.setattr(Journal, "_send", lambda _self, _datagram: waits.append(1.0) or False)
+    assert not journal.write({"MESSAGE": "another"})
+    assert waits == []
+    monkeypatch.setattr(journal_module, "SPARED_SECONDS", 0.0)
+    journal._spared_until = float("-inf")
+    assert not journal.write({"MESSAGE": "later"})
+    assert waits == [1.0, 1.0]
+    journal.close()
+    hung.channel.close()
 
 
 def test_names_of_fields_are_those_the_journal_takes() -> None:

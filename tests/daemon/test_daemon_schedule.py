@@ -212,6 +212,18 @@ def test_what_a_daemon_missed_is_made_up_for_where_that_is_wanted(
     assert len(begun) == (1 if catch_up else 0)
 
 
+def test_what_a_reload_brought_is_missed_too(host: Host, begun: list[FakeErrand]) -> None:
+    """What came by a reload and fell due while the daemon was away is made up for at the next start."""
+    entries = {"nightly": {**NIGHTLY, "catch_up": True}}
+    host.start({})
+    host.schedule.reload(host.settings(entries))
+    host.schedule.stop()
+    host.now = NIGHT + timedelta(hours=6)
+    host.start(entries)
+    host.at(host.now)
+    assert len(begun) == 1
+
+
 def test_a_first_start_has_missed_nothing(host: Host, begun: list[FakeErrand]) -> None:
     """There was no daemon to run it, and nobody had asked."""
     host.start({"nightly": {**NIGHTLY, "catch_up": True}})
