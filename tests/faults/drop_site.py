@@ -56,7 +56,7 @@ class Site:
         (self.outside / "master_training_plan.json").write_text(good_plan(SECRET))
         self._before = fingerprint(self.outside)
         self.host: subprocess.Popen[bytes] | None = None
-        self.lives = 0
+        self.lives = self._said_before = 0
 
     def start(self, *, wrapped: tuple[str, ...] = (), **overrides: Any) -> None:
         """Start the daemon, by words before its command if need be, perhaps with other settings."""
@@ -79,6 +79,7 @@ class Site:
             json.dumps(places),
         ]
         with (self.folder / "host.log").open("ab") as output:
+            self._said_before = output.tell()
             self.host = subprocess.Popen(words, stdout=output, stderr=output)
         self.lives += 1
 
@@ -96,10 +97,17 @@ class Site:
         self.host.wait()
 
     def stop(self) -> int:
-        """Ask the daemon to stop; returns its exit code."""
+        """Ask the daemon to stop once it can hear that; returns its exit code."""
         assert self.host is not None
+        await_that(lambda: not self.runs() or self._is_ready(), "readiness")
         self.host.send_signal(signal.SIGTERM)
         return self.host.wait(PATIENCE_SECONDS)
+
+    def _is_ready(self) -> bool:
+        """Whether this life of the daemon has said that it works."""
+        with (self.folder / "host.log").open("rb") as log:
+            log.seek(self._said_before)
+            return b'"daemon ready"' in log.read()
 
     def runs(self) -> bool:
         """Whether the daemon has not ended."""

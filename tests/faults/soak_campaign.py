@@ -40,6 +40,8 @@ def kill_daemon(site: Site) -> None:
 
 def stop_daemon(site: Site) -> None:
     """The daemon is stopped, ends with 0 inside its limit, and is started again."""
+    while not site.is_ready() and site.host.poll() is None:
+        time.sleep(0.1)
     site.host.terminate()
     code = site.host.wait(site.settings.stop_seconds + 60)
     if code != 0:
