@@ -6,8 +6,10 @@ knows no password, and that cannot outlive the daemon; the daemon itself never p
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
+import os
 import resource
 import sys
 from collections.abc import Mapping
@@ -91,7 +93,8 @@ def judge(question_fd: int, plan_fd: int, answer_fd: int) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        sys.stderr.write(f"{error}\n")
+        with contextlib.suppress(OSError):  # the log may lie on the same disk
+            os.write(sys.stderr.fileno(), f"{error}\n".encode())
         raise SystemExit(TRY_AGAIN) from None
 
 

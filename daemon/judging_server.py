@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from daemon.judging_child import judge
-from daemon.judging_questions import CONTROL_FD
+from daemon.judging_questions import CONTROL_FD, TRY_AGAIN
 from executors.confinement import die_with_parent
 from executors.families import FAMILIES, availability
 
@@ -107,8 +107,9 @@ class Server:
         try:
             pid = os.fork()
         except OSError as error:
-            os.write(asked.log_fd, f"no process could be had: {error}\n".encode())
-            _tell(asked.tell, {"code": 1})
+            with contextlib.suppress(OSError):  # the log may lie on a full disk
+                os.write(asked.log_fd, f"no process could be had: {error}\n".encode())
+            _tell(asked.tell, {"code": TRY_AGAIN})
             asked.tell.close()
         else:
             if pid == 0:

@@ -129,7 +129,8 @@ class Server:
         try:
             pid = os.fork()
         except OSError as error:
-            os.write(request.log_fd, f"the fit's process cannot be forked: {error}\n".encode())
+            with contextlib.suppress(OSError):  # the log may lie on a full disk
+                os.write(request.log_fd, f"the fit's process cannot be forked: {error}\n".encode())
             _tell(request.tell, {"code": 1})
             request.tell.close()
         else:

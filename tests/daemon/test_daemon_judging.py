@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +19,8 @@ from daemon_samples import FakeClock, await_that, document, job, settings_in, wr
 from daemon.admission import completed, family_entry
 from daemon.judging import LOSSES_MAX, Judgement, Judges
 from daemon.judging_answers import Rejection, decoded, encoded_plan
-from daemon.judging_questions import JUDGED_BY, settings_of, settings_words
+from daemon.judging_questions import JUDGED_BY, TRY_AGAIN, settings_of, settings_words
+from daemon.judging_server import Asked, Server
 from daemon.settings import Settings
 from daemon.survey import describe
 from daemon.surveying import description_of, question_of
@@ -323,3 +327,36 @@ def test_the_settings_come_through_the_question_whole(settings: Settings) -> Non
     told = settings_of(json.loads(json.dumps(settings_words(settings))))
     assert [getattr(told, name) for name in JUDGED_BY] == [getattr(settings, name) for name in JUDGED_BY]
     assert told.training() == settings.training()
+
+
+FULL_DISK = """
+import errno, sys
+from daemon import judging_child
+def full(*_fds):
+    raise OSError(errno.ENOSPC, "No space left on device")
+judging_child._judge = full
+judging_child.judge(0, 0, 0)
+"""
+
+
+def test_on_a_full_disk_a_plan_waits_though_not_even_that_can_be_said() -> None:
+    """The child that finds the disk full is asked again later, also where its own log is on that disk."""
+    with Path("/dev/full").open("wb") as log:
+        done = subprocess.run([sys.executable, "-P", "-c", FULL_DISK], stderr=log, check=False)
+    assert done.returncode == TRY_AGAIN
+
+
+def test_where_no_process_can_be_had_a_plan_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine out of processes is no fault of a plan; the warm process lives on, its log on a full disk."""
+
+    def none_left() -> int:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    ours, theirs = socket.socketpair()
+    control, far = socket.socketpair()
+    monkeypatch.setattr(os, "fork", none_left)
+    full = [os.open("/dev/full", os.O_RDWR) for _ in range(4)]
+    asked = Asked(question_fd=full[0], plan_fd=full[1], answer_fd=full[2], log_fd=full[3], tell=theirs)
+    with ours, far:
+        assert not Server(control)._fork(asked)
+        assert json.loads(ours.recv(1000)) == {"code": TRY_AGAIN}
