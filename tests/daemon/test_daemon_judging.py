@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -97,10 +97,12 @@ def said(judgement: Judgement) -> Plan | Rejection:
     return found[0]
 
 
-def child_of(judges: Judges) -> psutil.Process:
-    """The child that judges now."""
-    children: list[psutil.Process] = await_that(lambda: psutil.Process(judges.pid).children(), "child")
-    return children[0]
+def child_of(judgement: Judgement) -> psutil.Process:
+    """The child that judges this one."""
+    life = judgement._life
+    assert life is not None
+    await_that(lambda: life.code() is None and life.forked, "child")
+    return psutil.Process(life.pid)
 
 
 def stopped_server(judges: Judges) -> psutil.Process:
@@ -191,11 +193,29 @@ def test_a_plan_that_takes_too_long_is_refused(ask: Ask, judges: Judges, clock: 
     server.resume()
 
 
-def test_a_child_that_is_killed_costs_a_try(ask: Ask, judges: Judges) -> None:
+@contextmanager
+def endless(copy: Path) -> Iterator[None]:
+    """A copy that does not come to its end: whoever reads it waits; afterwards it is a plan like others."""
+    os.mkfifo(copy)
+    writer = os.open(copy, os.O_RDWR)
+    try:
+        yield
+    finally:
+        copy.unlink()
+        copy.write_text(json.dumps(document()))
+        os.close(writer)
+
+
+def test_a_child_that_is_killed_costs_a_try(judges: Judges) -> None:
     """Killed from outside once, the plan is judged again."""
-    judgement = ask(json.dumps(document()))
-    child_of(judges).kill()
+    copy = judges.place / "plan.json"
+    with endless(copy):
+        judgement = judges.judge(copy, source="inbox/plan")
+        child = child_of(judgement)
+        child.kill()
+        await_that(lambda: not is_at_work(child), "end of the child")
     assert isinstance(said(judgement), Plan)
+    judgement.close()
 
 
 def test_a_plan_whose_child_is_always_killed_is_refused(ask: Ask, judges: Judges) -> None:
@@ -266,11 +286,11 @@ def test_the_child_knows_no_password_and_dies_with_its_parent(
     known = await_that(server.environ, "environment")
     assert not [value for value in known.values() if "secret" in value]
     copy = tmp_path / "private" / "plan.json"
-    copy.write_text(json.dumps(document()))
-    judgement = judges.judge(copy, source="x")
-    child = child_of(judges)
-    judges.close()
-    await_that(lambda: not is_at_work(child), "end of the child")
+    with endless(copy):
+        judgement = judges.judge(copy, source="x")
+        child = child_of(judgement)
+        judges.close()
+        await_that(lambda: not is_at_work(child), "end of the child")
     assert not server.is_running()
     judgement.close()
 
