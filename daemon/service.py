@@ -342,16 +342,14 @@ class Service:
             self.host.stopping = "another daemon took the place of this host while its connection was lost"
 
     def _do_duties(self, rang: frozenset[str]) -> None:
-        """Give each duty its turn, also behind one that fails; raises the first error then."""
-        failed: Exception | None = None
-        for duty in self.duties:
-            self.pulse.beat()
-            try:
-                duty.turn(rang)
-            except Exception as error:  # noqa: BLE001 (raised below, at the edge of the service's loop)
-                failed = failed or error
-        if failed is not None:
-            raise failed
+        """Give each duty its turn, also behind one that fails; its error is raised once all had theirs."""
+        with ExitStack() as turns:
+            for duty in reversed(self.duties):
+                turns.callback(self._do_duty, duty, rang)
+
+    def _do_duty(self, duty: Duty, rang: frozenset[str]) -> None:
+        self.pulse.beat()
+        duty.turn(rang)
 
     def _patience(self) -> float:
         """Return how long to wait for something to ring."""
