@@ -341,15 +341,14 @@ class Service:
         if not self._residence.is_held():
             self.host.stopping = "another daemon took the place of this host while its connection was lost"
 
-    def _do_duties(self, rang: frozenset[str]) -> None:
-        """Give each duty its turn, also behind one that fails; its error is raised once all had theirs."""
-        with ExitStack() as turns:
-            for duty in reversed(self.duties):
-                turns.callback(self._do_duty, duty, rang)
-
-    def _do_duty(self, duty: Duty, rang: frozenset[str]) -> None:
-        self.pulse.beat()
-        duty.turn(rang)
+    def _do_duties(self, rang: frozenset[str], *, first: int = 0) -> None:
+        """Give each duty its turn, also behind one that fails; the errors are raised once all had theirs."""
+        if first < len(self.duties):
+            self.pulse.beat()
+            try:
+                self.duties[first].turn(rang)
+            finally:
+                self._do_duties(rang, first=first + 1)
 
     def _patience(self) -> float:
         """Return how long to wait for something to ring."""
