@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from daemon.cli.words import counts_words
+from daemon.views.words import counts_words
 from store.errors import NotFound
 from store.events import FitFailed, PlanCompleted, PlanRefused, WorkPaused
 from store.moments import iso_utc

@@ -56,6 +56,21 @@ def web_address(value: object) -> str:
     return written
 
 
+def listening(value: object) -> str | None:
+    """Read where to listen: HOST:PORT, unix:/PATH, or "off" (None)."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("write HOST:PORT, unix:/PATH, or off")
+    said = value.strip()
+    if said.lower() == "off":
+        return None
+    if said.startswith("unix:/"):
+        return said
+    host, _, port = said.rpartition(":")
+    if not host or not port.isdigit() or not 0 <= int(port) <= 65_535:
+        raise ValueError("write HOST:PORT with a port up to 65535, unix:/PATH, or off")
+    return said
+
+
 def words(value: object) -> tuple[str, ...]:
     """Words: a list of them, or a text with blanks or commas between."""
     found = value.replace(",", " ").split() if isinstance(value, str) else value

@@ -19,6 +19,8 @@ from executors.families import DEFAULT_FAMILIES
 from store.ordering import ClaimOrder
 from store.retries import RetryPolicy
 
+WEB_LISTEN = "127.0.0.1:8765"  # where people look for the page when nobody said anything
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -81,6 +83,12 @@ class Settings:
         webhook_secret_file: a file with the key that signs each message.
         notify_command: a program and its arguments that is told on standard input; empty: none.
         notify_on: of what people are told.
+        web_listen: where the page and the API are served, HOST:PORT or unix:/PATH; None ("off"): nowhere.
+        web_names: further names under which the page is asked for, where it is not this machine's own.
+        web_token_file: a file with the token of those who may do everything; needed beyond this machine.
+        web_read_token_file: a file with the token of those who may only look.
+        mlflow_uri: a tracking server of MLflow that is told of every fit that ends; None: none.
+        mlflow_experiment: the name of its experiment.
         stage_barrier: "plan" or "job", of plans that do not say it.
         seed: of plans that do not say it.
         params: family name -> parameters.
@@ -146,6 +154,12 @@ class Settings:
     webhook_secret_file: Path | None = None
     notify_command: tuple[str, ...] = ()
     notify_on: tuple[str, ...] = NOTICES
+    web_listen: str | None = WEB_LISTEN
+    web_names: tuple[str, ...] = ()
+    web_token_file: Path | None = None
+    web_read_token_file: Path | None = None
+    mlflow_uri: str | None = None
+    mlflow_experiment: str = "trainwright"
     stage_barrier: str = "plan"
     seed: int = 42
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

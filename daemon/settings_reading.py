@@ -19,7 +19,9 @@ NOTICES = (
     *("plan_finished", "fit_failed", "host_stuck", "disk_low", "plan_paused", "plan_rejected"),
     "schedule_failed",
 )
-SECRET = frozenset({"webhook_url", "database_url"})  # never repeated, not even where they are wrong
+SECRET = frozenset(
+    {"webhook_url", "database_url", "mlflow_uri"}
+)  # never repeated, not even where they are wrong
 PREFIX = "TRAINWRIGHT_"
 SHARED = {  # settings of the host that stand in the planner's tables: field -> table
     "target_patterns": "data",
@@ -148,11 +150,16 @@ _MAY_BE_NONE = frozenset(
         "judging_memory_bytes",
         *("data_dir", "embargo_bars", "interval", "memory_bytes", "fit_memory_bytes", "fit_seconds_max"),
         *("host_name", "time_zone", "webhook_url", "webhook_secret_file"),
+        *("web_listen", "web_token_file", "web_read_token_file", "mlflow_uri"),
     }
 )
 _READERS: dict[str, Callable[[object], object]] = {
     **dict.fromkeys(("results_dir", "output_dir", "inbox_dir", "data_dir"), readers.path),
-    "webhook_secret_file": readers.path,
+    **dict.fromkeys(("webhook_secret_file", "web_token_file", "web_read_token_file"), readers.path),
+    "web_listen": readers.listening,
+    "web_names": readers.words,
+    "mlflow_uri": readers.web_address,
+    "mlflow_experiment": readers.text,
     "host_name": readers.text,
     "time_zone": readers.time_zone,
     "webhook_url": readers.web_address,

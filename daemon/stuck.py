@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from daemon.cli.screen import span
-from daemon.cli.waiting import ASKED_ONE_BY_ONE, QUEUED, WaitingGroup, Watch
 from daemon.notices import Notice
+from daemon.views.waiting import ASKED_ONE_BY_ONE, QUEUED, WaitingGroup, Watch
+from daemon.views.words import span
 from store.errors import StoreError
 from store.events import FitClaimed
 from store.ids import new_event_id

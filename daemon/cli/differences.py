@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 
 from daemon.cli.screen import cut, say, wrapped
-from daemon.cli.words import names_words
+from daemon.views.words import names_words
 from planner.comparing import Change, Comparison, JobChange, RouteChange
 
 ROWS_MAX = 15

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import click
 
-from daemon.cli.screen import moment as shown
 from daemon.cli.workspace import existing_log
+from daemon.views.words import moment as shown
 from store.reading import Reader, open_reader
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import click
 
-from daemon.cli.screen import emit, iso, say, span, tell
+from daemon.cli.screen import emit, say, tell
 from daemon.cli.workspace import existing_log, json_option, log_url, results_option, results_place
 from daemon.lock import held_lock
+from daemon.views.words import iso, span
 from store.backup import back_up, backup_path, remove_older
 from store.database import connect
 from store.errors import LogDamaged

@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "upgrade | verify | rebuild | backup | restore | seal | archive | retain | export | import | info",
     ),
     "schedule": ("daemon.cli.scheduling:schedule", "what the daemon does at certain times, and how it went"),
+    "serve": ("daemon.cli.serving:serve", "the web page and the REST API"),
     "config": ("daemon.cli.configuring:config", "show: every setting, and where it comes from"),
     "doctor": ("daemon.cli.checking:doctor", "check this machine, each finding with its fix"),
 }

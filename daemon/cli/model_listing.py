@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from daemon.cli.scoreboard import scoreboard, verdict
-from daemon.cli.screen import emit, say, span, table
+from daemon.cli.screen import emit, say, table
 from daemon.cli.workspace import json_option, reader_for, results_option
+from daemon.views.words import span
 from store.records import FitRow
 
 HEADERS = ("", "model", "plan", "device", "score", "naive", "beats naive", "took")

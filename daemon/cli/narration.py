@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from daemon.cli.screen import bar, say, span, speakable, table, tell
-from daemon.cli.words import names_words, number, route_words, score_words
+from daemon.cli.screen import bar, say, speakable, table, tell
+from daemon.views.words import names_words, number, route_words, score_words, span
 from planner.moved import gist
 from planner.request import STEPS, PlanningResult, Progress
 from store.planning_events import PlanningEvent

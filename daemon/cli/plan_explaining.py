@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from daemon.cli.screen import cut, emit, say, span, table, wrapped
-from daemon.cli.words import bytes_words, names_words, number, route_words, score_words, share_words
+from daemon.cli.screen import cut, emit, say, table, wrapped
 from daemon.cli.workspace import json_option
+from daemon.views.words import bytes_words, names_words, number, route_words, score_words, share_words, span
 from planner.explaining import explain as explained
 from planner.results import read_results
 

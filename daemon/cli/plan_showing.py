@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from daemon.cli.screen import emit, say, table, wrapped
-from daemon.cli.words import route_words
 from daemon.cli.workspace import json_option
+from daemon.views.words import route_words
 from store import load_plan_directory
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 import click
 
-from daemon.cli.screen import bar, span, speakable, tell
+from daemon.cli.screen import bar, speakable, tell
 from daemon.news import FitBegan, FitEnded, FitMoved, FitRescued, News, PlanFinished
+from daemon.views.words import span
 from store.records import FitRow
 
 STAGE_WORDS = {"cpu": "CPU stage", "gpu": "GPU stage"}

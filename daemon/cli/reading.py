@@ -8,11 +8,12 @@ from pathlib import Path
 
 import click
 
-from daemon.cli.fits import OPEN_STATES, fit_document, note_words, score_words, step_words
 from daemon.cli.history import at_option, looking
-from daemon.cli.screen import emit, moment, say, table, tell
-from daemon.cli.waiting import Watch, alive_then
+from daemon.cli.screen import emit, say, table, tell
 from daemon.cli.workspace import json_option, reader_for, results_option
+from daemon.views.fits import OPEN_STATES, fit_document, note_words, score_words, step_words
+from daemon.views.waiting import Watch, alive_then
+from daemon.views.words import moment
 from executors.families import resolve
 from store.reading import Reader
 from store.reasons import WaitingReason

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from daemon.cli.fits import score_words
 from daemon.cli.reading import newest_plan
-from daemon.cli.screen import emit, moment, say
-from daemon.cli.waiting import Watch
-from daemon.cli.words import names_words
+from daemon.cli.screen import emit, say
 from daemon.cli.workspace import json_option, reader_for, results_option
+from daemon.views.fits import score_words
+from daemon.views.waiting import Watch
+from daemon.views.words import moment, names_words
 from store.awaited import awaited_ids
 from store.errors import NotFound
 from store.reading import Reader

@@ -10,12 +10,13 @@ from typing import Any
 import click
 
 from daemon.cli.configuration import settings_for
-from daemon.cli.screen import emit, iso, say, table
+from daemon.cli.screen import emit, say, table
 from daemon.cli.workspace import json_option, results_option
 from daemon.crontab import Times
 from daemon.schedule_entries import Entry, entries_of
 from daemon.schedule_state import FOLDER, moment_in, read_state
 from daemon.settings import Settings
+from daemon.views.words import iso
 from daemon.zones import zone_of
 
 HEADERS = ("name", "do", "cron", "next", "last", "outcome")

@@ -9,11 +9,11 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TextIO
 
 import click
+
+from daemon.views.documents import document_text, plain
 
 PLAIN = {
     "±": "+/-",
@@ -55,40 +55,12 @@ def tell(text: str) -> None:
 
 def emit(document: Mapping[str, Any]) -> None:
     """Print a versioned JSON document to stdout."""
-    click.echo(json.dumps({"v": 1, **document}, ensure_ascii=True, indent=2, default=_plain))
+    click.echo(document_text(document))
 
 
 def emit_line(document: Mapping[str, Any]) -> None:
     """Print one line of an NDJSON stream to stdout."""
-    click.echo(json.dumps(document, ensure_ascii=True, default=_plain))
-
-
-def _plain(value: object) -> object:
-    """JSON for what the standard encoder does not know.
-
-    Raises:
-        TypeError: the value has no plain form.
-    """
-    if isinstance(value, datetime):
-        return iso(value)
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "item"):
-        return value.item()
-    if isinstance(value, Mapping):
-        return dict(value)
-    message = f"{type(value).__name__} has no JSON form"
-    raise TypeError(message)
-
-
-def iso(at: datetime | None) -> str | None:
-    """A time as ISO 8601 in UTC with a Z."""
-    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def moment(at: datetime | None) -> str:
-    """A time for people: UTC to the second, ``2026-01-02 03:04:05Z``."""
-    return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+    click.echo(json.dumps(document, ensure_ascii=True, default=plain))
 
 
 def table(
@@ -157,18 +129,6 @@ def bar(done: int, total: int, *, width: int = 30) -> str:
     """A progress bar of fixed width, such as ``[######----]``."""
     filled = width if total == 0 else round(width * done / total)
     return "[" + "#" * filled + "-" * (width - filled) + "]"
-
-
-def span(seconds: float) -> str:
-    """A duration as people say it: ``0.4s``, ``37s``, ``4m 10s``, ``2h 05m``."""
-    if seconds < 10:
-        return f"{seconds:.1f}s"
-    if seconds < 60:
-        return f"{seconds:.0f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m {rest:02d}s"
-    return f"{minutes // 60}h {minutes % 60:02d}m"
 
 
 def error_text(sentence: str, details: Mapping[str, str | None]) -> str:

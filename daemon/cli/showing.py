@@ -11,9 +11,10 @@ import click
 from daemon.cli import work
 from daemon.cli.configuration import settings_for
 from daemon.cli.greedy import GreedyCommand
-from daemon.cli.screen import say, span, tell
+from daemon.cli.screen import say, tell
 from daemon.demo import PLANTED_FEATURE, PLANTED_TARGET, claim_folder, label_bars_with_plants, write_bars
 from daemon.settings import Settings
+from daemon.views.words import span
 from executors.families import DEFAULT_FAMILIES
 from planner import PlannerConfig, PlanRequest
 from store import PlanStore, open_store

@@ -17,10 +17,10 @@ import click
 from daemon.admission import left_out, rehearse
 from daemon.cli.configuration import settings_for
 from daemon.cli.screen import emit, say, tell
-from daemon.cli.waiting import Watch
 from daemon.cli.workspace import LogForbidden, NoLogHere, json_option, reader_for, results_option
 from daemon.errors import DaemonError
 from daemon.shelves import ACCEPTED, DROPPED_AS, REASON_JSON, REASON_TEXT, RECEIPT, REJECTED
+from daemon.views.waiting import Watch
 from panel.names import safe_file_name
 from store.errors import StoreError
 from store.ids import new_event_id

@@ -12,9 +12,10 @@ from pathlib import Path
 import click
 
 from daemon.cli.history import meant
-from daemon.cli.screen import emit_line, moment, say, speakable
+from daemon.cli.screen import emit_line, say, speakable
 from daemon.cli.workspace import json_option, reader_for, results_option
 from daemon.errors import DaemonError
+from daemon.views.words import moment
 from store.events import EVENT_TYPES
 from store.reading import Reader
 from store.records import EventRow

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("panel", "store", "executors", "planner", "daemon")
+PACKAGES = ("panel", "store", "executors", "planner", "daemon", "trainwright")
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("panel", "store", "executors", "planner", "daemon")
+PACKAGES = ("panel", "store", "executors", "planner", "daemon", "trainwright")
 
 PLANTED = [
     ("panel/errors.py", "import store.errors", "floors"),
@@ -24,6 +24,7 @@ PLANTED = [
     ("executors/errors.py", "import click", "service"),
     ("daemon/settings.py", "import lightgbm", "training"),
     ("store/errors.py", "import torch", "training"),
+    ("daemon/service.py", "import fastapi", "web"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The five package names are ours in this environment, and what is installed is this checkout."""
+"""The six package names are ours in this environment, and what is installed is this checkout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("panel", "store", "executors", "planner", "daemon")
+PACKAGES = ("panel", "store", "executors", "planner", "daemon", "trainwright")
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -10,7 +10,7 @@ import pytest
 from cli_samples import BROKEN, STOPPED, Call, fill, living_daemon, sample_plan, start
 
 from daemon.cli import overview
-from daemon.cli.overview import LINES_MAX
+from daemon.views.overview import LINES_MAX
 from store import PlanStore
 from store.events import DaemonStarted, DaemonStopped
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from cli_samples import BROKEN, GPU, MISSING, STOPPED, TRAINED, Call, many_fits
 
-from daemon.cli.overview import look
 from daemon.cli.reading import LINES_SHOWN, STATES, Question
-from daemon.cli.waiting import Watch
+from daemon.views.overview import look
+from daemon.views.waiting import Watch
 from store import PlanStore
 from store.database import Tx, connect
 from store.reading import Reader

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from daemon.cli import screen
+from daemon.views import words
 
 
 class Stream(io.StringIO):
@@ -43,11 +44,11 @@ def test_columns_are_aligned_and_numbers_flush_right() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.41, "0.4s"), (37.2, "37s"), (250, "4m 10s"), (7500, "2h 05m"), (59.7, "60s")]
+    ("seconds", "told"), [(0.41, "0.4s"), (37.2, "37s"), (250, "4m 10s"), (7500, "2h 05m"), (59.7, "60s")]
 )
-def test_durations_read_as_people_say_them(seconds: float, words: str) -> None:
+def test_durations_read_as_people_say_them(seconds: float, told: str) -> None:
     """Short ones in tenths, long ones in two units."""
-    assert screen.span(seconds) == words
+    assert words.span(seconds) == told
 
 
 @pytest.mark.parametrize(
@@ -80,9 +81,9 @@ def test_a_cell_is_one_line_of_harmless_text() -> None:
 def test_times_for_people_are_utc_to_the_second() -> None:
     """No time is a dash; programs get the whole time."""
     at = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-    assert screen.moment(at) == "2026-01-02 03:04:05Z"
-    assert screen.moment(None) == "-"
-    assert screen.iso(at) == "2026-01-02T03:04:05.678901Z"
+    assert words.moment(at) == "2026-01-02 03:04:05Z"
+    assert words.moment(None) == "-"
+    assert words.iso(at) == "2026-01-02T03:04:05.678901Z"
 
 
 def test_json_carries_a_version_and_plain_values(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from daemon.cli.screen import moment, span
+from daemon.views.words import moment, span
 from store.moments import parsed_utc
 from store.reading import Reader
 from store.records import HostRow

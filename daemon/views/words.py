@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 
 def route_words(route: str) -> str:
@@ -52,3 +53,25 @@ def counts_words(
         "open": still_open,
     }
     return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "none"
+
+
+def iso(at: datetime | None) -> str | None:
+    """A time as ISO 8601 in UTC with a Z."""
+    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def moment(at: datetime | None) -> str:
+    """A time for people: UTC to the second, ``2026-01-02 03:04:05Z``."""
+    return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def span(seconds: float) -> str:
+    """A duration as people say it: ``0.4s``, ``37s``, ``4m 10s``, ``2h 05m``."""
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    if seconds < 60:
+        return f"{seconds:.0f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m {rest:02d}s"
+    return f"{minutes // 60}h {minutes % 60:02d}m"

@@ -6,7 +6,7 @@ import dataclasses
 
 from cli_samples import BROKEN, GPU, MISSING, STOPPED, TRAINED
 
-from daemon.cli.fits import fit_document, note_words, score_words, step_words
+from daemon.views.fits import fit_document, note_words, score_words, step_words
 from store import PlanStore
 from store.reasons import WaitingReason
 

@@ -8,8 +8,8 @@ import pytest
 from cli_samples import GPU, STOPPED, fill, living_daemon, many_fits, sample_plan
 from store_samples import cs_job, plan_of
 
-from daemon.cli import waiting
-from daemon.cli.waiting import Watch
+from daemon.views import waiting
+from daemon.views.waiting import Watch
 from store import PlanStore, open_store
 from store.records import Failure
 
