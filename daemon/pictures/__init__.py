@@ -1,0 +1,1 @@
+"""Pictures as SVG text, made from plain values: for the page, the report and notebooks."""

@@ -1,0 +1,52 @@
+"""What every request of the page and the API needs: settings, a reader of the log, templates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from daemon.settings import Settings
+from daemon.views import words
+from store.database import connect
+from store.plan_store import PlanStore, open_store
+from store.reading import Reader
+from store.revision import require_schema
+
+HERE = Path(__file__).resolve().parent
+
+
+class Site:
+    """One log and the ways to show it; shared by all threads that answer requests.
+
+    The database underneath has one connection for each thread.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Open the log of these settings to read it.
+
+        Raises:
+            StoreError: it cannot be reached, or is of another version.
+        """
+        self.settings = settings
+        database = connect(settings.database_url, readonly=True)
+        require_schema(database)
+        self.reader = Reader(database)
+        self.templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(HERE / "templates"),
+            autoescape=True,  # every text of a plan is foreign
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.templates.filters |= {"moment": words.moment, "iso": words.iso, "span": words.span}
+
+    def page(self, template: str, values: Mapping[str, Any]) -> str:
+        """Return a template filled in, every value escaped."""
+        return self.templates.get_template(template).render(values)
+
+    def store(self) -> PlanStore:
+        """Open the log to write what a person asks for; to be closed by the caller."""
+        return open_store(self.settings.database_url, create=False, migrate=False)
