@@ -62,11 +62,11 @@ bench-peers: $(STAMP)
 bench-panel: $(STAMP)
 	@$(BIN)/python -m benchmarks.panel
 
-# Returns 1 when a bar is missed. WRITE=1 puts table and picture into docs/statistics.md.
+# Returns 1 when a bar is missed. WRITE=1 puts table and picture into docs/explanation/statistics.md.
 study: $(STAMP)
 	@$(BIN)/python tests/planner_study.py $(if $(QUICK),--seeds 3) $(if $(WRITE),--write)
 
-# Returns 1 when a bar is missed. WRITE=1 puts the table into docs/executors.md.
+# Returns 1 when a bar is missed. WRITE=1 puts the table into docs/explanation/executors.md.
 study-executors: $(STAMP)
 	@$(BIN)/python tests/executors_study.py $(if $(QUICK),--seeds 1 --noise 1) $(if $(WRITE),--write)
 
@@ -79,7 +79,7 @@ bench-planner: $(STAMP)
 bench-executors: $(STAMP)
 	@$(BIN)/python -m benchmarks.executors $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write $(WRITE)) $(if $(FOLDER),--folder $(FOLDER))
 
-# Returns 1 when a bundle differs. KILLS=5 kills less often, WRITE=1 puts the table into docs/executors.md.
+# Returns 1 when a bundle differs. KILLS=5 kills less often, WRITE=1 puts the table into docs/explanation/executors.md.
 study-resume: $(STAMP)
 	@$(BIN)/python tests/executors/resume_study.py $(if $(KILLS),--kills $(KILLS)) $(if $(WRITE),--write)
 

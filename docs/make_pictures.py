@@ -1,4 +1,4 @@
-"""Run the demonstration and draw its screen as docs/demo.svg: ``python docs/make_pictures.py``.
+"""Run the demonstration and draw its screen as docs/pictures/demo.svg: ``python docs/make_pictures.py``.
 
 The picture is made from a real run. Long lines are cut and the middle of long tables is left out, marked so.
 """
@@ -70,4 +70,4 @@ def draw(lines: list[str], path: Path) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
-        draw(shortened(screen_of_demo(Path(scratch))), HERE / "demo.svg")
+        draw(shortened(screen_of_demo(Path(scratch))), HERE / "pictures" / "demo.svg")

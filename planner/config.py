@@ -53,7 +53,7 @@ class LeakageConfig:
     """`[leakage]`: when a feature is taken to know the future. Lines are of correlations of ranks.
 
     Set on generated panels whose honest features reach 0.21 with coming bars and 0.09 with a window over all
-    symbols, 0.49 and 0.25 in a single one; see docs/statistics.md.
+    symbols, 0.49 and 0.25 in a single one; see docs/explanation/statistics.md.
     """
 
     copy_correlation: float = 0.999

@@ -2,8 +2,8 @@
 
 ``--families LSTM GAN`` takes only these, ``--seeds 1`` one panel of each signal in place of two, ``--noise
 2`` two panels of nothing in place of five, ``--first 10`` begins at another seed, ``--workers 1`` is one
-process in place of two. ``--write`` puts the table into docs/executors.md. The exit status is 1 when a bar is
-missed.
+process in place of two. ``--write`` puts the table into docs/explanation/executors.md. The exit status is 1
+when a bar is missed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from generated.signals import TARGET
 from generated.skill import MADE_FOR, RIVALS, Found, Task, found, known_families, place_of, targets_of
 from generated.skill_report import SKILL, failures, report
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "executors.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "explanation" / "executors.md"
 
 
 def options(arguments: Sequence[str]) -> argparse.Namespace:

@@ -3,7 +3,8 @@
 ``--seeds 3`` plans three panels in place of twenty, ``--first 100`` begins at another seed, ``--interval 5m``
 gives five-minute bars in sessions, ``--clustered`` wild and quiet times in turns. ``--calibrate`` plans
 nothing and counts the screens' z-scores of noise. ``--write`` puts the tables and the picture into
-docs/statistics.md and docs/statistics.svg, those of other seeds than the first into a table of their own.
+docs/explanation/statistics.md and statistics.svg beside it, those of other seeds than the first into a table of
+their own.
 ``--keep DIR`` keeps data and results of each panel, ``--failures FILE`` appends a line for each thing that
 was wrong. The exit status is 1 when a bar is missed.
 """
@@ -27,7 +28,7 @@ from generated.report import CALIBRATION, UNSEEN, kinds_table, report, with_bloc
 
 from planner import PlanRequest, make_plan, planner_config
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "statistics.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "explanation" / "statistics.md"
 SEEDS = 20
 
 

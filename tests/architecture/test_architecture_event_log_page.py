@@ -12,7 +12,7 @@ from store import retries
 from store.events import FitEvent
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "event-log.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "explanation" / "event-log.md").read_text(encoding="utf-8")
 DEFINED = {
     name
     for path in (ROOT / "tests").rglob("test_*.py")

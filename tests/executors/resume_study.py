@@ -3,8 +3,8 @@
 ``python tests/executors/resume_study.py`` ends real child processes by SIGKILL, ``--kills 20`` times a
 family, at moments drawn from the whole length of a fit: during the start, a batch, a saving, the bundle.
 Each fit that gets through must have the very bundle of one that was never touched. ``--families LSTM GAN``
-takes only these, ``--write`` puts the table into docs/executors.md. The exit status is 1 when a bundle
-differs or a fit went on from before a state it had announced.
+takes only these, ``--write`` puts the table into docs/explanation/executors.md. The exit status is 1 when
+a bundle differs or a fit went on from before a state it had announced.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from executors.families import FAMILIES
 from executors.process import Child
 from executors.warm import WarmServers
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "executors.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "executors.md"
 BEGIN, END = "<!-- resume study -->", "<!-- end of resume study -->"
 INTERVAL_SECONDS = 0.25
 HEARD_SECONDS = 0.01

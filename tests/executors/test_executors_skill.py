@@ -103,7 +103,7 @@ def test_the_table_has_a_line_a_family_and_says_what_is_missed() -> None:
 
 def test_the_page_has_a_line_for_every_family_and_every_signal() -> None:
     """The table of the last study is on the page, and each kind of signal is explained."""
-    page = (ROOT / "docs" / "executors.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "explanation" / "executors.md").read_text(encoding="utf-8")
     block = page.partition(f"<!-- {SKILL} -->")[2].partition(f"<!-- end of {SKILL} -->")[0]
     assert [name for name in known_families() if f"\n| {name} |" not in block] == []
     assert [kind for kind in KINDS if f"\n| {kind.replace('_', ' ')} |" not in page] == []

@@ -11,7 +11,7 @@ from generated.report import CALIBRATION, STUDY, UNSEEN
 from planner.config import LeakageConfig, RankingConfig
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "explanation" / "statistics.md").read_text(encoding="utf-8")
 
 
 def test_every_module_on_the_page_exists() -> None:
@@ -35,7 +35,7 @@ def test_the_tables_and_the_picture_are_there() -> None:
     for name in (STUDY, UNSEEN, CALIBRATION):
         block = PAGE.partition(f"<!-- {name} -->")[2].partition(f"<!-- end of {name} -->")[0]
         assert block.count("\n|") > 5, name
-    picture = ROOT / "docs" / "statistics.svg"
+    picture = ROOT / "docs" / "explanation" / "statistics.svg"
     panels = re.search(r"\| (\d+) panels \|", PAGE)
     assert panels is not None
     assert f"{panels.group(1)} generated panels" in picture.read_text(encoding="utf-8")
