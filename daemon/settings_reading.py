@@ -75,7 +75,7 @@ class SettingsReading:
         given: dict[str, Any] = {}
         for name, text in sorted(environ.items()):
             key = name.removeprefix(PREFIX).lower()
-            if not name.startswith(PREFIX) or key in _TABLES:
+            if not name.startswith(PREFIX) or key in ONLY_IN_FILE:
                 continue
             if key in _READERS:
                 given[key] = self._checked(key, text, name, _READERS[key])
@@ -142,7 +142,7 @@ def with_places(given: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-_TABLES = frozenset(
+ONLY_IN_FILE = frozenset(
     {"params", "horizons", "schedule", "family_seconds_max"}
 )  # cannot be said in an environment variable
 _MAY_BE_NONE = frozenset(
