@@ -262,6 +262,14 @@ class Reader:
         sql = f"{SELECT_EVENT} WHERE {' AND '.join(conditions)} ORDER BY seq LIMIT ?"
         return tuple(event_row(row) for row in self._query(sql, (*parameters, limit)))
 
+    def events_of(self, fit_ids: Sequence[str], *, kinds: Collection[str]) -> tuple[EventRow, ...]:
+        """Return the events of some kinds of a page of fits, in the log's order."""
+        if not fit_ids:
+            return ()
+        sql = f"{SELECT_EVENT} WHERE {_one_of('stream', fit_ids)} AND {_one_of('kind', kinds)} ORDER BY seq"
+        streams = [fit_stream(fit_id) for fit_id in fit_ids]
+        return tuple(event_row(row) for row in self._query(sql, (*streams, *sorted(kinds))))
+
     def decisions(
         self, target: str | None = None, *, planning_id: str | None = None
     ) -> tuple[DecisionRow, ...]:
