@@ -6,6 +6,7 @@ Nothing of it is kept. What was leased then is known from the log, until when it
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ KEPT = (
     "FitClaimed", "FitStarted", "FitFailed", "FitReleased", "LeaseExpired", "FitHeld", "WorkPaused",
     "WorkResumed", "DaemonStarted", "DaemonStopped",
 )  # fmt: skip
-_BEHIND = f"{SELECT_EVENT} WHERE seq <= (SELECT MAX(seq) FROM event WHERE recorded_at <= ?) ORDER BY seq"
+_BEFORE = "(SELECT MAX(seq) FROM event WHERE recorded_at <= ?)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,7 @@ class PastDatabase:
 
     def __init__(self, url: str, connection: sqlite3.Connection, moment: int) -> None:
         self.url, self._connection, self._moment = url, connection, moment
+        self._turns = threading.RLock()  # one connection for all threads: the memory is its own
 
     def transaction(self, *, shared: bool = False) -> AbstractContextManager[PastTx]:  # noqa: ARG002
         """Raise WriteRefused: the past does not change."""
@@ -69,7 +71,8 @@ class PastDatabase:
     @contextmanager
     def snapshot(self) -> Iterator[PastTx]:
         """Open a look; it is the same each time."""
-        yield self._look()
+        with self._turns:
+            yield self._look()
 
     def waker(self, worker: str) -> Waker:  # noqa: ARG002 - nothing happens any more
         """Return what never tells anything."""
@@ -88,28 +91,44 @@ def past(url: str, moment: datetime) -> Past:
 
     It takes as long as a rebuild of the log's part before that moment.
     """
+    found = _folded(url, _BEFORE, microseconds_of(moment), at=microseconds_of(moment))
+    if found is None:
+        raise NotFound(noun="event before", name=iso_utc(moment))
+    return found
+
+
+def past_at_seq(url: str, seq: int) -> Past:
+    """Fold the log up to an event and return a reader of what it was; raises NotFound before the first."""
+    found = _folded(url, "?", seq)
+    if found is None:
+        raise NotFound(noun="event", name=str(seq))
+    return found
+
+
+def _folded(url: str, bound: str, value: int, *, at: int | None = None) -> Past | None:
+    """Fold the events up to a bound; None where there is none. The look is from `at`, or the last of them."""
     database = connect(url, readonly=True)
     require_schema(database)
     rows, connection = MemoryRows(), _tables()
     try:
-        seq, at = _read(database, rows, connection, microseconds_of(moment))
+        seq, last_at = _read(database, rows, connection, bound, value)
     finally:
         database.close()
     if not seq:
         connection.close()
-        raise NotFound(noun="event before", name=iso_utc(moment))
+        return None
     _fill(connection, rows)
-    past_database: Database = PastDatabase(database.url, connection, microseconds_of(moment))
-    return Past(reader=Reader(past_database), seq=seq, at=moment_of(at))
+    past_database: Database = PastDatabase(database.url, connection, last_at if at is None else at)
+    return Past(reader=Reader(past_database), seq=seq, at=moment_of(last_at))
 
 
 def _read(
-    database: Database, rows: MemoryRows, connection: sqlite3.Connection, moment: int
+    database: Database, rows: MemoryRows, connection: sqlite3.Connection, bound: str, value: int
 ) -> tuple[int, int]:
-    """Fold all events up to a moment, keep some, and return the last one's number and time."""
+    """Fold all events up to a bound, keep some, and return the last one's number and time."""
     insert, seq, at = _insert("event", COLUMNS), 0, 0
     with database.snapshot() as tx:
-        for row in tx.stream(_BEHIND, (moment,)):
+        for row in tx.stream(f"{SELECT_EVENT} WHERE seq <= {bound} ORDER BY seq", (value,)):
             recorded = recorded_of(row)
             fold(rows, recorded)
             seq, at = recorded.seq, recorded.recorded_at
@@ -122,7 +141,7 @@ def _read(
 
 def _tables() -> sqlite3.Connection:
     """Return a database in memory with the tables that readers ask, without any type or rule."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     for name, columns in (
         ("event", COLUMNS),
         ("lease", LEASE_COLUMNS),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,10 @@ import jinja2
 
 from daemon.settings import Settings
 from daemon.views import words
+from daemon.web.listening import Listening, listening_at, names_of
+from daemon.web.tokens import tokens_of
 from store.database import connect
+from store.history import Past, past_at_seq
 from store.plan_store import PlanStore, open_store
 from store.reading import Reader
 from store.revision import require_schema
@@ -24,13 +27,16 @@ class Site:
     The database underneath has one connection for each thread.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Open the log of these settings to read it.
+    def __init__(self, settings: Settings, *, where: Collection[Listening] = ()) -> None:
+        """Open the log of these settings to read it; `where` the page listens, by default as they say.
 
         Raises:
-            StoreError: it cannot be reached, or is of another version.
+            SettingsInvalid: a file of a token cannot be used.
+            StoreError: the log cannot be reached, or is of another version.
         """
         self.settings = settings
+        self.where = tuple(where) or (listening_at(settings.web_listen),)
+        self.names, self.tokens = names_of(settings, self.where), tokens_of(settings)
         database = connect(settings.database_url, readonly=True)
         require_schema(database)
         self.reader = Reader(database)
@@ -46,6 +52,14 @@ class Site:
     def page(self, template: str, values: Mapping[str, Any]) -> str:
         """Return a template filled in, every value escaped."""
         return self.templates.get_template(template).render(values)
+
+    def reader_at(self, seq: int) -> Reader:
+        """Return a reader of the log as it stood behind an event; raises NotFound before the first."""
+        return self.past(seq).reader
+
+    def past(self, seq: int) -> Past:
+        """Return the log as it stood behind an event, with its moment; raises NotFound before the first."""
+        return past_at_seq(self.settings.database_url, seq)
 
     def store(self) -> PlanStore:
         """Open the log to write what a person asks for; to be closed by the caller."""
