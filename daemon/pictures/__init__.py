@@ -1,1 +1,22 @@
-"""Pictures as SVG text, made from plain values: for the page, the report and notebooks."""
+"""Pictures as SVG text, made from plain values: for the page, the report and notebooks.
+
+Each function returns one `svg` element, or nothing where there is nothing to show. Same values, same bytes.
+"""
+
+from daemon.pictures.drawing import standalone, style_text
+from daemon.pictures.lines import curve, sparkline
+from daemon.pictures.reliability import calibration
+from daemon.pictures.scores import Estimate, bars, forest, periods, ranking
+
+__all__ = [
+    "Estimate",
+    "bars",
+    "calibration",
+    "curve",
+    "forest",
+    "periods",
+    "ranking",
+    "sparkline",
+    "standalone",
+    "style_text",
+]
