@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from store import costs, waiting
+from store import costs, filters, waiting
 from store.attempts import attempts_of
 from store.database import Database, Row, Tx, connect, is_sqlite, sqlite_path
 from store.errors import NotFound, SchemaBehind
+from store.filters import OF_PLAN, PLAN_ORDER, FitFilter, FitPage, Order
 from store.ids import fit_stream, host_stream
 from store.layout import SELECT_EVENT
 from store.moments import moment_of
@@ -33,18 +34,12 @@ from store.records import (
     Prospect,
     ReadyGroup,
 )
+from store.rest import RestOfKind, rest_of
 from store.revision import HEAD, require_schema
-from store.row_records import FIT_COLUMNS, event_row, fit_row, host_row, job_row, plan_fit, plan_job, plan_row
+from store.row_records import FIT_SQL, event_row, fit_row, host_row, job_row, plan_fit, plan_job, plan_row
 from store.state import FIT_STATES, HostState, JobState, PlanState
 
 _DECISION_COLUMNS = ("seq", "planning_id", "kind", "target", "view", "symbol")
-_FIT_SQL = (
-    f"SELECT {', '.join(f'f.{name}' for name in FIT_COLUMNS)}, l.expires_at "
-    "FROM fit AS f LEFT JOIN lease AS l ON l.fit_id = f.fit_id"
-)
-# By its order, not its id: an index that begins with plan_id would tempt SQLite away from fit_unfinished_cpu.
-_OF_PLAN = "f.plan_order = (SELECT p.accepted_seq FROM plan AS p WHERE p.plan_id = ?)"
-_ORDER = "ORDER BY f.plan_order, f.ordinal"
 _NEAREST_OF = 1000  # plans that a name nobody knows is compared with
 _PROSPECT = """
 SELECT EXISTS (SELECT 1 FROM fit WHERE state = 'ready' AND stage = 'cpu'),
@@ -102,7 +97,7 @@ class Reader:
             header = json.loads(tx.query("SELECT header FROM plan WHERE plan_id = ?", (plan_id,))[0][0])
             jobs = self._jobs(tx, plan_id)
             fits: dict[str, list[Fit]] = {}
-            for fit in self._fits(tx, f"WHERE {_OF_PLAN}", (plan_id,)):
+            for fit in self._fits(tx, f"WHERE {OF_PLAN}", (plan_id,)):
                 fits.setdefault(fit.job_id, []).append(plan_fit(fit))
         return Plan(
             id=plan_id,
@@ -136,7 +131,7 @@ class Reader:
         """Return fits in plan order, filtered by what is given."""
         conditions, parameters = _conditions((("f.job_id", job), ("f.target", target), ("f.family", family)))
         if plan is not None:
-            conditions.append(_OF_PLAN)
+            conditions.append(OF_PLAN)
             parameters.append(plan)
         if held:
             conditions.append("f.held IS NOT NULL")
@@ -146,6 +141,32 @@ class Reader:
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         with self._database.snapshot() as tx:
             return tuple(self._fits(tx, where, parameters, limit=limit))
+
+    def fit_page(
+        self, where: FitFilter, *, order: Order = "plan", offset: int = 0, limit: int = 100
+    ) -> FitPage:
+        """Return one page of the fits that a filter means, with the counts of all of them.
+
+        "urgency" puts running and failed fits before waiting ones, and those before done ones; "newest" what
+        changed last before what did not.
+        """
+        with self._database.snapshot() as tx:
+            return filters.fit_page(tx, where, order=order, offset=offset, limit=limit)
+
+    def fits_where(self, where: FitFilter) -> tuple[FitRow, ...]:
+        """Return all fits that a filter means, in plan order."""
+        with self._database.snapshot() as tx:
+            return tuple(filters.all_fits(tx, where))
+
+    def fit_ids(self, where: FitFilter) -> tuple[str, ...]:
+        """Return the ids of all fits that a filter means, in plan order."""
+        with self._database.snapshot() as tx:
+            return filters.fit_ids(tx, where)
+
+    def fit_tally(self, where: FitFilter) -> dict[str, int]:
+        """Return how many of the fits that a filter means are in each state."""
+        with self._database.snapshot() as tx:
+            return filters.fit_tally(tx, where)
 
     def fit(self, name: str) -> FitRow:
         """Return the fit of an id or of a name ``<job_id>/<Family>`` (the newest plan's); raises NotFound."""
@@ -162,7 +183,7 @@ class Reader:
 
     def fit_counts(self, plan: str | None = None) -> dict[tuple[str, str], int]:
         """Return how many fits are in each (stage, state), of one plan or of all."""
-        where, parameters = (f"WHERE {_OF_PLAN}", (plan,)) if plan else ("", ())
+        where, parameters = (f"WHERE {OF_PLAN}", (plan,)) if plan else ("", ())
         sql = (
             f"SELECT stage, state, COUNT(*) FROM fit AS f {where} GROUP BY stage, state ORDER BY stage, state"
         )
@@ -204,6 +225,11 @@ class Reader:
         """Return what fits have cost by family: how many, seconds at least and per million cells."""
         with self._database.snapshot() as tx:
             return costs.past_costs(tx)
+
+    def rest(self, plan_id: str) -> tuple[RestOfKind, ...]:
+        """Return what a plan has left to do, by kind of fit, with what such fits have taken so far."""
+        with self._database.snapshot() as tx:
+            return rest_of(tx, plan_id)
 
     def leased_workers(self) -> frozenset[str]:
         """Return the workers that hold a lease."""
@@ -323,7 +349,7 @@ class Reader:
         self, tx: Tx, where: str, parameters: Sequence[Any], *, limit: int | None = None
     ) -> Iterator[FitRow]:
         end, extra = (" LIMIT ?", (limit,)) if limit is not None else ("", ())
-        for row in tx.query(f"{_FIT_SQL} {where} {_ORDER}{end}", (*parameters, *extra)):
+        for row in tx.query(f"{FIT_SQL} {where} {PLAN_ORDER}{end}", (*parameters, *extra)):
             yield fit_row(row)
 
 

@@ -21,6 +21,11 @@ _NOT_TOLD = frozenset(
     )
 )  # fmt: skip
 FIT_COLUMNS = tuple(name for name in columns_of(FitState) if name not in _NOT_TOLD)
+#: What reads fits for `fit_row`, from ``fit AS f``.
+FIT_SQL = (
+    f"SELECT {', '.join(f'f.{name}' for name in FIT_COLUMNS)}, l.expires_at "
+    "FROM fit AS f LEFT JOIN lease AS l ON l.fit_id = f.fit_id"
+)
 _FIT_MOMENTS = frozenset(("not_before_at", "claimed_at", "started_at", "ended_at"))
 
 
