@@ -34,25 +34,25 @@ _SETTING = re.compile(r"^(?:# )?([a-z_]+) = (.+)$")
 _SETTINGS_INTRO = """\
 # Settings
 
-One TOML file, `trainwright.toml` in the working directory or `--config FILE`. The command line stands over the
-environment, that over the file, that over the default. `trainwright config show --origin` says which one spoke.
-[examples/trainwright.toml](../../examples/trainwright.toml) is this page as a file.
+One TOML file, `trainwright.toml` in the working directory or `--config FILE`. The command line stands
+over the environment, that over the file, that over the default. `trainwright config show --origin` says
+which one spoke. [examples/trainwright.toml](../../examples/trainwright.toml) is this page as a file.
 
 """
 _EVENTS_INTRO = """\
 # Events
 
-What `trainwright events --json`, the API and the stream of the page hand out. Every event has `seq`, `at`,
-`kind`, `actor`, `stream`, `version`, `schema_version`, `id`, and `plan`, `job`, `fit`, `attempt` where they
-apply; the fields below are those of its `data`. Old events stay as they were written and are read in the newest
-form. [The event log](../explanation/event-log.md) says what is promised.
+What `trainwright events --json`, the API and the stream of the page hand out. Every event has `seq`,
+`at`, `kind`, `actor`, `stream`, `version`, `schema_version`, `id`, and `plan`, `job`, `fit`, `attempt`
+where they apply; the fields below are those of its `data`. Old events stay as they were written and are
+read in the newest form. [The event log](../explanation/event-log.md) says what is promised.
 
 """
 _FAMILIES_INTRO = """\
 # Families
 
-`trainwright families` says which can be trained on this machine; what each trains, its paper and its bundle are
-in [the explanation of fits](../explanation/executors.md).
+`trainwright families` says which can be trained on this machine; what each trains, its paper and its
+bundle are in [the explanation of fits](../explanation/executors.md).
 
 | family | stage | tasks | library |
 |---|---|---|---|
@@ -60,8 +60,8 @@ in [the explanation of fits](../explanation/executors.md).
 _API_INTRO = """\
 # REST API
 
-The commands over HTTP: the same words, the same documents. The whole description is at `/api/v1/openapi.json`
-of a running host, in words at `/api`.
+The commands over HTTP: the same words, the same documents. The whole description is at
+`/api/v1/openapi.json` of a running host, in words at `/api`.
 
 | | path | |
 |---|---|---|
@@ -125,7 +125,7 @@ def settings() -> str:
 
 
 def _default(line: str, value: str) -> str:
-    """Return a setting's default: what the file says, or, where it is only an example, the words behind it."""
+    """Return what the file says or, where that is only an example, the words behind it."""
     if not line.startswith("# "):
         return f"`{_cell(value)}`"
     _, _, words = value.partition("  # ")
