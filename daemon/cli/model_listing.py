@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from daemon.cli.scoreboard import scoreboard, verdict
+from daemon.cli.scoreboard import scoreboard
 from daemon.cli.screen import emit, say, table
 from daemon.cli.workspace import json_option, reader_for, results_option
+from daemon.views.fits import verdict
 from daemon.views.words import span
 from store.records import FitRow
 

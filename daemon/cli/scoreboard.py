@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from daemon.cli.screen import table
+from daemon.views.fits import verdict
 from store.records import FitRow
 
 HEADERS = ("model", "family", "device", "metric", "score", "naive", "vs mean", "worth")
@@ -39,10 +39,3 @@ def _line(fit: FitRow) -> tuple[object, ...]:
 
 def _without_model(fit: FitRow) -> str:
     return f"{fit.state}: {fit.sentence}" if fit.sentence else fit.state
-
-
-def verdict(metrics: Mapping[str, Any]) -> str:
-    """What a model's score is worth, in words that do not flatter."""
-    if not metrics["beats_no_skill"]:
-        return "no skill"
-    return "better than naive" if metrics["beats_baseline"] else "skill, not surely above naive"

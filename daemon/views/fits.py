@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from store.reasons import WaitingReason
@@ -39,3 +40,10 @@ def note_words(fit: FitRow, reason: WaitingReason | None) -> str:
     if fit.stage == "gpu" and fit.device_used == "cpu":
         return f"ran on the CPU: {fit.device_reason}"
     return fit.sentence or ""
+
+
+def verdict(metrics: Mapping[str, Any]) -> str:
+    """What a model's score is worth, in words that do not flatter."""
+    if not metrics["beats_no_skill"]:
+        return "no skill"
+    return "better than naive" if metrics["beats_baseline"] else "skill, not surely above naive"

@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 from cli_samples import BROKEN, METRICS, TRAINED
 
-from daemon.cli.scoreboard import scoreboard, verdict
+from daemon.cli.scoreboard import scoreboard
+from daemon.views.fits import verdict
 from store import PlanStore
 
 
