@@ -7,6 +7,8 @@ from planner.request import Tell
 from planner.tables import SAFE, LeakRow, RankedRow, SelectionRow
 from store.planning_events import FeaturesSelected, LeakFound, RouteChosen, TargetRanked
 
+REASONS_OF_ALL, REASONS_OF_ONE = 1000, 100  # of the features of all symbols, of one: the log stays small
+
 
 def leak_news(rows: Iterable[LeakRow], tell: Tell) -> None:
     """Tell every verdict but SAFE."""
@@ -49,9 +51,14 @@ def selection_news(rows: Iterable[SelectionRow], tell: Tell) -> None:
         groups.setdefault((row.target, row.symbol), []).append(row)
     for (target, symbol), group in groups.items():
         features = tuple(row.feature for row in group if row.selected)
+        told = REASONS_OF_ALL if symbol is None else REASONS_OF_ONE
         tell(
             FeaturesSelected(
-                target=target, symbol=symbol, features=features, left_out=len(group) - len(features)
+                target=target,
+                symbol=symbol,
+                features=features,
+                left_out=len(group) - len(features),
+                because={row.feature: row.reason for row in group[:told]},
             )
         )
 

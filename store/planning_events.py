@@ -52,7 +52,10 @@ class LeakFound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeaturesSelected:
-    """The features of a target (of one symbol, or of all) were chosen."""
+    """The features of a target (of one symbol, or of all) were chosen.
+
+    `because` gives the reason for each feature, chosen or left out; where there are very many, for some.
+    """
 
     kind: ClassVar[str] = "FeaturesSelected"
     schema_version: ClassVar[int] = 1
@@ -60,6 +63,7 @@ class FeaturesSelected:
     symbol: str | None
     features: tuple[str, ...]
     left_out: int
+    because: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

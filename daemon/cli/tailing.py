@@ -14,7 +14,7 @@ import click
 from daemon.cli.history import meant
 from daemon.cli.screen import emit_line, say, speakable
 from daemon.cli.workspace import json_option, reader_for, results_option
-from daemon.errors import DaemonError
+from daemon.views.attempt_logs import log_of
 from daemon.views.words import moment
 from store.events import EVENT_TYPES
 from store.reading import Reader
@@ -22,15 +22,6 @@ from store.records import EventRow
 
 FOLLOW_SECONDS = 0.3
 PAGE = 1000
-
-
-class NoAttemptLog(DaemonError):
-    """The fit has not been tried, or its log was removed."""
-
-    exit_code = 4
-
-    def __init__(self, name: str, what: str) -> None:
-        super().__init__(f"{name}: {what}", fix=f"see its attempts: trainwright job {name}")
 
 
 @click.command(epilog="Example: trainwright logs cs_y_range_5d/LightGBM --attempt 1")
@@ -41,25 +32,13 @@ class NoAttemptLog(DaemonError):
 def logs(name: str, *, follow: bool, attempt: int | None, **options: Path | None) -> None:
     """Print the log of an attempt at a fit."""
     with reader_for(**options) as reader:
-        fit = reader.fit(name)
-        path = _log_of(reader, fit.id, fit.name, attempt)
+        found = log_of(reader, name, attempt)
+        fit, path = found.fit, found.path
         position = _print_from(path, 0)
         while follow and reader.fit(fit.id).state in ("claimed", "running"):
             time.sleep(FOLLOW_SECONDS)
             position = _print_from(path, position)
         _print_from(path, position)
-
-
-def _log_of(reader: Reader, fit_id: str, name: str, attempt: int | None) -> Path:
-    tries = [one for one in reader.attempts(fit_id) if attempt in (None, one.attempt)]
-    found = [one.log for one in tries if one.log]
-    if not found:
-        what = "not started yet" if not tries else "the attempt ended before its training began"
-        raise NoAttemptLog(name, what if attempt is None or tries else f"there is no attempt {attempt}")
-    path = Path(found[-1])
-    if not path.exists():
-        raise NoAttemptLog(name, f"its log {path} is gone")
-    return path
 
 
 def _print_from(path: Path, position: int) -> int:

@@ -15,7 +15,7 @@ from functools import cached_property
 from daemon.identity import is_dead
 from store.reading import Reader
 from store.reasons import WaitingReason, waiting_reason
-from store.records import FitRow, HostRow, PauseRow, PlanRow, ReadyGroup
+from store.records import FitRow, HostRow, PauseRow, PlanRow, ReadyGroup, Room
 
 WAITING_STATES = ("ready", "unavailable")  # those that have a reason
 ASKED_ONE_BY_ONE = 60  # ready fits; of more the place in the queue is not told
@@ -69,6 +69,22 @@ class Watch:
     def held(self) -> int:
         """How many of them are held back."""
         return sum(group.fits for group in self._groups if group.held)
+
+    @property
+    def cpu_slots(self) -> int:
+        """How many places of the CPU stage the daemons at work have, one for each that did not say."""
+        return self._places(lambda room: room.cores)
+
+    @property
+    def gpu_slots(self) -> int:
+        """How many places of the GPU stage they have."""
+        return self._places(lambda room: room.gpus)
+
+    def _places(self, of: Callable[[Room], int]) -> int:
+        rooms = self._context.rooms
+        if rooms is None:
+            return len(self.workers)
+        return sum(of(room.whole) for room in rooms if room.whole is not None)
 
     def reasons(self, fits: Collection[FitRow]) -> dict[str, WaitingReason]:
         """Why each of these fits does not run, by its id; of many ready ones without their place."""
