@@ -55,6 +55,13 @@ def counts_words(
     return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "none"
 
 
+def legible(text: str) -> str:
+    """Foreign text with its control signs shown, not obeyed, also those that turn the order of letters."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign in "\n\t" else repr(sign)[1:-1] for sign in text)
+
+
 def iso(at: datetime | None) -> str | None:
     """A time as ISO 8601 in UTC with a Z."""
     return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -6,11 +6,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from daemon.settings import Settings
-from daemon.views import words
 from daemon.web.listening import Listening, listening_at, names_of
+from daemon.web.templating import environment
 from daemon.web.tokens import tokens_of
 from store.database import connect
 from store.history import Past, past_at_seq
@@ -40,14 +38,7 @@ class Site:
         database = connect(settings.database_url, readonly=True)
         require_schema(database)
         self.reader = Reader(database)
-        self.templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(HERE / "templates"),
-            autoescape=True,  # every text of a plan is foreign
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self.templates.filters |= {"moment": words.moment, "iso": words.iso, "span": words.span}
+        self.templates = environment(HERE / "templates")
 
     def page(self, template: str, values: Mapping[str, Any]) -> str:
         """Return a template filled in, every value escaped."""

@@ -1,0 +1,67 @@
+"""How templates are filled in: every text is foreign, so it is escaped and its control signs are shown."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from daemon.views import words
+from store.moments import iso_utc
+
+
+def environment(folder: Path) -> jinja2.Environment:
+    """Return the templates of a folder."""
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=True,
+        finalize=finalized,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {
+        "moment": words.moment,
+        "iso": words.iso,
+        "span": words.span,
+        "number": words.number,
+        "bytes": words.bytes_words,
+        "route": words.route_words,
+        "ago": ago,
+        "clock": clock,
+        "counted": counted,
+    }
+    return found
+
+
+def finalized(value: object) -> object:
+    """Return what is printed of a value: text with its control signs shown, nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return words.legible(value)
+    return value
+
+
+def ago(at: datetime | None) -> Markup:
+    """Return a moment that the page's script tells as an age; without a script it is the moment itself."""
+    return _time(at, words.moment(at), "age")
+
+
+def clock(at: datetime | None) -> Markup:
+    """Return a moment as the time of its day, with the whole of it for those who ask."""
+    return _time(at, "-" if at is None else f"{at.astimezone(UTC):%H:%M:%S}", "clock")
+
+
+def counted(count: int, word: str, plural: str = "") -> str:
+    """Return how many there are of something: ``1 fit``, ``1,200 fits``."""
+    return f"{count:,} {word if count == 1 else plural or word + 's'}"
+
+
+def _time(at: datetime | None, text: str, kind: str) -> Markup:
+    if at is None:
+        return Markup("-")
+    told = words.moment(at)
+    return Markup('<time class="{}" datetime="{}" title="{}">{}</time>').format(kind, iso_utc(at), told, text)
