@@ -40,6 +40,9 @@ def ranking_news(rows: Iterable[RankedRow], tell: Tell) -> None:
                 kept=row.kept,
                 reason=row.reason,
                 metric=row.metric_name or "",
+                low=row.score_ci_low,
+                high=row.score_ci_high,
+                rank=row.rank,
             )
         )
 

@@ -21,7 +21,13 @@ class PlanningStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetRanked:
-    """A target was scored in one view; kept or dropped with the reason in numbers."""
+    """A target was scored in one view; kept or dropped with the reason in numbers.
+
+    Attributes:
+        low: where the interval of 95 % of the score begins; plannings before did not say it.
+        high: where it ends.
+        rank: that of the target among all that are kept in any view; None for others.
+    """
 
     kind: ClassVar[str] = "TargetRanked"
     schema_version: ClassVar[int] = 1
@@ -35,6 +41,9 @@ class TargetRanked:
     kept: bool
     reason: str
     metric: str = ""
+    low: float | None = None
+    high: float | None = None
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
