@@ -19,8 +19,8 @@ from store.reasons import WaitingContext
 from store.records import FitRow, PauseRow, ReadyGroup, Room
 
 _CPU_OPEN = (
-    "FROM fit WHERE plan_id = ? AND stage = 'cpu' AND state IN ('ready', 'claimed', 'running') "
-    "AND (? <> 'job' OR job_id = ?)"
+    "SELECT COUNT(*) FROM fit "
+    "WHERE plan_id = ? AND stage = 'cpu' AND state IN ('ready', 'claimed', 'running')"
 )
 _GROUPS = """
 SELECT f.plan_id, f.stage, COUNT(*), MIN(f.fit_id), COUNT(f.held) FROM fit AS f WHERE f.state = 'ready'
@@ -155,8 +155,9 @@ def ready_groups(tx: Tx) -> tuple[ReadyGroup, ...]:
 
 def cpu_open(tx: Tx, plan_id: str, job_id: str | None = None) -> int:
     """Return how many CPU fits of a plan, or of one job of it, have not ended."""
-    parameters = (plan_id, "plan" if job_id is None else "job", job_id)
-    return _number(tx.query(f"SELECT COUNT(*) {_CPU_OPEN}", parameters))
+    if job_id is None:
+        return _number(tx.query(_CPU_OPEN, (plan_id,)))
+    return _number(tx.query(f"{_CPU_OPEN} AND job_id = ?", (plan_id, job_id)))
 
 
 def _others(tx: Tx, fit_ids: Collection[str], condition: str) -> tuple[str, ...]:
