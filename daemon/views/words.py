@@ -41,6 +41,11 @@ def names_words(names: Sequence[str], limit: int = 6) -> str:
     return ", ".join(names[:limit]) + more
 
 
+def counted(count: int, noun: str) -> str:
+    """So many of something: ``1 job``, ``10,000 jobs``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def counts_words(
     *, succeeded: int, failed: int = 0, unavailable: int = 0, cancelled: int = 0, still_open: int = 0
 ) -> str:

@@ -11,9 +11,9 @@ from cli_samples import Call
 from daemon.cli import failures
 from daemon.cli.bundles import NoModel
 from daemon.cli.configuring import NoSetting
-from daemon.cli.submitting import NoReceipt
 from daemon.cli.workspace import NoLogHere
 from daemon.errors import AlreadyServing, DaemonError, Fault, SettingsInvalid
+from daemon.handing_over import NoReceipt
 from executors.errors import BadInput, BundleDamaged, UnknownFamily
 from panel.errors import DataNotFound, NoTargets, UnknownColumn, UnknownSymbol
 from planner.errors import ConfigInvalid, NotInResults, PlanUnreadable, RequestInvalid

@@ -16,7 +16,8 @@ import pytest
 from cli_samples import Call, living_daemon, write_data
 from store_samples import cs_job, document
 
-from daemon.cli.submitting import NotHandedOver, daemon_at_work, drop, find_receipt, wait_for_receipt
+from daemon.cli.submitting import daemon_at_work
+from daemon.handing_over import NotHandedOver, drop, find_receipt, wait_for_receipt
 from daemon.inbox import Inbox
 from daemon.shelves import shelve_accepted, shelve_rejected
 from store import PlanRejected, PlanStore
