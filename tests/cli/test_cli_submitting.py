@@ -213,7 +213,7 @@ def test_a_real_daemon_accepts_knows_and_rejects(
     """Three hand-overs, three receipts: new, already accepted, rejected with the nearest name."""
     first = call("submit", "mine")
     assert first.code == 0
-    assert "1 jobs, 2 fits" in first.out
+    assert "1 job, 2 fits" in first.out
     plan = first.out.split()[2].rstrip(":")
     second = call("submit", "mine", "--json")
     assert (second.code, second.document["new"], second.document["plan"]) == (0, False, plan)
