@@ -9,8 +9,8 @@ _UNFINISHED_CPU = """
 SELECT 1 FROM fit AS c
 WHERE c.plan_id = f.plan_id AND c.stage = 'cpu' AND c.state IN ('ready', 'claimed', 'running')
 """
-# The two barriers apart: with one condition for both, each GPU fit of a plan with the barrier by job would look
-# at all unfinished CPU fits of its plan, and a claim among ten thousand would take seconds.
+# The two barriers apart: with one condition for both, each GPU fit of a plan with the barrier by job would
+# look at all unfinished CPU fits of its plan, and a claim among ten thousand would take seconds.
 _PAST_ITS_BARRIER = f"""
 AND NOT EXISTS ({_UNFINISHED_CPU} AND f.stage_barrier <> 'job')
 AND NOT EXISTS ({_UNFINISHED_CPU} AND f.stage_barrier = 'job' AND c.job_id = f.job_id)
