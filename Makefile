@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 DEMO   ?= demo
 
-.PHONY: study-resume demo test check format bench bench-store bench-peers bench-panel bench-planner bench-executors bench-host study study-executors faults torture torture-host booted clean help
+.PHONY: study-resume demo test check format bench bench-store bench-peers bench-panel bench-planner bench-executors bench-host bench-web screens reference study study-executors faults torture torture-host booted clean help
 
 help:
 	@echo "make demo    real bars, the whole job: rank, probe, select, route, plan, train ($(DEMO)/)"
@@ -18,6 +18,8 @@ help:
 	@echo "make faults  the fault campaigns and the search of the protocol, with a table of what they counted"
 	@echo "make torture the same at full length"
 	@echo "make booted  the units in a really booted systemd (root)"
+	@echo "make screens  pictures of page, report and terminal for docs/pictures, from a real run (chromium)"
+	@echo "make reference  docs/reference, made from the code"
 	@echo "make torture-host  everything that tries the host, and the table of its figures (QUICK=1: minutes instead of hours)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -49,7 +51,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-store bench-panel bench-planner bench-executors bench-host
+bench: bench-store bench-panel bench-planner bench-executors bench-host bench-web
 
 # Returns 1 when a bar is missed. WRITE=FILE keeps the table, ONLY=PART measures one part, PEERS=1 makes the
 # peers' environment first (it is used whenever it is there).
@@ -99,6 +101,16 @@ booted: $(STAMP)
 
 bench-host: $(STAMP)
 	@$(BIN)/python -m benchmarks.host $(if $(QUICK),--quick) $(if $(WRITE),--write $(WRITE))
+
+# First paint, event to screen, the cost of fifty open pages: needs chromium.
+bench-web: $(STAMP)
+	@$(BIN)/python -m benchmarks.web $(if $(QUICK),--quick) $(if $(WRITE),--write $(WRITE))
+
+screens: $(STAMP)
+	@$(BIN)/python docs/make_screens.py
+
+reference: $(STAMP)
+	@$(BIN)/python docs/make_reference.py
 
 clean:
 	rm -rf $(VENV) .venv-peers $(DEMO) .mypy_cache .ruff_cache .pytest_cache
