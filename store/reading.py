@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from store import costs, filters, waiting
+from store import costs, filters, latest, waiting
 from store.attempts import attempts_of
 from store.database import Database, Row, Tx, connect, is_sqlite, sqlite_path
 from store.errors import NotFound, SchemaBehind
@@ -221,6 +221,11 @@ class Reader:
         """Return every try at a fit, from its events."""
         return attempts_of(self.events(fit=fit_id, limit=1_000_000))
 
+    def fit_names(self, fit_ids: Sequence[str]) -> dict[str, latest.FitName]:
+        """Return what each of these fits that the log knows is called, and its stage."""
+        with self._database.snapshot() as tx:
+            return latest.fit_names(tx, fit_ids)
+
     def past_costs(self) -> dict[str, dict[str, float]]:
         """Return what fits have cost by family: how many, seconds at least and per million cells."""
         with self._database.snapshot() as tx:
@@ -295,6 +300,19 @@ class Reader:
         sql = f"{SELECT_EVENT} WHERE {_one_of('stream', fit_ids)} AND {_one_of('kind', kinds)} ORDER BY seq"
         streams = [fit_stream(fit_id) for fit_id in fit_ids]
         return tuple(event_row(row) for row in self._query(sql, (*streams, *sorted(kinds))))
+
+    def newest_events(
+        self,
+        kinds: Collection[str],
+        *,
+        after: int = 0,
+        until: int | None = None,
+        plan: str | None = None,
+        limit: int,
+    ) -> tuple[EventRow, ...]:
+        """Return the last `limit` events of some kinds behind `after`, up to `until`, in the log's order."""
+        with self._database.snapshot() as tx:
+            return latest.newest_events(tx, kinds=kinds, after=after, until=until, plan=plan, limit=limit)
 
     def decisions(
         self, target: str | None = None, *, planning_id: str | None = None
