@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
-from fastapi.staticfiles import StaticFiles
+from prometheus_client import CollectorRegistry
+from starlette.middleware.gzip import GZipMiddleware
 
 from daemon.settings import Settings
 from daemon.web.access import looking
+from daemon.web.answers import answer_errors
 from daemon.web.api import api
-from daemon.web.listening import Listening
+from daemon.web.assets import assets
+from daemon.web.counting import Counts
+from daemon.web.fragments import fragments
+from daemon.web.guarding import Guard
+from daemon.web.hub import Hub
+from daemon.web.listening import Listening, require_token
+from daemon.web.news import News
 from daemon.web.pages import pages
-from daemon.web.site import HERE, Site
+from daemon.web.signing_in import signing_in
+from daemon.web.site import Site
 from daemon.web.stream import stream
+
+GZIP_BYTES_MIN, GZIP_LEVEL = 1024, 4
 
 
 def create_app(settings: Settings, *, where: Collection[Listening] = ()) -> FastAPI:
@@ -25,15 +38,34 @@ def create_app(settings: Settings, *, where: Collection[Listening] = ()) -> Fast
         StoreError: the log cannot be read.
     """
     site = Site(settings, where=where)
+    require_token(settings, site.where)
+    registry = CollectorRegistry()
+    counts = Counts(registry)
+    hub = Hub(News(site.reader), partial(fragments, site), rendered=counts.renderings.inc)
+    counts.streams.set_function(lambda: hub.count)
     app = FastAPI(
         title="Trainwright",
         version=version("trainwright"),
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
+        lifespan=_lifespan(hub),
     )
-    app.state.site = site
-    for part in (pages(site), api(site), stream(site)):
+    app.state.site, app.state.hub = site, hub
+    for part in (pages(site), api(site), stream(hub)):
         app.include_router(part, dependencies=[Depends(looking(site))])
-    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    for part in (signing_in(site), assets(site.assets)):
+        app.include_router(part)
+    answer_errors(app, site)
+    app.add_middleware(GZipMiddleware, minimum_size=GZIP_BYTES_MIN, compresslevel=GZIP_LEVEL)
+    app.add_middleware(Guard, site=site, counting=counts)
     return app
+
+
+def _lifespan(hub: Hub) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await hub.finish()
+
+    return lifespan

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from daemon.settings import Settings
+from daemon.web.assets import Assets
 from daemon.web.listening import Listening, listening_at, names_of
+from daemon.web.machine_use import Machine
+from daemon.web.pasts import Pasts
 from daemon.web.templating import environment
 from daemon.web.tokens import tokens_of
 from store.database import connect
-from store.history import Past, past_at_seq
+from store.history import Past
 from store.plan_store import PlanStore, open_store
 from store.reading import Reader
 from store.revision import require_schema
@@ -38,7 +41,11 @@ class Site:
         database = connect(settings.database_url, readonly=True)
         require_schema(database)
         self.reader = Reader(database)
+        self.machine = Machine(settings.results_dir).use
+        self.pasts = Pasts(settings.database_url)
+        self.assets = Assets((HERE / "static", HERE.parent / "pictures"))
         self.templates = environment(HERE / "templates")
+        self.templates.globals["asset"] = self.assets.address
 
     def page(self, template: str, values: Mapping[str, Any]) -> str:
         """Return a template filled in, every value escaped."""
@@ -50,7 +57,7 @@ class Site:
 
     def past(self, seq: int) -> Past:
         """Return the log as it stood behind an event, with its moment; raises NotFound before the first."""
-        return past_at_seq(self.settings.database_url, seq)
+        return self.pasts.at(seq)
 
     def store(self) -> PlanStore:
         """Open the log to write what a person asks for; to be closed by the caller."""

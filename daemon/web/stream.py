@@ -2,13 +2,60 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import asyncio
+from collections.abc import AsyncIterator
 
-from daemon.web.site import Site
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from daemon.web.hub import Hub, Listener
+from daemon.web.messages import HEARTBEAT, OPENING
+from daemon.web.problems import Problem
+from daemon.web.view import View
 
 PATH = "/stream"
+HEARTBEAT_SECONDS = 15.0
+STREAMS_MAX = 500
+HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
-def stream(site: Site) -> APIRouter:  # noqa: ARG001 (the hub needs it)
+def stream(hub: Hub) -> APIRouter:
     """Return the route of the stream."""
-    return APIRouter(include_in_schema=False)
+    router = APIRouter(include_in_schema=False)
+
+    @router.get(PATH)
+    async def listen(request: Request) -> Response:
+        view = View.parse(request.query_params)
+        if view.at is not None:
+            return Response(status_code=204)  # the past does not change: a browser asks no more
+        if hub.closed or hub.count >= STREAMS_MAX:
+            raise Problem(503, "too many pages listen at the moment", fix="close some of them")
+        said = request.headers.get("last-event-id") or request.query_params.get("after")
+        listener = hub.join(view, place_of(said))
+        return StreamingResponse(messages(hub, listener), media_type="text/event-stream", headers=HEADERS)
+
+    return router
+
+
+def place_of(said: str | None) -> int | None:
+    """Return the seq that a page says it has; None where it says none that can be."""
+    if said is None or not said.isascii() or not said.isdigit() or len(said) > 18:
+        return None
+    return int(said)
+
+
+async def messages(hub: Hub, listener: Listener) -> AsyncIterator[bytes]:
+    """Yield what is sent to one page until it goes or the hub is closed."""
+    try:
+        yield OPENING
+        while not hub.closed:
+            try:
+                await asyncio.wait_for(listener.woken.wait(), HEARTBEAT_SECONDS)
+            except TimeoutError:
+                yield HEARTBEAT
+                continue
+            message = listener.take()
+            if message is not None:
+                yield message
+    finally:
+        hub.leave(listener)
