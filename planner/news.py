@@ -53,15 +53,20 @@ def selection_news(rows: Iterable[SelectionRow], tell: Tell) -> None:
     for row in rows:
         groups.setdefault((row.target, row.symbol), []).append(row)
     for (target, symbol), group in groups.items():
-        features = tuple(row.feature for row in group if row.selected)
+        chosen = [row for row in group if row.selected]
         told = REASONS_OF_ALL if symbol is None else REASONS_OF_ONE
         tell(
             FeaturesSelected(
                 target=target,
                 symbol=symbol,
-                features=features,
-                left_out=len(group) - len(features),
+                features=tuple(row.feature for row in chosen),
+                left_out=len(group) - len(chosen),
                 because={row.feature: row.reason for row in group[:told]},
+                steadiness={row.feature: row.frequency for row in chosen},
+                weights={row.feature: row.importance for row in chosen},
+                folds=group[0].folds,
+                jaccard=group[0].jaccard,
+                tau=group[0].tau,
             )
         )
 
