@@ -203,7 +203,7 @@ def already(
 
     Raises EventIdReused when an id belongs to another event, or only some of them are there.
     """
-    found = {recorded.event_id: recorded for recorded in _by_ids(tx, event_ids)}
+    found = {recorded.event_id: recorded for recorded in by_ids(tx, event_ids)}
     if not found:
         return None
     answer = []
@@ -309,7 +309,8 @@ def _versions(tx: Tx, streams: Sequence[str]) -> Mapping[str, int]:
     return versions
 
 
-def _by_ids(tx: Tx, event_ids: Sequence[bytes]) -> Iterator[Recorded]:
+def by_ids(tx: Tx, event_ids: Sequence[bytes]) -> Iterator[Recorded]:
+    """Yield the events of these ids that the log has, in no order."""
     for chunk in _chunks(event_ids):
         marks = ", ".join("?" * len(chunk))
         for row in tx.query(f"{SELECT_EVENT} WHERE event_id IN ({marks})", chunk):

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
-from types import TracebackType
-from typing import Self, TypeVar
 
-from store import acceptance, hosts, interventions, leases, log, rebuilding
+from store import acceptance, hosts, leases, log, rebuilding
 from store.acceptance import Beat, no_beat
 from store.choosing import Wanted, opening
-from store.database import Database, Statement, connect
-from store.errors import LeaseLost, NotAlone, PlanRejected
+from store.database import connect
+from store.errors import LeaseLost, PlanRejected
 from store.events import (
     CheckpointSaved,
     FitEvent,
@@ -23,90 +20,32 @@ from store.events import (
     FitStarted,
     FitSucceeded,
     PlanRefused,
-    WorkPaused,
-    WorkResumed,
 )
 from store.host_events import UNSEEN, DaemonReloaded, DaemonStarted, DaemonStopped, LastSigns
 from store.ids import INBOX_STREAM, planning_stream
-from store.moments import microseconds_of
+from store.intervening import Intervening
 from store.ordering import ClaimOrder
 from store.plan import Plan
 from store.planning_events import PlanningEvent
-from store.reading import Reader
 from store.records import Accepted, Claim, EventRow, Failure, Info, PreviousStop, Rescue, Room, Verification
 from store.retries import RetryPolicy
 from store.revision import require_schema
 from store.schema import upgrade
-from store.turn import Turn
 from store.verification import database_info, verify
 from store.waking import Waker
 
 FEW_CLAIMS = 8  # more are faster alone on the log
-T = TypeVar("T")
 
 __all__ = ["PlanStore", "RetryPolicy", "Room", "open_store"]
 
 
-class PlanStore:
+class PlanStore(Intervening):
     """The event log and its projections over one database; every method is one transaction.
 
     Safe to share between threads (one connection each) and between processes. A word about a fit carries
     the claim it is said under and raises `LeaseLost` once that claim's fence is no longer current. A method
     that takes `event_id` may be called again with the same id after an unanswered call: it is recorded once.
     """
-
-    def __init__(
-        self,
-        database: Database,
-        *,
-        policy: RetryPolicy | None = None,
-        clock: Callable[[], datetime] | None = None,
-        order: ClaimOrder | None = None,
-    ) -> None:
-        self._database = database
-        self._policy = policy or RetryPolicy()
-        self.order = order or ClaimOrder()
-        self._clock = clock
-        self.reading = Reader(database)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close this thread's connection."""
-        self._database.close()
-
-    @contextmanager
-    def _turn(self, *asked: Statement, shared: bool = False) -> Iterator[Turn]:
-        """Yield one write transaction; its projections are written just before it commits."""
-        now = microseconds_of(self._clock()) if self._clock else None
-        database = self._database
-        with database.transaction(shared=True) if shared else database.transaction() as tx:
-            turn = Turn(tx, now=now, asked=asked, shared=shared)
-            yield turn
-            turn.flush()
-
-    def _beside_others(self, decide: Callable[[Turn], T], *asked: Statement) -> tuple[T, Turn]:
-        """Return what a short turn decides and the turn: beside others where the engine can, else alone.
-
-        `decide` may be called a second time, in a turn that is alone, after the first was undone.
-        """
-        if self._database.engine == "postgresql":
-            try:
-                with self._turn(*asked, shared=True) as turn:
-                    decided = decide(turn)
-            except NotAlone:
-                pass
-            else:
-                return decided, turn
-        with self._turn(*asked) as turn:
-            decided = decide(turn)
-        return decided, turn
 
     def _say(self, claim: Claim, word: FitEvent, event_id: bytes | None) -> int:
         """Record a worker's word and return its seq; raises LeaseLost."""
@@ -246,60 +185,6 @@ class PlanStore:
     def released(self, claim: Claim, word: FitReleased, *, event_id: bytes | None = None) -> int:
         """Give a fit back after a clean stop; returns the seq; raises LeaseLost."""
         return self._say(claim, word, event_id)
-
-    # -- words of a person ---
-
-    def cancel(self, fit_id: str, *, reason: str = "", actor: str = "user") -> int:
-        """Cancel a fit that is not final; a lease on it ends now. Raises NotFound, WrongState."""
-        with self._turn() as turn:
-            return interventions.cancel(turn, fit_id, reason=reason, actor=actor)
-
-    def retry(self, fit_id: str, *, reason: str = "", actor: str = "user") -> int:
-        """Make a failed, unavailable or cancelled fit ready again. Raises NotFound, WrongState."""
-        with self._turn() as turn:
-            turn.tx.wake()
-            return interventions.retry(turn, fit_id, reason=reason, actor=actor)
-
-    def hold(self, fit_id: str, *, reason: str = "", actor: str = "user") -> int:
-        """Hold a fit back from being claimed; a running attempt goes on. Raises NotFound, WrongState."""
-        with self._turn() as turn:
-            return interventions.hold(turn, fit_id, reason=reason, actor=actor)
-
-    def lift_hold(self, fit_id: str, *, reason: str = "", actor: str = "user") -> int:
-        """Lift the hold on a fit. Raises NotFound, WrongState when there is none."""
-        with self._turn() as turn:
-            return interventions.lift_hold(turn, fit_id, reason=reason, actor=actor)
-
-    def pause(
-        self,
-        *,
-        plan: str | None = None,
-        stage: str | None = None,
-        host: str | None = None,
-        reason: str = "",
-        actor: str = "user",
-    ) -> int | None:
-        """Claim nothing more of a plan, a stage, on a host, or at all; None when it is so already.
-
-        Running fits go on. Raises NotFound for a plan that is not known.
-        """
-        with self._turn() as turn:
-            word = WorkPaused(plan=plan, stage=stage, host=host, reason=reason)
-            return interventions.pause(turn, word, actor=actor)
-
-    def resume(
-        self,
-        *,
-        plan: str | None = None,
-        stage: str | None = None,
-        host: str | None = None,
-        reason: str = "",
-        actor: str = "user",
-    ) -> int | None:
-        """End the pause of exactly this scope; None when there is none."""
-        with self._turn() as turn:
-            word = WorkResumed(plan=plan, stage=stage, host=host, reason=reason)
-            return interventions.resume(turn, word, actor=actor)
 
     # -- hosts and plannings ---
 

@@ -1,0 +1,107 @@
+"""The words of a person at the plan store: one by one, or one for many fits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from store import interventions
+from store.errors import NotFound, WrongState
+from store.events import WorkPaused, WorkResumed
+from store.ids import new_event_ids
+from store.interventions import Word
+from store.writing import Writing
+
+CHUNK = 500  # fits of one transaction: others have their turn between two of them
+
+_FOLLOWERS = """
+SELECT fit_id FROM fit WHERE COALESCE(awaits, '[]') <> '[]' OR COALESCE(depends_on, '[]') <> '[]'
+ORDER BY plan_order DESC, ordinal DESC
+"""
+
+
+class Intervening(Writing):
+    """What people ask for; every method is one transaction, but for `intervene`."""
+
+    def intervene(
+        self,
+        word: Word,
+        fit_ids: Sequence[str],
+        *,
+        reason: str = "",
+        actor: str = "user",
+        event_ids: Sequence[bytes] | None = None,
+    ) -> tuple[int | WrongState | NotFound, ...]:
+        """Cancel, retry, hold or release many fits, each once, some hundred to a transaction.
+
+        Each fit is answered with the seq of its event, or with why it could not be done. With the same
+        `event_ids` again what was recorded is answered, and what was not is done now. Cut off in between, the
+        transactions so far stand. Raises EventIdReused.
+        """
+        ids = dict(zip(fit_ids, event_ids or new_event_ids(len(fit_ids)), strict=True))
+        distinct = self._followers_first(ids) if word == "cancel" else list(ids)
+        answers: dict[str, int | WrongState | NotFound] = {}
+        for start in range(0, len(distinct), CHUNK):
+            chunk = {fit_id: ids[fit_id] for fit_id in distinct[start : start + CHUNK]}
+            with self._turn() as turn:
+                if word == "retry":
+                    turn.tx.wake()
+                answers |= interventions.intervene(turn, word, chunk, ids, reason=reason, actor=actor)
+        return tuple(answers[fit_id] for fit_id in fit_ids)
+
+    def _followers_first(self, fit_ids: Collection[str]) -> list[str]:
+        """Return what is made from others before them: cancelled itself, and not given up for their sake."""
+        with self._database.snapshot() as tx:
+            followers = [row[0] for row in tx.query(_FOLLOWERS) if row[0] in fit_ids]
+        return list(dict.fromkeys((*followers, *fit_ids)))
+
+    def cancel(self, fit_id: str, *, reason: str = "", actor: str = "user") -> int:
+        """Cancel a fit that is not final; a lease on it ends now. Raises NotFound, WrongState."""
+        with self._turn() as turn:
+            return interventions.cancel(turn, fit_id, reason=reason, actor=actor)
+
+    def retry(self, fit_id: str, *, reason: str = "", actor: str = "user") -> int:
+        """Make a failed, unavailable or cancelled fit ready again. Raises NotFound, WrongState."""
+        with self._turn() as turn:
+            turn.tx.wake()
+            return interventions.retry(turn, fit_id, reason=reason, actor=actor)
+
+    def hold(self, fit_id: str, *, reason: str = "", actor: str = "user") -> int:
+        """Hold a fit back from being claimed; a running attempt goes on. Raises NotFound, WrongState."""
+        with self._turn() as turn:
+            return interventions.hold(turn, fit_id, reason=reason, actor=actor)
+
+    def lift_hold(self, fit_id: str, *, reason: str = "", actor: str = "user") -> int:
+        """Lift the hold on a fit. Raises NotFound, WrongState when there is none."""
+        with self._turn() as turn:
+            return interventions.lift_hold(turn, fit_id, reason=reason, actor=actor)
+
+    def pause(
+        self,
+        *,
+        plan: str | None = None,
+        stage: str | None = None,
+        host: str | None = None,
+        reason: str = "",
+        actor: str = "user",
+    ) -> int | None:
+        """Claim nothing more of a plan, a stage, on a host, or at all; None when it is so already.
+
+        Running fits go on. Raises NotFound for a plan that is not known.
+        """
+        with self._turn() as turn:
+            word = WorkPaused(plan=plan, stage=stage, host=host, reason=reason)
+            return interventions.pause(turn, word, actor=actor)
+
+    def resume(
+        self,
+        *,
+        plan: str | None = None,
+        stage: str | None = None,
+        host: str | None = None,
+        reason: str = "",
+        actor: str = "user",
+    ) -> int | None:
+        """End the pause of exactly this scope; None when there is none."""
+        with self._turn() as turn:
+            word = WorkResumed(plan=plan, stage=stage, host=host, reason=reason)
+            return interventions.resume(turn, word, actor=actor)
