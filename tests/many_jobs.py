@@ -210,6 +210,8 @@ class _History:
         word = FitStarted(
             pid=4242, device_requested=device, device_used=device, log=log, rows_train=80_000,
             rows_valid=10_000, rows_test=10_000,
+            resumed_from_step=claim.checkpoint.step if claim.checkpoint else None,
+            resumed_from_attempt=claim.checkpoint.attempt if claim.checkpoint else None,
         )  # fmt: skip
         self._store.started(claim, word)
 
@@ -262,11 +264,11 @@ class _History:
             self._store.released(claims[-1], FitReleased(cause="the daemon stops", step=300))
             for again in self._claims(stage, 1):
                 self._start(again[0])
-                self._progress(again[0], steps=10)
+                self._progress(again[0], steps=3, behind=300)
 
-    def _progress(self, claim: Claim, *, steps: int) -> None:
+    def _progress(self, claim: Claim, *, steps: int, behind: int = 0) -> None:
         for number in range(1, steps + 1):
-            step = number * 10
+            step = behind + number * 10
             train = 0.3 + 0.7 * math.exp(-step / 60) + self._chance.gauss(0, 0.005)
             valid = 0.4 + 0.6 * math.exp(-step / 50) + step / 3000 + self._chance.gauss(0, 0.01)
             word = FitProgressed(
