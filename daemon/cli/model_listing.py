@@ -11,7 +11,7 @@ import click
 from daemon.cli.scoreboard import scoreboard
 from daemon.cli.screen import emit, say, table
 from daemon.cli.workspace import json_option, reader_for, results_option
-from daemon.views.fits import verdict
+from daemon.views.trained import model_summary
 from daemon.views.words import span
 from store.records import FitRow
 
@@ -27,7 +27,7 @@ def ls(*, plan_id: str | None, as_json: bool, **options: Path | None) -> None:
     """List the models with their out-of-sample scores beside a naive forecast."""
     fits = _trained(plan_id, options)
     if as_json:
-        emit({"models": [_summary(fit) for fit in fits]})
+        emit({"models": [model_summary(fit) for fit in fits]})
         return
     say(scoreboard(fits) if fits else "no model yet: trainwright status tells what is under way")
 
@@ -68,23 +68,6 @@ def _trained(plan_id: str | None, options: dict[str, Path | None]) -> tuple[FitR
         return reader.fits(plan=plan_id, states=("succeeded",))
 
 
-def _summary(fit: FitRow) -> dict[str, Any]:
-    return {
-        "name": fit.name,
-        "fit": fit.id,
-        "plan": fit.plan_id,
-        "target": fit.target,
-        "symbol": fit.symbol,
-        "family": fit.family,
-        "device": fit.device_used,
-        "seconds": fit.seconds,
-        "bundle": fit.bundle,
-        "sha256": fit.bundle_sha256,
-        "metrics": fit.metrics,
-        "verdict": None if fit.metrics is None else verdict(fit.metrics),
-    }
-
-
 def _boards(fits: Iterable[FitRow], target: str | None, top: int) -> Iterator[dict[str, Any]]:
     """Yield one document a (target, symbol, metric), in the order of their names."""
     groups: dict[tuple[str, str, str], list[FitRow]] = {}
@@ -98,7 +81,9 @@ def _boards(fits: Iterable[FitRow], target: str | None, top: int) -> Iterator[di
             "symbol": symbol or None,
             "metric": metric,
             "models": len(own),
-            "best": [{"rank": place, **_summary(fit)} for place, fit in enumerate(ranked[:top], start=1)],
+            "best": [
+                {"rank": place, **model_summary(fit)} for place, fit in enumerate(ranked[:top], start=1)
+            ],
         }
 
 
