@@ -8,6 +8,7 @@ import pytest
 from cli_samples import Call
 
 from daemon.cli import catalogue
+from daemon.views import families as told
 from executors.families import FAMILIES
 
 
@@ -21,7 +22,8 @@ def test_each_family_is_a_line(call: Call) -> None:
 
 def test_what_is_missing_is_said_with_its_reason(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """A library that is not installed makes the family unusable, not invisible."""
-    monkeypatch.setattr(catalogue, "availability", lambda family: f"library {family.library} not installed")
+    for module in (catalogue, told):
+        monkeypatch.setattr(module, "availability", lambda family: f"library {family.library} not installed")
     document = call("families", "--json").document
     assert all(not entry["available"] for entry in document["families"])
     assert "no: library torch not installed" in call("families").out
