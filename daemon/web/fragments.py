@@ -1,17 +1,34 @@
 """The living parts of a page as HTML, by name: what is shown first and what the stream sends when it changes.
 
-Each part is one element with the id ``live-NAME``.
+Each part is one element with the id ``live-NAME``. No part tells an age, which the script does: so a part
+changes only with what it tells of.
 """
 
 from __future__ import annotations
 
-from daemon.views.waiting import Watch
+from daemon.web.fit_parts import fit_parts
+from daemon.web.jobs_table import jobs_parts
+from daemon.web.overview_parts import header, newest_events, notes
+from daemon.web.scene import Scene
 from daemon.web.site import Site
 from daemon.web.view import View
 
 
 def fragments(site: Site, view: View) -> dict[str, str]:
-    """Return every living part of a view's page."""
-    watch = Watch(site.reader)
-    values = {"view": view, "watch": watch, "plans": site.reader.plans()}
-    return {"header": site.page("parts/header.html", values)}
+    """Return every living part of a view's page.
+
+    Raises:
+        Problem: the view is of a plan, fit or moment that is not there.
+    """
+    return parts_of(Scene(site, view))
+
+
+def parts_of(scene: Scene) -> dict[str, str]:
+    """Return every living part of a page that is looked at already."""
+    parts = {"header": header(scene)}
+    if scene.view.tab == "overview":
+        parts["notes"] = notes(scene, newest_events(scene))
+        parts |= jobs_parts(scene)
+    if scene.view.fit is not None:
+        parts |= fit_parts(scene, scene.view.fit)
+    return parts

@@ -1,19 +1,99 @@
-"""The pages, made on the server."""
+"""The pages that people look at, made on the server."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-from fastapi.responses import HTMLResponse
+from collections.abc import Sequence
+from typing import Annotated
 
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import FileResponse, HTMLResponse, Response
+
+from daemon.views.attempt_logs import log_of
+from daemon.web.access import Principal, looking
+from daemon.web.fragments import parts_of
+from daemon.web.jobs_table import table_body
+from daemon.web.overview_parts import newest_events
+from daemon.web.problems import Problem
+from daemon.web.scene import Scene
+from daemon.web.shell import shown
 from daemon.web.site import Site
+from daemon.web.ticker import Ticker
+from daemon.web.view import View
+from store.events import EVENT_TYPES
+from store.reading import Reader
+from store.records import EventRow
+
+EVENTS_PAGE = 200
+LOOKS = (200, 2_000, 20_000)  # events looked at for a page of those of a kind or a plan
 
 
 def pages(site: Site) -> APIRouter:
     """Return the routes of the pages."""
     router = APIRouter(include_in_schema=False)
+    looks = Depends(looking(site))
 
-    @router.get("/", response_class=HTMLResponse)
-    def overview() -> str:
-        return site.page("base.html", {})
+    @router.get("/")
+    def overview(request: Request, who: Principal = looks) -> HTMLResponse:
+        scene = Scene(site, View.parse(request.url.query).but(tab="overview"))
+        parts = parts_of(scene)
+        values = {"body": table_body(parts), "events": newest_events(scene), "plans": scene.plans}
+        return shown(scene, who, "overview.html", parts, values)
+
+    @router.get("/fits/{name:path}/log")
+    def whole_log(name: str, attempt: Annotated[int | None, Query(ge=1, le=1_000_000)] = None) -> Response:
+        found = log_of(site.reader, name, attempt)
+        filename = f"{found.fit.id}-{found.attempt.attempt}.log"
+        return FileResponse(found.path, media_type="text/plain; charset=utf-8", filename=filename)
+
+    @router.get("/fits/{name:path}")
+    def fit(name: str, request: Request, who: Principal = looks) -> HTMLResponse:
+        view = View.parse(request.url.query).but(tab="fit")
+        scene = Scene(site, view.but(fit=site.reader.fit(name).id))
+        found = scene.reader.fit(scene.view.fit or "")
+        return shown(scene, who, "fit.html", parts_of(scene), {"fit": found}, path=f"/fits/{found.id}")
+
+    @router.get("/events")
+    def events(
+        request: Request,
+        who: Principal = looks,
+        before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
+        kind: Annotated[str, Query(max_length=40)] = "",
+    ) -> HTMLResponse:
+        scene = Scene(site, View.parse(request.url.query).but(tab="events"))
+        return _events(scene, who, before, kind)
 
     return router
+
+
+def _events(scene: Scene, who: Principal, before: int | None, kind: str) -> HTMLResponse:
+    """A page of the log itself, the newest first."""
+    kinds = [one.kind for one in EVENT_TYPES]
+    if kind and kind not in kinds:
+        raise Problem(400, f"there is no event {kind!r}", fix=f"known are: {', '.join(kinds)}")
+    until = min(scene.seq, before - 1) if before else scene.seq
+    plan = None if scene.plan is None else scene.plan.id
+    found, after = _before(scene.site.reader, until, plan, kind)
+    told = Ticker(scene.site.reader).told(reversed(found))
+    values = {
+        "events": told,
+        "kinds": kinds,
+        "kind": kind,
+        "first": after + 1,
+        "last": until,
+        "before": before,
+    }
+    return shown(scene, who, "events.html", parts_of(scene), values, path="/events", lives=before is None)
+
+
+def _before(reader: Reader, until: int, plan: str | None, kind: str) -> tuple[Sequence[EventRow], int]:
+    """The last events up to one, and where the look began: further back where few are like that."""
+    for look in LOOKS:
+        after = max(0, until - look)
+        page = reader.events(after=after, limit=look, plan=plan, kinds=(kind,) if kind else None)
+        found = [event for event in page if event.seq <= until]
+        if len(found) >= EVENTS_PAGE or not after:
+            break
+    if len(found) > EVENTS_PAGE:
+        found = found[-EVENTS_PAGE:]
+        after = found[0].seq - 1
+    return found, after

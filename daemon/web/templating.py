@@ -31,7 +31,7 @@ def environment(folder: Path) -> jinja2.Environment:
         "route": words.route_words,
         "ago": ago,
         "clock": clock,
-        "counted": counted,
+        "counted": words.counted,
     }
     return found
 
@@ -53,11 +53,6 @@ def ago(at: datetime | None) -> Markup:
 def clock(at: datetime | None) -> Markup:
     """Return a moment as the time of its day, with the whole of it for those who ask."""
     return _time(at, "-" if at is None else f"{at.astimezone(UTC):%H:%M:%S}", "clock")
-
-
-def counted(count: int, word: str, plural: str = "") -> str:
-    """Return how many there are of something: ``1 fit``, ``1,200 fits``."""
-    return f"{count:,} {word if count == 1 else plural or word + 's'}"
 
 
 def _time(at: datetime | None, text: str, kind: str) -> Markup:
