@@ -4,16 +4,21 @@ Each function returns one `svg` element, or nothing where there is nothing to sh
 """
 
 from daemon.pictures.drawing import standalone, style_text
+from daemon.pictures.lanes import Bar, Ghost, Lanes, gantt
 from daemon.pictures.lines import curve, sparkline
 from daemon.pictures.reliability import calibration
 from daemon.pictures.scores import Estimate, bars, forest, periods, ranking
 
 __all__ = [
+    "Bar",
     "Estimate",
+    "Ghost",
+    "Lanes",
     "bars",
     "calibration",
     "curve",
     "forest",
+    "gantt",
     "periods",
     "ranking",
     "sparkline",
