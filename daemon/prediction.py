@@ -80,9 +80,9 @@ def forecast(settings: Settings, path: Path, *, last: int | None, quantiles: boo
     rows = _rows(panel, symbol, last)
     values = bundle.predict(panel, rows)
     table = values.reshape(len(rows), -1)  # (rows, 1 or classes)
-    names = _columns(bundle, table.shape[1])
+    names = column_names(bundle, table.shape[1])
     if quantiles:
-        spread = _quantiles(bundle, panel, rows)
+        spread = quantiles_of(bundle, panel, rows)
         table = np.hstack([table, spread.values])
         names += [quantile_name(level) for level in spread.levels]
     known = np.isfinite(table).all(axis=1)
@@ -102,11 +102,12 @@ def prediction_lines(settings: Settings, path: Path, *, last: int | None) -> Ite
     yield from forecast(settings, path, last=last).csv_lines()
 
 
-def _quantiles(bundle: Bundle, panel: Panel, rows: NDArray[np.int64]) -> Quantiles:
+def quantiles_of(bundle: Bundle, panel: Panel, rows: NDArray[np.int64]) -> Quantiles:
+    """Return the label's quantiles at the panel rows `rows`; raises BadInput where a model gives none."""
     found = bundle.quantiles(panel, rows)
     if found is None:
         problem = "it predicts no quantiles"
-        raise BadInput(f"bundle {bundle.path}", problem, "leave --quantiles out, or name a model that does")
+        raise BadInput(f"bundle {bundle.path}", problem, "ask without quantiles, or name a model that does")
     return found
 
 
@@ -121,7 +122,7 @@ def _rows(panel: Panel, symbol: str | None, last: int | None) -> NDArray[np.int6
     return np.concatenate(parts)
 
 
-def _columns(bundle: Bundle, width: int) -> list[str]:
+def column_names(bundle: Bundle, width: int) -> list[str]:
     """Names of the prediction columns: one value, or one probability per class."""
     if width == 1:
         return ["probability" if bundle.card["task"] == "binary" else "prediction"]

@@ -62,6 +62,28 @@ def read_frames(
             notes = []
 
 
+def table_frames(
+    table: pa.Table, *, symbol: str | None = None, dtype: type[np.floating[Any]] = np.float64
+) -> tuple[SymbolFrame, ...]:
+    """The rows of each symbol in a table in memory, as if read from files; `symbol` where none is named.
+
+    Raises:
+        BadData: it has no time column, no symbol column though it needs one, or two rows at one time.
+    """
+    source = Path("the table")
+    column = named_column(table.column_names, SYMBOL_COLUMNS)
+    if symbol is None and column is None:
+        fix = f"Name the symbol column one of {listed(SYMBOL_COLUMNS)}."
+        raise BadData(source, f"no symbol column among {listed(table.column_names)}", fix)
+    texts = _symbol_texts(table[column]) if column is not None else np.full(len(table), symbol)
+    frames = []
+    for label in sorted({str(text) for text in texts} - {""}):
+        entry = SymbolFiles(symbol=label, paths=(source,), long=True)
+        own = table.take(pa.array(np.flatnonzero(texts == label)))
+        frames.append(_joined(entry, [_part(source, own, dtype)]))
+    return tuple(frames)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
     times: Int64s
