@@ -18,28 +18,24 @@ from typing import Any, NoReturn, TypeVar
 import structlog
 
 from daemon.admission import admit, completed, rehearse
-from daemon.conditions import Conditions
 from daemon.drained import Drained
-from daemon.duty import Duty
+from daemon.duties import all_duties
 from daemon.holding import lift_leftovers
 from daemon.host import Host
 from daemon.identity import Identity, own_identity
 from daemon.intake import Intake
 from daemon.leftovers import marked
 from daemon.logs import log_to_file
-from daemon.missing_panels import MissingPanels
 from daemon.news import FitEnded, News, Tell, keep_quiet
 from daemon.notify import Notifier, Pulse
 from daemon.reconciling import Reconciling
 from daemon.register import Register
 from daemon.reloading import Reread, reloaded
-from daemon.schedule import Schedule
-from daemon.sealing import Sealer
+from daemon.serving import Serving
 from daemon.settings import Settings
 from daemon.starting import opened_store
 from daemon.stopping import leaving_at_once
 from daemon.surveying import Survey
-from daemon.telling import Telling
 from daemon.timetable import RESCAN
 from daemon.workplace import Workplace
 from store.errors import DatabaseUnavailable, PlanRejected, StoreError
@@ -153,7 +149,9 @@ def serve(
         stack.enter_context(marked(os.environ, identity))
         opened = opened_store(settings, identity, notifier, patient=not until_idle)
         store, residence = stack.enter_context(opened)
-        service = Service(settings, store, notifier, identity, residence=residence, config=config)
+        service = Service(
+            settings, store, notifier, identity, residence=residence, config=config, pages=not until_idle
+        )
         service.reread = reread
         stack.callback(service.close)
         stack.enter_context(service.host.minding_signals(signal.SIGHUP))
@@ -182,6 +180,7 @@ class Service:
         *,
         residence: Residence,
         config: Path | None = None,
+        pages: bool = True,
     ) -> None:
         self._settings, self._store, self._notifier, self._residence = settings, store, notifier, residence
         self.config = config  # the file the settings were read from, for processes that read it too
@@ -191,14 +190,8 @@ class Service:
         self.intake = Intake(settings, store, self.host.bell)
         self.host.also.append(self.intake.descriptors)
         self.register = Register(settings, store, identity)
-        timetable, telling = self.host.timetable, Telling(settings, store, identity)
-        self.duties: tuple[Duty, ...] = (  # they stop in this order: the last one tells what the others said
-            MissingPanels(settings, store, timetable, identity.host),
-            Conditions(settings, store, timetable, identity.host),
-            Schedule(settings, self.host.bell, config=config, tell=telling.say),
-            Sealer(settings.database_url, settings.results_dir, timetable),
-            telling,
-        )
+        self.duties = all_duties(settings, store, self.host, config=config, pages=pages)
+        self._serving = next((duty for duty in self.duties if isinstance(duty, Serving)), None)
         self.pulse = Pulse(notifier, self.status)
         self.host.dispatcher.beat = self.intake.beat = self.pulse.beat
         self._is_ready = self._is_reload_asked = False
@@ -312,7 +305,9 @@ class Service:
             return f"no plan is taken: {self.intake.trouble}"
         if self.intake.at_hand:
             return f"judging {', '.join(self.intake.at_hand[:3])}"
-        return f"waiting for plans in {self._settings.inbox_dir}"
+        trouble = None if self._serving is None else self._serving.trouble
+        aside = f"; {trouble}" if trouble else ""
+        return f"waiting for plans in {self._settings.inbox_dir}{aside}"
 
     def reload(self) -> None:
         """Read the configuration again: take what can be taken now, and record what came of it."""

@@ -40,6 +40,7 @@ class Living:
                 "cpu_slots": slots,
                 "gpu_slots": 0,
                 "disk_floor_bytes": 1_000_000,
+                "web_listen": "off",
             },
             "data": {"horizons": horizons},
             "training": {"params": dict(params or {})},

@@ -76,6 +76,7 @@ def settings_in(directory: Path, **overrides: Any) -> Settings:
         "rescan_seconds": 0.1,
         "poll_seconds": 0.02,
         "progress_seconds": 0.0,
+        "web_listen": "off",
     }
     return Settings.from_sources({}, {}, {**given, **overrides})
 

@@ -121,7 +121,7 @@ def test_a_host_takes_more_and_fewer_places_while_fits_run(
 def test_a_daemon_is_told_to_read_its_file_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command says what holds and what waits for a restart; a broken file changes nothing."""
     file = tmp_path / "trainwright.toml"
-    file.write_text("[daemon]\ncpu_slots = 1\n", encoding="utf-8")
+    file.write_text("[daemon]\nweb_listen = 'off'\ncpu_slots = 1\n", encoding="utf-8")
     url = f"sqlite:///{tmp_path / 'results' / 'trainwright.db'}"
     with subprocess.Popen(
         [sys.executable, "-P", "-c", SERVE, str(tmp_path)], stderr=subprocess.DEVNULL
@@ -130,7 +130,8 @@ def test_a_daemon_is_told_to_read_its_file_again(tmp_path: Path, capsys: pytest.
             await_that((tmp_path / "results" / "daemon.json").is_file, "daemon")
             reader = open_reader(url)
             file.write_text(
-                "[daemon]\ncpu_slots = 3\nlease_seconds = 7\nwarm_children = false\n", encoding="utf-8"
+                "[daemon]\nweb_listen = 'off'\ncpu_slots = 3\nlease_seconds = 7\nwarm_children = false\n",
+                encoding="utf-8",
             )
             tell_reload(reader)
             said = capsys.readouterr().out

@@ -34,7 +34,8 @@ def served(settings: Settings, **given: Any) -> Iterator[subprocess.Popen[bytes]
     """A daemon in a process of its own; afterwards it is stopped and has ended well."""
     told = {name: getattr(settings, name) for name in ("results_dir", "data_dir", "database_url")}
     words = json.dumps(
-        {**told, "cpu_slots": 1, "poll_seconds": 0.02, "settle_seconds": 0, **given}, default=str
+        {**told, "cpu_slots": 1, "poll_seconds": 0.02, "settle_seconds": 0, "web_listen": "off", **given},
+        default=str,
     )
     with subprocess.Popen([sys.executable, "-P", "-c", DAEMON, words]) as daemon:
         try:

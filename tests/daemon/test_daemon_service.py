@@ -216,7 +216,7 @@ def test_a_failed_fit_is_the_exit_code(settings: Settings, store: PlanStore) -> 
 
 def test_the_service_manager_is_kept_informed(settings: Settings, store: PlanStore, tmp_path: Path) -> None:
     """A daemon under systemd says READY, then WATCHDOG again and again, then STOPPING."""
-    given = {"results_dir": str(settings.results_dir)}
+    given = {"results_dir": str(settings.results_dir), "web_listen": "off"}
     words = (
         "import json, sys\n"
         "from daemon.service import serve\n"
@@ -400,6 +400,7 @@ def test_a_plan_copied_in_slowly_is_taken_when_whole(settings: Settings, store: 
         "data_dir": str(settings.data_dir),
         "settle_seconds": 1.0,
         "rescan_seconds": 0.1,
+        "web_listen": "off",
     }
     words = (
         "import json, sys\n"

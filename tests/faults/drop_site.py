@@ -64,6 +64,7 @@ class Site:
         given = {
             "results_dir": str(self.settings.results_dir),
             "data_dir": str(self.settings.data_dir),
+            "web_listen": "off",
             **self._given,
             **overrides,
         }

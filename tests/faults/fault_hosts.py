@@ -73,6 +73,7 @@ def given_of(settings: Settings) -> dict[str, Any]:
         "data_dir": str(settings.data_dir),
         "database_url": settings.database_url,
         "params": dict(settings.params),
+        "web_listen": settings.web_listen or "off",
         **{
             name: getattr(settings, name)
             for name in (

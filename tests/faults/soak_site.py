@@ -29,6 +29,7 @@ PARAMS = {
     "MLP": {"epochs": 6, "patience": 6, "batch_rows": 256, "hidden": 16},
 }
 SETTINGS = {
+    "web_listen": "off",
     "params": PARAMS,
     "cpu_slots": 2,
     "lease_seconds": 6.0,

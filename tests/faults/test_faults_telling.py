@@ -43,6 +43,7 @@ def place(directory: Path, receiver: Receiver) -> Path:
     command = [sys.executable, "-S", "-c", TOLD, str(directory / "told")]
     config.write_text(
         "[daemon]\n"
+        'web_listen = "off"\n'
         f'data_dir = "{directory}/data"\n'
         f'results_dir = "{directory}/results"\n'
         f'webhook_url = "{receiver.url}"\n'
