@@ -6,7 +6,7 @@ import json
 import sys
 
 from planner.comparing import compare
-from planner.results import Results
+from planner.findings import Results
 from store.reading import open_reader
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from planner.findings import Results, Row
 from planner.moved import Moved, Rules, moved_lines, moved_values
-from planner.results import Results, Row
 from planner.routing import ROUTE_BLOCKED
 
 Pair = tuple[str, str | None]  # (target, symbol); None means all symbols together

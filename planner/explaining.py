@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from planner.exporting import job_cost
-from planner.results import Results, Row, require_name
+from planner.findings import Results, Row
+from planner.results import require_name
 from planner.tables import BLOCKED, SAFE, SUSPECT
 
 _KEY = ("view", "symbol")

@@ -3,10 +3,8 @@
 import contextlib
 import gc
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -15,9 +13,8 @@ from panel.errors import nearest
 from planner.artifacts import LEGACY_PLAN_DIR, PLAN_DIR, ROUTING_DIR, read_table
 from planner.documents import read_plan, read_routes
 from planner.errors import NotInResults, PlanUnreadable
+from planner.findings import Results, Row
 from planner.moved import COMPARED
-
-Row = Mapping[str, Any]
 
 RANKING, LEAKAGE, SELECTION, CANDIDATES = (
     "target_ranking",
@@ -25,33 +22,6 @@ RANKING, LEAKAGE, SELECTION, CANDIDATES = (
     "feature_selection",
     "routing_candidates",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Results:
-    """What a planning left behind, as far as it is there; tables without a file are empty.
-
-    `place` is what to call it; `targets` all targets that it speaks of with their ranks, by name; `plan` and
-    `routes` are the two documents or None.
-    """
-
-    place: str
-    targets: Mapping[str, int | None] = field(default_factory=dict)
-    ranking: Sequence[Row] = ()
-    leaks: Sequence[Row] = ()
-    selections: Sequence[Row] = ()
-    candidates: Sequence[Row] = ()
-    routes: Row | None = None
-    plan: Row | None = None
-
-    @property
-    def metadata(self) -> Row:
-        """The metadata of the training plan, else of the routing plan, else nothing."""
-        for document in (self.plan, self.routes):
-            if document is not None and isinstance(document.get("metadata"), Mapping):
-                found: Row = document["metadata"]
-                return found
-        return {}
 
 
 def read_results(place: Path, *, target: str | None = None, compared: bool = False) -> Results:

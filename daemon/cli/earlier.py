@@ -9,7 +9,8 @@ from typing import Any
 from daemon.cli.screen import tell
 from planner import PlanningResult
 from planner.errors import NotInResults, PlanUnreadable
-from planner.results import Results, read_results
+from planner.findings import Results
+from planner.results import read_results
 
 ASKED = ("symbols", "targets", "features", "auto_targets", "auto_features", "top_n_targets")
 

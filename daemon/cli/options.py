@@ -14,7 +14,7 @@ from daemon.cli.screen import tell
 from daemon.settings_reading import TABLE
 from daemon.sources import Configuration
 from planner import PlanRequest
-from planner.results import Results
+from planner.findings import Results
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 TOP_TARGETS = 10

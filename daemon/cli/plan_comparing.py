@@ -11,7 +11,8 @@ from daemon.cli.screen import emit
 from daemon.cli.workspace import existing_log, json_option, results_option
 from planner.comparing import compare
 from planner.errors import NotInResults
-from planner.results import Results, read_results
+from planner.findings import Results
+from planner.results import read_results
 from store.reading import open_reader
 
 PLAN_ID_PREFIX = "p_"

@@ -14,7 +14,7 @@ from daemon.cli.narration import PlanningNarrator, show_planning
 from daemon.cli.screen import emit, say, tell, wrapped
 from planner import PlanRequest, make_plan
 from planner.comparing import compare
-from planner.results import Results
+from planner.findings import Results
 from store.reading import open_reader
 
 
