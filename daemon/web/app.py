@@ -19,8 +19,10 @@ from daemon.web.assets import assets
 from daemon.web.counting import Counts
 from daemon.web.fragments import fragments
 from daemon.web.guarding import Guard
+from daemon.web.health import health
 from daemon.web.hub import Hub
 from daemon.web.listening import Listening, require_token
+from daemon.web.metrics import metrics
 from daemon.web.news import News
 from daemon.web.pages import pages
 from daemon.web.signing_in import signing_in
@@ -52,9 +54,9 @@ def create_app(settings: Settings, *, where: Collection[Listening] = ()) -> Fast
         lifespan=_lifespan(hub),
     )
     app.state.site, app.state.hub = site, hub
-    for part in (pages(site), api(site), stream(hub)):
+    for part in (pages(site), api(site), stream(hub), metrics(site, registry)):
         app.include_router(part, dependencies=[Depends(looking(site))])
-    for part in (signing_in(site), assets(site.assets)):
+    for part in (signing_in(site), assets(site.assets), health(site)):
         app.include_router(part)
     answer_errors(app, site)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_BYTES_MIN, compresslevel=GZIP_LEVEL)

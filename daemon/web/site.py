@@ -38,14 +38,18 @@ class Site:
         self.settings = settings
         self.where = tuple(where) or (listening_at(settings.web_listen),)
         self.names, self.tokens = names_of(settings, self.where), tokens_of(settings)
-        database = connect(settings.database_url, readonly=True)
-        require_schema(database)
-        self.reader = Reader(database)
+        self._database = connect(settings.database_url, readonly=True)
+        self.require_log()
+        self.reader = Reader(self._database)
         self.machine = Machine(settings.results_dir).use
         self.pasts = Pasts(settings.database_url)
         self.assets = Assets((HERE / "static", HERE.parent / "pictures"))
         self.templates = environment(HERE / "templates")
         self.templates.globals["asset"] = self.assets.address
+
+    def require_log(self) -> None:
+        """Raise StoreError unless the log answers and is of this version."""
+        require_schema(self._database)
 
     def page(self, template: str, values: Mapping[str, Any]) -> str:
         """Return a template filled in, every value escaped."""
