@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from daemon.notices import Notice
-from daemon.views.waiting import ASKED_ONE_BY_ONE, QUEUED, WaitingGroup, Watch
+from daemon.views.waiting import WaitingGroup, Watch
 from daemon.views.words import span
 from store.errors import StoreError
 from store.events import FitClaimed
@@ -44,7 +43,7 @@ class Stuck:
             return None
         if not self._lasts(now):
             return None
-        groups = _groups(reader)
+        groups = Watch(reader).groups(reader.plans())
         if is_wanted({group.code for group in groups}):
             self._since = None
             return None
@@ -81,26 +80,6 @@ def is_wanted(codes: Collection[str]) -> bool:
     """Whether all that waits does so because of a pause, a hold or a known moment."""
     causes = set(codes) - FOLLOWING
     return not codes or (bool(causes) and causes <= WANTED)
-
-
-def _groups(reader: Reader) -> tuple[WaitingGroup, ...]:
-    """Return what waits as `status` has it; where it has only a queue, with why the first of it waits."""
-    watch = Watch(reader)
-    found = watch.groups(reader.plans())
-    if not any(group.code == QUEUED.code for group in found):
-        return found
-    ready = sorted(reader.fits(states=("ready",), limit=ASKED_ONE_BY_ONE), key=lambda fit: -fit.priority)
-    asked = {fit.stage: [watch.reason(one) for one in ready if one.stage == fit.stage] for fit in ready}
-    heads = {
-        stage: next((one for one in reasons if one is not None and one.code != QUEUED.code), QUEUED)
-        for stage, reasons in asked.items()
-    }
-    return tuple(
-        replace(group, code=heads[group.stage].code, words=heads[group.stage].words)
-        if group.code == QUEUED.code and group.stage in heads
-        else group
-        for group in found
-    )
 
 
 def _words(groups: Collection[WaitingGroup]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import combinations
 
 from store.database import Tx
@@ -15,18 +15,21 @@ _SIZES_APART = 1.5  # the largest fit over the smallest, before a slope can be t
 _SQL = """
 SELECT f.family, f.seconds, j.record
 FROM fit AS f JOIN job AS j ON j.plan_id = f.plan_id AND j.job_id = f.job_id
-WHERE f.state = 'succeeded' AND f.attempt = 1 AND f.seconds IS NOT NULL
+WHERE f.state = 'succeeded' AND f.attempt = 1 AND f.seconds IS NOT NULL {of_families}
 ORDER BY f.ended_at DESC, f.fit_id LIMIT ?
 """
 
 
-def past_costs(tx: Tx) -> dict[str, dict[str, float]]:
+def past_costs(tx: Tx, families: Collection[str] | None = None) -> dict[str, dict[str, float]]:
     """Return for each family with past fits: how many, seconds of the smallest, seconds per million cells.
 
     A cell is one feature of one row. Fits whose job does not say its rows and features are passed over.
+    `families` are those that are asked about, None: all.
     """
     seen: dict[str, list[tuple[float, float]]] = {}
-    for family, seconds, record in tx.query(_SQL, (_ROWS_MAX,)):
+    named = "" if families is None else f"AND f.family IN ({', '.join('?' * len(families))})"
+    rows = tx.query(_SQL.format(of_families=named), (*sorted(families or ()), _ROWS_MAX))
+    for family, seconds, record in rows:
         cells = _megacells(json.loads(record))
         fits = seen.setdefault(str(family), [])
         if cells > 0 and len(fits) < FITS_MAX:

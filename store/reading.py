@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from store import costs, filters, latest, waiting
+from store import filters, latest
 from store.attempts import attempts_of
-from store.database import Database, Row, Tx, connect, is_sqlite, sqlite_path
+from store.database import Row, Tx, connect, is_sqlite, sqlite_path
 from store.errors import NotFound, SchemaBehind
 from store.filters import OF_PLAN, PLAN_ORDER, FitFilter, FitPage, Order
 from store.ids import fit_stream, host_stream
 from store.layout import SELECT_EVENT
-from store.measures import Measures, measured
 from store.moments import moment_of
 from store.plan import Fit, Plan
 from store.projections import columns_of
-from store.reasons import WaitingContext
+from store.queue_reading import QueueReading
 from store.records import (
     AttemptRow,
     DecisionRow,
@@ -30,12 +29,9 @@ from store.records import (
     FitRow,
     HostRow,
     JobRow,
-    PauseRow,
     PlanRow,
     Prospect,
-    ReadyGroup,
 )
-from store.rest import RestOfKind, rest_of
 from store.revision import HEAD, require_schema
 from store.row_records import FIT_SQL, event_row, fit_row, host_row, job_row, plan_fit, plan_job, plan_row
 from store.state import FIT_STATES, HostState, JobState, PlanState
@@ -49,11 +45,8 @@ SELECT EXISTS (SELECT 1 FROM fit WHERE state = 'ready' AND stage = 'cpu'),
 """
 
 
-class Reader:
+class Reader(QueueReading):
     """Questions to the store; each returns frozen rows."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def __enter__(self) -> Self:
         return self
@@ -190,34 +183,6 @@ class Reader:
         )
         return {(row[0], row[1]): int(row[2]) for row in self._query(sql, parameters)}
 
-    def waiting_context(self, fit: FitRow, *, is_dead: Callable[[str], bool]) -> WaitingContext:
-        """Return what `waiting_reason` needs to say why a fit waits, as of now.
-
-        A daemon that `is_dead` is not at work, though the log never heard of its end.
-        """
-        with self._database.snapshot() as tx:
-            return waiting.context_of(tx, fit, waiting.surroundings(tx, is_dead=is_dead))
-
-    def surroundings(self, *, is_dead: Callable[[str], bool]) -> waiting.Surroundings:
-        """Return what all fits wait for alike: who is at work where, with which room, and all pauses."""
-        with self._database.snapshot() as tx:
-            return waiting.surroundings(tx, is_dead=is_dead)
-
-    def pauses(self) -> tuple[PauseRow, ...]:
-        """Return all pauses, oldest first."""
-        with self._database.snapshot() as tx:
-            return waiting.pauses(tx)
-
-    def cpu_open(self, plan_id: str, job_id: str | None = None) -> int:
-        """Return how many CPU fits of a plan, or of one job of it, have not ended."""
-        with self._database.snapshot() as tx:
-            return waiting.cpu_open(tx, plan_id, job_id)
-
-    def ready_groups(self) -> tuple[ReadyGroup, ...]:
-        """Return the ready fits counted by plan, stage and what holds them back."""
-        with self._database.snapshot() as tx:
-            return waiting.ready_groups(tx)
-
     def attempts(self, fit_id: str) -> tuple[AttemptRow, ...]:
         """Return every try at a fit, from its events."""
         return attempts_of(self.events(fit=fit_id, limit=1_000_000))
@@ -226,16 +191,6 @@ class Reader:
         """Return what each of these fits that the log knows is called, and its stage."""
         with self._database.snapshot() as tx:
             return latest.fit_names(tx, fit_ids)
-
-    def past_costs(self) -> dict[str, dict[str, float]]:
-        """Return what fits have cost by family: how many, seconds at least and per million cells."""
-        with self._database.snapshot() as tx:
-            return costs.past_costs(tx)
-
-    def rest(self, plan_id: str) -> tuple[RestOfKind, ...]:
-        """Return what a plan has left to do, by kind of fit, with what such fits have taken so far."""
-        with self._database.snapshot() as tx:
-            return rest_of(tx, plan_id)
 
     def leased_workers(self) -> frozenset[str]:
         """Return the workers that hold a lease."""
@@ -254,11 +209,6 @@ class Reader:
     def active_plans(self) -> tuple[str, ...]:
         """Return the ids of the plans that have not ended: a question that costs what is open."""
         return tuple(str(row[0]) for row in self._query("SELECT plan_id FROM plan WHERE state = 'active'"))
-
-    def measures(self) -> Measures:
-        """Return the log in numbers, for whoever watches from outside."""
-        with self._database.snapshot() as tx:
-            return measured(tx)
 
     def last_start(self, host: str) -> EventRow | None:
         """Return a host's last DaemonStarted, None when there is none."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from daemon.cli.screen import error_text, tell
+from daemon.cli.screen import error_text, paint, tell
 from daemon.errors import DaemonError
 from executors.errors import ExecutorsError
 from panel.errors import PanelError, UnknownColumn
@@ -65,7 +65,7 @@ def exit_code(error: Exception) -> int:
 def show(error: Exception) -> None:
     """Print an expected error in at most six lines."""
     sentence, details = _told(error)
-    tell(error_text(sentence, details))
+    _tell(error_text(sentence, details))
 
 
 def _told(error: Exception) -> tuple[str, dict[str, str | None]]:
@@ -95,7 +95,11 @@ def show_usage(error: click.ClickException) -> None:
     """Print a wrong call: what is wrong, and how the command is called."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "trainwright"
-    tell(error_text(error.format_message(), {"next": f"{path} --help"}))
+    _tell(error_text(error.format_message(), {"next": f"{path} --help"}))
+
+
+def _tell(text: str) -> None:
+    tell(paint("error:", "bad") + text.removeprefix("error:"))
 
 
 def keep_traceback(lines: Sequence[str]) -> Path:

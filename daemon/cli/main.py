@@ -16,7 +16,7 @@ from types import ModuleType, TracebackType
 import click
 
 from daemon.cli.lazy import LazyGroup
-from daemon.cli.screen import tell
+from daemon.cli.screen import COLOURS, paint, tell, use_colour
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module:attribute, one line of help)
@@ -32,7 +32,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("daemon.cli.overview:status", "what is done, running, waiting, lost and resumed"),
     "jobs": ("daemon.cli.reading:jobs", "the fits, one line each"),
     "job": ("daemon.cli.reading:job", "one fit with all its attempts"),
-    "why": ("daemon.cli.reasoning:why", "why a fit waits or failed; why a target was dropped or kept"),
+    "why": (
+        "daemon.cli.reasoning:why",
+        "why a fit waits or failed; why a target or a feature was kept or left out",
+    ),
     "logs": ("daemon.cli.tailing:logs", "the log of an attempt"),
     "events": ("daemon.cli.tailing:events", "the event log itself"),
     "retry": ("daemon.cli.changing:retry", "make failed fits ready again"),
@@ -75,18 +78,24 @@ VERBOSE = frozenset({"-v", "--verbose"})
     help="Act as if started in DIR.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error; may stand anywhere.")
+@click.option(
+    "--color",
+    type=click.Choice(COLOURS),
+    help="Colours: auto (NO_COLOR, FORCE_COLOR, a terminal), always, never; may stand anywhere.",
+)
 @click.version_option(package_name="trainwright", prog_name="trainwright")
 @click.pass_context
-def cli(ctx: click.Context, folder: Path | None, *, verbose: bool) -> None:
+def cli(ctx: click.Context, folder: Path | None, *, verbose: bool, color: str | None) -> None:
     """Rank targets, catch leaks, plan, and train many models on panels of financial time series."""
     ctx.obj = {"verbose": verbose}
+    use_colour(color or COLOURS[0])
     if folder is not None:
         os.chdir(folder)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the code of the contract."""
-    words, verbose = _without_verbose(sys.argv[1:] if arguments is None else arguments)
+    words, verbose = _without_verbose(_colour_first(sys.argv[1:] if arguments is None else arguments))
     sys.excepthook = _last_word
     try:
         code = cli.main(args=words, prog_name="trainwright", standalone_mode=False)
@@ -111,6 +120,17 @@ def _without_verbose(arguments: Sequence[str]) -> tuple[list[str], bool]:
     return [*kept, *arguments[end:]], len(kept) < end
 
 
+def _colour_first(arguments: Sequence[str]) -> list[str]:
+    """The words with ``--color`` in front wherever it stands before ``--``."""
+    end = list(arguments).index("--") if "--" in arguments else len(arguments)
+    for place, word in enumerate(arguments[:end]):
+        if word.startswith("--color=") or (word == "--color" and place + 1 < end):
+            taken = 1 if "=" in word else 2
+            said = arguments[place : place + taken]
+            return [*said, *arguments[:place], *arguments[place + taken :]]
+    return list(arguments)
+
+
 def _failures() -> ModuleType:
     """The module that knows all errors, loaded when there is one."""
     return importlib.import_module("daemon.cli.failures")
@@ -123,7 +143,8 @@ def _last_word(kind: type[BaseException], error: BaseException, trace: Traceback
         os._exit(130)
     lines = importlib.import_module("traceback").format_exception(kind, error, trace)
     kept = _failures().keep_traceback(lines)
-    tell(f"error: Trainwright itself failed ({kind.__name__}: {error})".splitlines()[0])
+    sentence = f" Trainwright itself failed ({kind.__name__}: {error})".splitlines()[0]
+    tell(paint("error:", "bad") + sentence)
     tell(f"  where {kept}")
     tell("  kept  everything that was acknowledged; the command may be repeated")
     tell("  next  trainwright doctor")

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import click
 
 from daemon.cli.history import at_option, looking
-from daemon.cli.screen import bar, emit, say
+from daemon.cli.screen import Tone, bar, emit, paint, say
 from daemon.cli.workspace import json_option, results_option
 from daemon.views.fits import step_words
 from daemon.views.host_words import host_line, previous_line
 from daemon.views.overview import LINES_MAX, Overview, Resumption, look, overview_document
+from daemon.views.remaining import Remaining
 from daemon.views.waiting import Watch
-from daemon.views.words import counts_words, moment, span
+from daemon.views.words import counted, counts_words, moment, span
 from store.reasons import pause_words
 from store.records import FitRow, PlanRow
 
+TONES: dict[str, Tone] = {
+    "failed": "bad", "lost": "bad", "stopped": "bad", "running": "busy", "resumed": "busy", "paused": "wait",
+    "held": "wait", "waiting": "wait",
+}  # fmt: skip
+
 
 @click.command(epilog="Example: trainwright status --at -2h")
+@click.option("-w", "--watch", is_flag=True, help="Stay and show what changes; q or Ctrl-C ends it.")
 @at_option
 @results_option
 @json_option
-def status(*, at: str | None, as_json: bool, **options: Path | None) -> None:
+def status(*, watch: bool, at: str | None, as_json: bool, **options: Path | None) -> None:
     """Tell how the plans stand, what was resumed from where, what was lost, and what waits for what."""
+    if watch and (as_json or at is not None):
+        other = "--json: programs take trainwright events -f --json" if as_json else "--at: the past stays"
+        raise click.UsageError(f"--watch does not go with {other}")
     with looking(at=at, **options) as looked:
+        if watch:
+            import_module("daemon.cli.watching").watch(looked.reader, lines=lines_of)
+            return
         found = look(looked.reader, past=looked.seq is not None)
         if as_json:
             emit(looked.document | overview_document(found))
@@ -36,32 +51,44 @@ def status(*, at: str | None, as_json: bool, **options: Path | None) -> None:
 
 def show(found: Overview) -> None:
     """Print the overview, at most a screenful of each kind."""
+    for line in lines_of(found):
+        say(line)
+
+
+def lines_of(found: Overview) -> Iterator[str]:
+    """The overview line by line, the first word of each in its colour."""
+    for line in _lines(found):
+        word = line.partition(" ")[0]
+        yield paint(word, TONES.get(word)) + line[len(word) :]
+
+
+def _lines(found: Overview) -> Iterator[str]:
     for told in found.hosts:
-        say(host_line(told, is_alive=told.row.worker in found.watch.workers, now=found.watch.now))
+        yield host_line(told, is_alive=told.row.worker in found.watch.workers, now=found.watch.now)
         if (before := previous_line(told)) is not None:
-            say(before)
+            yield before
     for pause in found.watch.pauses:
-        say(f"paused   {pause_words(pause)}, since {moment(pause.at)}")
+        yield f"paused   {pause_words(pause)}, since {moment(pause.at)}"
     if found.watch.held:
-        say(f"held     {found.watch.held:,} fits: trainwright jobs --state held")
+        yield f"held     {counted(found.watch.held, 'fit')}: trainwright jobs --state held"
     if not found.plans:
-        say("no plan yet: trainwright run --data-dir DIR --auto-targets --auto-features")
-    _show_more(len(found.plans), "plan", "trainwright status --json")
+        yield "no plan yet: trainwright run --data-dir DIR --auto-targets --auto-features"
+    yield from _more(len(found.plans), "plan", "trainwright status --json")
     for plan in found.plans[-LINES_MAX:]:
-        say(_plan_line(plan))
-    _show_more(found.losses, "resumed", "trainwright events --kind LeaseExpired")
+        yield plan_line(plan, found.left.get(plan.id))
+    yield from _more(found.losses, "resumed", "trainwright events --kind LeaseExpired")
     for one in found.resumed:
-        say(_resumption_line(one))
+        yield _resumption_line(one)
     for fit in found.running[:LINES_MAX]:
-        say(_running_line(fit, found.watch))
-    _show_more(len(found.running), "running", "trainwright jobs --state running")
+        yield _running_line(fit, found.watch)
+    yield from _more(len(found.running), "running", "trainwright jobs --state running")
     for fit in found.failed:
-        say(f"failed   {fit.name}  {fit.sentence}   trainwright why {fit.name}")
-    _show_more(sum(plan.failed for plan in found.plans), "failed", "trainwright jobs --all --failed")
+        yield f"failed   {fit.name}  {fit.sentence}   trainwright why {fit.name}"
+    yield from _more(sum(plan.failed for plan in found.plans), "failed", "trainwright jobs --all --failed")
     for group in found.watch.groups(found.plans):
-        say(f"waiting  {group.fits:,} {group.stage.upper()} fits  {group.code}: {group.words}")
+        yield f"waiting  {counted(group.fits, f'{group.stage.upper()} fit')}  {group.code}: {group.words}"
     if found.plans and not any(plan.open for plan in found.plans):
-        say("nothing is left to do; the models: trainwright models ls")
+        yield "nothing is left to do; the models: trainwright models ls"
 
 
 def _running_line(fit: FitRow, watch: Watch) -> str:
@@ -74,12 +101,13 @@ def _running_line(fit: FitRow, watch: Watch) -> str:
     return f"stopped  {fit.name}  its process is gone; resumes from {saved} when a daemon starts"
 
 
-def _show_more(count: int, word: str, command: str) -> None:
+def _more(count: int, word: str, command: str) -> Iterator[str]:
     if count > LINES_MAX:
-        say(f"{word:<8} {count - LINES_MAX:,} more: {command}")
+        yield f"{word:<8} {count - LINES_MAX:,} more: {command}"
 
 
-def _plan_line(plan: PlanRow) -> str:
+def plan_line(plan: PlanRow, left: Remaining | None) -> str:
+    """How a plan stands, and how long it will still take as far as anything tells."""
     words = counts_words(
         succeeded=plan.succeeded,
         failed=plan.failed,
@@ -88,7 +116,9 @@ def _plan_line(plan: PlanRow) -> str:
         still_open=plan.open,
     )
     progress = bar(plan.fits - plan.open, plan.fits)
-    return f"plan     {plan.id}  {plan.jobs:,} jobs, {plan.fits:,} fits: {words}  {progress}"
+    rest = f"  {left.words} left" if left is not None and left.seconds is not None else ""
+    size = f"{counted(plan.jobs, 'job')}, {counted(plan.fits, 'fit')}"
+    return f"plan     {plan.id}  {size}: {words}  {progress}{rest}"
 
 
 def _resumption_line(one: Resumption) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from daemon.views.fits import fit_document
 from daemon.views.host_words import HostTold, hosts_told
+from daemon.views.remaining import Remaining, remaining
 from daemon.views.waiting import Watch, alive_then
 from store.reading import Reader
 from store.records import EventRow, FitRow, PlanRow
@@ -36,7 +37,7 @@ class Resumption:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """Everything status tells."""
+    """Everything status tells; `left` is what is left of the newest open plans, by their id."""
 
     watch: Watch
     hosts: tuple[HostTold, ...]
@@ -45,6 +46,7 @@ class Overview:
     failed: tuple[FitRow, ...]
     resumed: tuple[Resumption, ...]
     losses: int
+    left: Mapping[str, Remaining]
 
 
 def look(reader: Reader, *, past: bool = False) -> Overview:
@@ -60,6 +62,10 @@ def look(reader: Reader, *, past: bool = False) -> Overview:
         failed=_failed(reader, plans),
         resumed=tuple(_resumption(reader, event) for event in newest),
         losses=losses,
+        left={
+            plan.id: remaining(reader, plan.id, watch=watch)
+            for plan in [plan for plan in plans if plan.open][-LINES_MAX:]
+        },
     )
 
 
@@ -105,7 +111,7 @@ def overview_document(found: Overview) -> dict[str, Any]:
         "at": watch.now,
         "workers": sorted(watch.workers),
         "hosts": [told.document for told in found.hosts],
-        "plans": [dataclasses.asdict(plan) | {"open": plan.open} for plan in found.plans],
+        "plans": [_plan_document(plan, found.left.get(plan.id)) for plan in found.plans],
         "running": [fit_document(fit, None) for fit in found.running],
         "failed": [fit_document(fit, None) for fit in found.failed],
         "waiting": [dataclasses.asdict(group) for group in watch.groups(found.plans)],
@@ -114,3 +120,9 @@ def overview_document(found: Overview) -> dict[str, Any]:
         "pauses": [dataclasses.asdict(pause) for pause in watch.pauses],
         "held": watch.held,
     }
+
+
+def _plan_document(plan: PlanRow, left: Remaining | None) -> dict[str, Any]:
+    """A plan with what is left of it, None where it has ended or is older than those that are told."""
+    rest = None if left is None else dataclasses.asdict(left)
+    return dataclasses.asdict(plan) | {"open": plan.open, "remaining": rest}

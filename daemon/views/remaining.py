@@ -21,8 +21,8 @@ class Remaining:
     Attributes:
         seconds: how long it will take; None where nothing tells, or where nothing goes on.
         words: the same for people: ``~4m 10s``, a dash for what is not known.
-        fits_known: open fits of whose kind a duration is known.
-        fits_open: all fits that have not ended.
+        fits_known: open fits of whose kind a duration is known; of a plan of many thousands about so many.
+        fits_open: all fits that have not ended, likewise.
     """
 
     seconds: float | None
@@ -76,7 +76,8 @@ def _seconds_each(reader: Reader, kinds: Iterable[RestOfKind]) -> dict[tuple[str
             unknown.append(kind)
         else:
             each[_key(kind)] = seconds
-    past = reader.past_costs() if any(kind.megacells for kind in unknown) else {}
+    asked = {kind.family for kind in unknown if kind.megacells}
+    past = reader.past_costs(asked) if asked else {}
     for kind in unknown:
         cost = past.get(kind.family)
         if cost is not None and kind.megacells:

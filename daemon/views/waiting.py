@@ -20,6 +20,8 @@ from store.records import FitRow, HostRow, PauseRow, PlanRow, ReadyGroup, Room
 WAITING_STATES = ("ready", "unavailable")  # those that have a reason
 ASKED_ONE_BY_ONE = 60  # ready fits; of more the place in the queue is not told
 QUEUED = WaitingReason(code="Priority", words="the most urgent come first")
+ALWAYS_ASKED, COUNTED_MAX = 4, 40_000  # fits; fits looked at for their places together
+HEADS_ASKED = 8  # plans whose first fit is asked about
 OF_MANY = {
     "Held": "held back one by one; why tells by whom, release lets them go",
     "Dependency": "each needs other fits that have not succeeded yet",
@@ -89,10 +91,16 @@ class Watch:
     def reasons(self, fits: Collection[FitRow]) -> dict[str, WaitingReason]:
         """Why each of these fits does not run, by its id; of many ready ones without their place."""
         waiting = [fit for fit in fits if fit.state in WAITING_STATES]
-        few = sum(fit.state == "ready" for fit in waiting) <= ASKED_ONE_BY_ONE
+        few = self._is_cheap(sum(fit.state == "ready" for fit in waiting))
         told = self.reason if few else self._told_of_many
         found = {fit.id: told(fit) for fit in waiting}
         return {fit_id: reason for fit_id, reason in found.items() if reason is not None}
+
+    def _is_cheap(self, asked: int) -> bool:
+        """Whether so many fits can be asked about one by one: each counts those that come before it."""
+        if asked <= ALWAYS_ASKED:
+            return True
+        return asked <= ASKED_ONE_BY_ONE and asked * self.ready <= COUNTED_MAX
 
     def reason(self, fit: FitRow) -> WaitingReason | None:
         """Why one fit does not run, with its place in the queue; None when nothing keeps it."""
@@ -109,10 +117,23 @@ class Watch:
             waiting = self.reader.fits(states=("ready",)) if self.ready else ()
             told = [(fit.stage, self._told_of_many(fit)) for fit in waiting]
             counts = Counter((stage, reason) for stage, reason in told if reason is not None)
-        return tuple(
-            WaitingGroup(stage=stage, code=reason.code, words=reason.words, fits=fits)
+        queues = {stage: self._head_reason(stage) for stage, reason in counts if reason == QUEUED}
+        known = (
+            (stage, queues.get(stage, reason) if reason == QUEUED else reason, fits)
             for (stage, reason), fits in sorted(counts.items(), key=lambda item: (item[0][0], -item[1]))
         )
+        return tuple(
+            WaitingGroup(stage=stage, code=reason.code, words=reason.words, fits=fits)
+            for stage, reason, fits in known
+        )
+
+    def _head_reason(self, stage: str) -> WaitingReason:
+        """Why the first of a stage's queue waits, so why all of it does; QUEUED where it is its turn."""
+        heads = self.reader.queue_heads(stage)[:HEADS_ASKED]
+        running = sum(fit.stage == stage for fit in self.reader.fits(states=("claimed", "running")))
+        context = dataclasses.replace(self._context, ahead=0, running=running)
+        asked = (waiting_reason(self.reader.fit(fit_id), context) for fit_id in heads)
+        return next((one for one in asked if one is not None and one.code != "Next"), QUEUED)
 
     def _counted(self, plans: Sequence[PlanRow]) -> Counter[tuple[str, WaitingReason]]:
         """The groups of many ready fits: one of each kind speaks for all of its kind."""

@@ -78,7 +78,7 @@ def moment(at: datetime | None) -> str:
 
 
 def span(seconds: float) -> str:
-    """A duration as people say it: ``0.4s``, ``37s``, ``4m 10s``, ``2h 05m``."""
+    """A duration as people say it: ``0.4s``, ``37s``, ``4m 10s``, ``2h 05m``, ``3d 07h``."""
     if seconds < 10:
         return f"{seconds:.1f}s"
     if seconds < 60:
@@ -86,4 +86,6 @@ def span(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes}m {rest:02d}s"
-    return f"{minutes // 60}h {minutes % 60:02d}m"
+    if minutes < 48 * 60:
+        return f"{minutes // 60}h {minutes % 60:02d}m"
+    return f"{minutes // 1440}d {minutes % 1440 // 60:02d}h"

@@ -71,7 +71,7 @@ def test_a_hold_keeps_a_fit_from_being_claimed_until_it_is_released(call: Call, 
     assert (event.data["reason"], bool(event.actor)) == ("look first", True)
     assert f"held by {event.actor}: look first" in call("why", STOPPED).out
     assert STOPPED in call("jobs", "--state", "held").out
-    assert "held     1 fits" in call("status").out
+    assert "held     1 fit:" in call("status").out
     assert f"{STOPPED}  released" in call("release", STOPPED).out
     (claim,) = filled.claim("w", stage="cpu")
     assert f"{claim.job_id}/{claim.family}" == STOPPED

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cli_samples import BROKEN, STOPPED, Call, fill, living_daemon, sample_plan, start
 
-from daemon.cli import overview
+from daemon.views import overview
 from daemon.views.overview import LINES_MAX
 from store import PlanStore
 from store.events import DaemonStarted, DaemonStopped

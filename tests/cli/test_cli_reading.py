@@ -125,8 +125,8 @@ def test_of_many_fits_only_those_shown_are_read(log_here: str) -> None:
     counting.rows = counting.questions = 0
     found = look(reader)
     found.watch.groups(found.plans)
-    assert counting.rows <= 12
-    assert counting.questions <= 16
+    assert counting.rows <= 24
+    assert counting.questions <= 24
     reader.close()
 
 

@@ -37,6 +37,47 @@ def test_control_characters_of_foreign_names_are_shown_not_obeyed() -> None:
     assert screen.speakable("y\x1b[31m_red", Stream("utf-8")) == "y\\x1b[31m_red"
 
 
+def test_colours_are_printed_where_they_are_wanted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The option wins over NO_COLOR, that over FORCE_COLOR, that over what the stream is."""
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    red, plain = "\x1b[31mfailed\x1b[0m\n", "failed\n"
+    for when, environment, shown in (
+        ("auto", {}, plain),
+        ("auto", {"FORCE_COLOR": "1"}, red),
+        ("auto", {"FORCE_COLOR": "0"}, plain),
+        ("auto", {"FORCE_COLOR": "1", "NO_COLOR": "1"}, plain),
+        ("always", {"NO_COLOR": "1"}, red),
+        ("never", {"FORCE_COLOR": "1"}, plain),
+    ):
+        with monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            screen.use_colour(when)
+            screen.say(screen.paint("failed", "bad"))
+        assert capsys.readouterr().out == shown
+    screen.use_colour("auto")
+
+
+def test_foreign_text_brings_no_colours_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by an escape nor by the signs that stand for tones in a table; no colour outlasts its line."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    text = screen.table(("a",), [("y\x1b[31m\ufdd0",)])
+    assert screen.line_for(text, Stream("utf-8")).splitlines()[1] == "y\\x1b[31m\\ufdd0"
+    assert screen.line_for("\ufdd0y\nz", Stream("utf-8")) == "\x1b[31my\x1b[0m\nz"
+
+
+def test_wide_letters_take_two_columns() -> None:
+    """A name in Chinese keeps the table aligned, and is cut at its columns."""
+    assert screen.table(("n", "x"), [("\u4e2d\u6587", 1), ("abc", 2)]).splitlines() == [
+        "n     x", "\u4e2d\u6587  1", "abc   2"
+    ]  # fmt: skip
+    assert screen.cut("\u4e2d\u6587\u4e2d\u6587", 5) in ("\u4e2d\u6587\u2026", "\u4e2d...")
+
+
 def test_columns_are_aligned_and_numbers_flush_right() -> None:
     """Every column is as wide as its widest cell; missing values are a dash."""
     text = screen.table(("name", "n"), [("a", 1), ("long", 100), ("none", None)], right=("n",))
@@ -44,7 +85,8 @@ def test_columns_are_aligned_and_numbers_flush_right() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(0.41, "0.4s"), (37.2, "37s"), (250, "4m 10s"), (7500, "2h 05m"), (59.7, "60s")]
+    ("seconds", "told"),
+    [(0.41, "0.4s"), (37.2, "37s"), (250, "4m 10s"), (7500, "2h 05m"), (59.7, "60s"), (590_000, "6d 19h")],
 )
 def test_durations_read_as_people_say_them(seconds: float, told: str) -> None:
     """Short ones in tenths, long ones in two units."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,31 @@ def test_many_waiting_fits_are_told_by_kind(log_here: str) -> None:
             ("gpu", "NoWorker", 100),
         ]
         assert len(watch.reasons(store.reading.fits())) == 200
+
+
+def test_many_that_wait_for_room_say_what_the_first_of_them_lacks(
+    store: PlanStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue is told with the true reason of its head; with a place free it is the order of urgency."""
+    monkeypatch.setattr(waiting, "ASKED_ONE_BY_ONE", 1)
+    store.accept(plan_of(*(cs_job(name, families=("LightGBM",)) for name in "abcd")), source="t", name="t")
+    start = replace(living_daemon(), cpu_slots=1, gpu_slots=0)
+    store.daemon_started(start)
+    (group,) = Watch(store.reading).groups(store.reading.plans())
+    assert (group.fits, group.code) == (4, "Priority")
+    store.claim(start.worker, stage="cpu", limit=1)
+    (group,) = Watch(store.reading).groups(store.reading.plans())
+    assert (group.fits, group.code) == (3, "Resources(cpu)")
+    assert group.words == "it needs 1 CPU places and 0 are free"
+
+
+def test_a_host_made_smaller_lacks_nothing_that_is_not_asked_for(store: PlanStore) -> None:
+    """With more devices taken than there are, a fit without a device is not said to want one."""
+    store.accept(plan_of(*(cs_job(name, families=("LightGBM",)) for name in "ab")), source="t", name="t")
+    start = replace(living_daemon(), cpu_slots=2, gpu_slots=1)
+    store.daemon_started(start)
+    store.claim(start.worker, stage="cpu", limit=1)
+    store.daemon_started(replace(start, cpu_slots=0))
+    reason = Watch(store.reading).reason(store.reading.fits(states=("ready",))[0])
+    assert reason is not None
+    assert reason.words == "it needs 1 CPU places and 0 are all there is"
