@@ -9,6 +9,7 @@ import click
 from daemon.cli.differences import ROWS_MAX, say_comparison
 from daemon.cli.screen import emit
 from daemon.cli.workspace import existing_log, json_option, results_option
+from daemon.views.plan_compared import findings_of
 from planner.comparing import compare
 from planner.errors import NotInResults
 from planner.findings import Results
@@ -56,4 +57,4 @@ def _side(name: str, config: Path | None, results_dir: Path | None) -> Results:
             fix="name a results directory, a plan directory or a plan id",
         )
     with open_reader(existing_log(config, results_dir)) as reader:
-        return Results(place=name, plan=reader.plan(name).document)
+        return findings_of(reader, name)
