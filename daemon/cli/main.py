@@ -42,10 +42,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("daemon.cli.changing:cancel", "cancel fits that have not ended"),
     "hold": ("daemon.cli.changing:hold", "hold fits back from being started"),
     "release": ("daemon.cli.changing:release", "lift the hold on fits"),
-    "pause": ("daemon.cli.changing:pause", "start nothing more of a plan, of a stage, on a host"),
-    "resume": ("daemon.cli.changing:resume", "end a pause"),
+    "pause": ("daemon.cli.pausing:pause", "start nothing more of a plan, of a stage, on a host"),
+    "resume": ("daemon.cli.pausing:resume", "end a pause"),
     "families": ("daemon.cli.catalogue:families", "the 20 model families"),
     "models": ("daemon.cli.models:models", "ls | leaderboard | show | compare | predict | verify | export"),
+    "report": ("daemon.cli.reporting:report", "one HTML file on a plan, to send to a colleague"),
     "db": (
         "daemon.cli.database:db",
         "upgrade | verify | rebuild | backup | restore | seal | archive | retain | export | import | info",

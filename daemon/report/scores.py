@@ -1,0 +1,168 @@
+"""Every model against the naive forecast, with intervals: pictures and tables by target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from daemon.pictures.drawing import NOTHING
+from daemon.pictures.scores import Estimate, forest
+from daemon.report.blocks import Block, Cell, Figure, Heading, Section, Table, Value, Words, rest
+from daemon.report.boards import Board, metrics_of
+from daemon.report.material import Material
+from daemon.report.numbers import BAD, GOOD, SOFT, event, finite, signed, with_interval
+from daemon.views.fits import verdict
+from daemon.views.words import counted
+from store.records import FitRow
+
+BOARDS_DETAILED = 24
+MODELS_LISTED = 40  # of each of these
+BOARDS_LISTED = 300
+MODELS_CHARTED = 500  # in all pictures together: a page that a phone can open
+BETTER = "better than naive"
+
+
+def scores_section(material: Material, boards: Sequence[Board]) -> Section:
+    """The section on scores."""
+    if not boards:
+        text = "There is no finished model yet, so there is no score."
+        return Section(key="models", title="Models", blocks=[Words(text=text)])
+    blocks: list[Block] = [Words(text=_lead(material, boards)), Words(text=_caution(boards), kind="wary")]
+    for board in boards[:BOARDS_DETAILED]:
+        blocks += _detailed(board, material.success_seq)
+    if len(boards) > BOARDS_DETAILED:
+        blocks += _others(boards[BOARDS_DETAILED:])
+    seqs = sorted(material.success_seq.values())
+    source = f"events #{seqs[0]} to #{seqs[-1]} (FitSucceeded), one for each model" if seqs else ""
+    return Section(key="models", title="Models against the naive forecast", blocks=blocks, source=source)
+
+
+def tally(boards: Sequence[Board]) -> Mapping[str, int]:
+    """Return how many models each verdict has, in the words of the verdict."""
+    found: dict[str, int] = {}
+    for board in boards:
+        for fit in board.fits:
+            word = verdict_of(fit)
+            found[word] = found.get(word, 0) + 1
+    return found
+
+
+def verdict_of(fit: FitRow) -> str:
+    """What a model's score is worth, "not known" where its metrics do not say."""
+    metrics = metrics_of(fit)
+    known = "beats_no_skill" in metrics and "beats_baseline" in metrics
+    return verdict(metrics) if known else "not known"
+
+
+def _lead(material: Material, boards: Sequence[Board]) -> str:
+    share = finite((material.metadata.get("training") or {}).get("test_share"))
+    newest = "the newest rows" if share is None else f"the newest {share:.0%} of the time"
+    models = sum(len(board.fits) for board in boards)
+    return (
+        f"{counted(models, 'model')} were judged on {newest}, which neither ranking nor selection nor "
+        "training has seen. The naive forecast says that the last known value of the target comes again; it "
+        "is judged on the same rows. A model is called better than naive only if the 95 % interval of the "
+        "paired difference lies above zero. Rows of one time and overlapping labels are counted as what "
+        "they are worth."
+    )
+
+
+def _caution(boards: Sequence[Board]) -> str:
+    models = sum(len(board.fits) for board in boards)
+    told = (
+        f"Read with care: of models that are no better than naive about one in 40 looks better by luck, "
+        f"{models / 40:.2g} of {models:,}. The intervals are those of each model alone."
+    )
+    many = max(len(board.fits) for board in boards)
+    if many > 1:
+        told += (
+            f" The first of {many} models of one target is flattered by the choice; `trainwright models "
+            "compare` says whether it is surely ahead of the second."
+        )
+    return told
+
+
+def _detailed(board: Board, success_seq: Mapping[str, int]) -> list[Block]:
+    shown = board.fits[:MODELS_LISTED]
+    blocks: list[Block] = [Heading(text=board.title, key=board.key)]
+    picture = forest(
+        [_ahead(fit) for fit in shown],
+        reference=0.0,
+        reference_label="naive",
+        label=f"{board.title}: {board.metric} ahead of naive",
+    )
+    if picture != NOTHING:
+        caption = (
+            f"{board.metric} ahead of the naive forecast on the same rows, with the paired 95 % interval. "
+            "Filled: the interval lies above zero."
+        )
+        blocks.append(Figure(pictures=[picture], caption=caption))
+    left_out = rest(len(board.fits) - len(shown), "models", "trainwright models leaderboard")
+    rows = [_row(place, fit, success_seq) for place, fit in enumerate(shown, start=1)]
+    table = Table(
+        caption=f"{board.title} by {board.metric}",
+        headers=("", "model", "score (95 %)", "naive", "ahead (95 %)", "error", "worth", "event"),
+        right=("", "score (95 %)", "naive", "ahead (95 %)", "error"),
+        rows=rows,
+        left_out=left_out,
+    )
+    return [*blocks, table]
+
+
+def _ahead(fit: FitRow) -> Estimate:
+    metrics = metrics_of(fit)
+    value, low, high = (finite(metrics.get(name)) for name in ("ahead", "ahead_low", "ahead_high"))
+    return Estimate(label=fit.family, value=value, low=low, high=high, note=verdict_of(fit))
+
+
+def _row(place: int, fit: FitRow, success_seq: Mapping[str, int]) -> tuple[Value, ...]:
+    metrics = metrics_of(fit)
+    return (
+        place,
+        fit.family,
+        with_interval(metrics, "score", "low", "high"),
+        signed(metrics.get("baseline_score")),
+        with_interval(metrics, "ahead", "ahead_low", "ahead_high"),
+        _error_words(metrics.get("error_reduction")),
+        worth(fit),
+        event(success_seq.get(fit.id)),
+    )
+
+
+def worth(fit: FitRow) -> Cell:
+    """What a model's score is worth, in the kind of its word."""
+    word = verdict_of(fit)
+    return Cell(text=word, kind={BETTER: GOOD, "no skill": BAD}.get(word, SOFT))
+
+
+def _error_words(reduction: object) -> str:
+    """How much less the model errs than always saying the mean: a negative share errs more."""
+    known = finite(reduction)
+    return "-" if known is None else f"{-100 * known:+.1f} %"
+
+
+def _others(boards: Sequence[Board]) -> list[Block]:
+    shown = boards[:BOARDS_LISTED]
+    return [
+        Heading(text="Further targets and symbols: the best model of each"),
+        Table(
+            caption="The best of each, by the plan's order",
+            headers=("target", "symbol", "models", "best", "metric", "score (95 %)", "ahead (95 %)", "worth"),
+            right=("models", "score (95 %)", "ahead (95 %)"),
+            rows=[_best_row(board) for board in shown],
+            left_out=rest(len(boards) - len(shown), "boards", "trainwright models leaderboard"),
+        ),
+    ]
+
+
+def _best_row(board: Board) -> tuple[Value, ...]:
+    metrics = metrics_of(board.best)
+    return (
+        board.target,
+        board.symbol or "all",
+        len(board.fits),
+        board.best.family,
+        board.metric,
+        with_interval(metrics, "score", "low", "high"),
+        with_interval(metrics, "ahead", "ahead_low", "ahead_high"),
+        worth(board.best),
+    )
