@@ -1,199 +1,180 @@
-"""``retry|cancel|hold|release|pause|resume``: words of a person, recorded as events with their actor."""
+"""``retry|cancel|hold|release``: words about fits, told fit by fit with the reason, recorded with who."""
 
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from daemon.cli.screen import say
-from daemon.cli.workspace import existing_log, results_option
-from store import PlanStore, open_store
-from store.errors import WrongState
-from store.reasons import pause_words
-from store.records import FitRow, PauseRow
-from store.state import FINAL_STATES
+from daemon.cli.completing import fits, plans
+from daemon.cli.filtering import check_targets, filter_of, filter_options, filter_words
+from daemon.cli.screen import Tone, emit, paint, say
+from daemon.cli.workspace import existing_log, json_option, results_option
+from daemon.interventions import DONE_WORDS, Carried, Choice, carry_out, chosen
+from daemon.views.words import counted
+from store import open_store
+from store.interventions import Word
+from store.reading import open_reader
 
-RETRYABLE = ("failed", "unavailable", "cancelled")
 LINES_MAX = 20
 REASON = "asked for on the command line"
+TONES: dict[Word, Tone] = {"cancel": "bad", "retry": "good", "hold": "wait", "release": "good"}
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def fits_options(command: Command) -> Command:
-    """Add what all commands about fits take: names, ``--plan`` and ``--dry-run``."""
-    plan = click.option("--plan", "plan_id", help="Only of this plan; alone: all its fits it can be done to.")
-    dry_run = click.option("--dry-run", is_flag=True, help="Say which fits it would be.")
-    return click.argument("names", nargs=-1)(plan(dry_run(results_option(command))))
-
-
-def scope_options(command: Command) -> Command:
-    """Add what says how much is paused: ``--plan``, ``--stage``, ``--host``, ``--all``; and ``--dry-run``."""
+    """Add what all words about fits take: names, filters, ``--plan``, ``--reason``, ``--dry-run``."""
     for option in reversed(
         (
-            click.option("--plan", "plan_id", help="Only this plan."),
-            click.option("--stage", type=click.Choice(("cpu", "gpu")), help="Only this stage."),
-            click.option("--host", help="Only on this host."),
-            click.option("--all", "everything", is_flag=True, help="All work; with resume: every pause."),
-            click.option("--dry-run", is_flag=True, help="Say what it would be."),
+            click.argument("names", nargs=-1, shell_complete=fits),
+            click.option(
+                "--plan",
+                "plan_id",
+                shell_complete=plans,
+                help="Only of this plan; alone: all that it can be done to.",
+            ),
+            filter_options,
+            click.option("--reason", default=REASON, help="Why; why, jobs and the log tell it."),
+            click.option("--dry-run", is_flag=True, help="Say which fits it would be, and why."),
             results_option,
+            json_option,
         )
     ):
         command = option(command)
     return command
 
 
-@click.command(epilog="Example: trainwright retry --failed")
-@click.option("--failed", is_flag=True, help="Every failed fit.")
+@click.command(epilog="Example: trainwright retry --failed --target 'y_range_*' --dry-run")
 @fits_options
-def retry(
-    *, names: tuple[str, ...], failed: bool, plan_id: str | None, dry_run: bool, **options: Path | None
-) -> None:
-    """Make fits ready again: by JOB/Family, by job, or all that failed; a checkpoint is gone on from."""
-    if not names and not failed:
-        raise click.UsageError("name a fit or a job, or give --failed")
-    with open_store(existing_log(**options), create=False) as store:
-        fits = _named(store, names, plan_id)
-        fits += store.reading.fits(plan=plan_id, states=("failed",)) if failed else ()
-        chosen = _unique(fit for fit in fits if fit.state in RETRYABLE)
-        done = chosen if dry_run else _each(chosen, store.retry)
-    _tell(done, "would be ready again" if dry_run else "ready again")
-    if done and not dry_run:
+def retry(**options: Any) -> None:  # noqa: ANN401 (the options of fits_options)
+    """Make fits ready again: by JOB/Family, by job, by a filter, or of a whole plan.
+
+    A checkpoint that is there is gone on from.
+    """
+    done = _do("retry", options)
+    if done:
         say("next  trainwright daemon --drain    or leave them to the daemon at work")
 
 
-@click.command(epilog="Example: trainwright cancel cs_y_range_5d/LSTM")
+@click.command(epilog="Example: trainwright cancel --where 'state:ready family:lstm' --dry-run")
 @fits_options
-def cancel(*, names: tuple[str, ...], plan_id: str | None, dry_run: bool, **options: Path | None) -> None:
-    """Cancel fits that have not ended: by JOB/Family, by job, or of a whole plan. A running one is ended."""
-    with open_store(existing_log(**options), create=False) as store:
-        fits = _meant(store, names, plan_id)
-        chosen = _unique(fit for fit in fits if fit.state not in FINAL_STATES)
-        done = chosen if dry_run else _each(chosen, store.cancel)
-    _tell(done, "would be cancelled" if dry_run else "cancelled")
+def cancel(**options: Any) -> None:  # noqa: ANN401
+    """Cancel fits that have not ended: by JOB/Family, by job, by a filter, or of a whole plan.
+
+    A running one is ended.
+    """
+    _do("cancel", options)
 
 
 @click.command(epilog="Example: trainwright hold cs_y_range_5d/LSTM --reason 'look at the labels first'")
-@click.option("--reason", default=REASON, help="Why; why and jobs tell it.")
 @fits_options
-def hold(
-    *, names: tuple[str, ...], plan_id: str | None, reason: str, dry_run: bool, **options: Path | None
-) -> None:
-    """Hold fits back from being started: by JOB/Family, by job, or of a whole plan. A running one goes on."""
-    with open_store(existing_log(**options), create=False) as store:
-        fits = _meant(store, names, plan_id)
-        chosen = _unique(fit for fit in fits if fit.state not in FINAL_STATES and fit.held is None)
-        done = chosen if dry_run else _each(chosen, store.hold, reason)
-    _tell(done, "would be held" if dry_run else "held")
+def hold(**options: Any) -> None:  # noqa: ANN401
+    """Hold fits back from being started: by JOB/Family, by job, by a filter, or of a whole plan.
+
+    A running one goes on.
+    """
+    _do("hold", options)
 
 
-@click.command(epilog="Example: trainwright release cs_y_range_5d/LSTM")
+@click.command(epilog="Example: trainwright release --state held")
 @fits_options
-def release(*, names: tuple[str, ...], plan_id: str | None, dry_run: bool, **options: Path | None) -> None:
-    """Lift the hold on fits: by JOB/Family, by job, or of a whole plan."""
-    with open_store(existing_log(**options), create=False) as store:
-        chosen = _unique(fit for fit in _meant(store, names, plan_id) if fit.held is not None)
-        done = chosen if dry_run else _each(chosen, store.lift_hold)
-    _tell(done, "would be released" if dry_run else "released")
+def release(**options: Any) -> None:  # noqa: ANN401
+    """Lift the hold on fits: by JOB/Family, by job, by a filter, or of a whole plan."""
+    _do("release", options)
 
 
-@click.command(epilog="Example: trainwright pause --stage gpu --reason 'the card is needed'")
-@click.option("--reason", default=REASON, help="Why; status and why tell it.")
-@scope_options
-def pause(*, reason: str, dry_run: bool, everything: bool, **options: str | Path | None) -> None:
-    """Start nothing more of a plan, of a stage, on a host, or at all. Running fits go on."""
-    scope = _scope(options, everything=everything)
-    with open_store(existing_log(**_places(options)), create=False) as store:
-        if scope["plan"] is not None:
-            store.reading.plan_row(scope["plan"])
-        known = [one for one in store.reading.pauses() if _is_scope(one, scope)]
-        wanted = PauseRow(**scope, reason=reason, at=datetime.now(UTC), actor=getpass.getuser())
-        if not known and not dry_run:
-            store.pause(**scope, reason=reason, actor=getpass.getuser())
-    if known:
-        say(f"already: {pause_words(known[0])}")
+def _do(word: Word, options: dict[str, Any]) -> int:
+    """Choose, do it unless it is a rehearsal, tell; return to how many fits, where that was printed."""
+    names, plan_id, reason = options.pop("names"), options.pop("plan_id"), options.pop("reason")
+    dry_run, as_json = options.pop("dry_run"), options.pop("as_json")
+    where = filter_of(filter_words(options), plan=plan_id)
+    if not names and plan_id is None and where is None:
+        raise click.UsageError("name a fit or a job, or say which: --where, --failed, --target, --plan ...")
+    url = existing_log(**_places(options))
+    if dry_run:
+        with open_reader(url) as reader:
+            check_targets(reader, where)
+            choices = chosen(reader, word, names=names, plan=plan_id, where=where)
+        _tell_rehearsal(word, choices, as_json=as_json)
+        return 0
+    with open_store(url, create=False) as store:
+        check_targets(store.reading, where)
+        choices = chosen(store.reading, word, names=names, plan=plan_id, where=where)
+        carried = carry_out(store, word, choices, reason=reason, actor=getpass.getuser())
+    _tell(word, carried, as_json=as_json)
+    return 0 if as_json else len(carried.done)
+
+
+def _tell_rehearsal(word: Word, choices: Sequence[Choice], *, as_json: bool) -> None:
+    meant = [one for one in choices if one.applies]
+    passed = [one for one in choices if not one.applies]
+    if as_json:
+        emit(
+            _document(word, [(one.fit.name, one.fit.id, one.because) for one in meant], passed, dry_run=True)
+        )
+        return
+    would = paint(f"would be {DONE_WORDS[word]}", TONES[word])
+    for one in meant[:LINES_MAX]:
+        say(f"{one.fit.name}  {would}: {one.because}")
+    _tell_rest(meant[LINES_MAX:])
+    _tell_passed(passed)
+    if meant:
+        say(f"dry run: {counted(len(meant), 'fit')} would be {DONE_WORDS[word]}; nothing was changed")
     else:
-        say(f"{'would be: ' if dry_run else ''}{pause_words(wanted)}")
+        say(_nothing(passed))
 
 
-@click.command(epilog="Example: trainwright resume --all")
-@scope_options
-def resume(*, dry_run: bool, everything: bool, **options: str | Path | None) -> None:
-    """End a pause: that of exactly this plan, stage or host, or with --all every one."""
-    scope = _scope(options, everything=everything)
-    with open_store(existing_log(**_places(options)), create=False) as store:
-        pauses = store.reading.pauses()
-        ended = [one for one in pauses if everything or _is_scope(one, scope)]
-        for one in () if dry_run else ended:
-            store.resume(
-                plan=one.plan, stage=one.stage, host=one.host, reason=REASON, actor=getpass.getuser()
-            )
-    for one in ended:
-        say(f"{'would end' if dry_run else 'ended'}: {pause_words(one)}")
-    if not ended:
-        say("nothing is paused like that")
-    for one in pauses:
-        if one not in ended:
-            say(f"still: {pause_words(one)}")
+def _tell(word: Word, carried: Carried, *, as_json: bool) -> None:
+    if as_json:
+        emit(_document(word, [(fit.name, fit.id, "") for fit in carried.done], carried.passed, dry_run=False))
+        return
+    for fit in carried.done[:LINES_MAX]:
+        say(f"{fit.name}  {paint(DONE_WORDS[word], TONES[word])}")
+    if len(carried.done) > LINES_MAX:
+        say(f"… and {len(carried.done) - LINES_MAX:,} more")
+    _tell_passed(carried.passed)
+    if not carried.done:
+        say(_nothing(carried.passed))
+    elif len(carried.done) > 1:
+        say(f"{counted(len(carried.done), 'fit')} {DONE_WORDS[word]}")
 
 
-def _scope(options: dict[str, str | Path | None], *, everything: bool) -> dict[str, str | None]:
-    """Return what a pause is about; raises click.UsageError when nothing, or all and a part, was named."""
-    found = {"plan": options.pop("plan_id"), "stage": options.pop("stage"), "host": options.pop("host")}
-    if everything == any(found.values()):
-        raise click.UsageError("name a plan, a stage or a host, or give --all")
-    return {name: None if value is None else str(value) for name, value in found.items()}
+def _tell_rest(rest: Sequence[Choice]) -> None:
+    """Those that got no line of their own, counted by their reason."""
+    for because, count in Counter(one.because for one in rest).most_common(LINES_MAX):
+        say(f"… and {count:,} more: {because}")
 
 
-def _places(options: dict[str, str | Path | None]) -> dict[str, Path | None]:
-    return {name: None if place is None else Path(place) for name, place in options.items()}
+def _tell_passed(passed: Sequence[Choice]) -> None:
+    """Those it was not done to: a few by name, many counted by their reason."""
+    if len(passed) <= LINES_MAX // 4:
+        for one in passed:
+            say(f"{one.fit.name}  left as it is: {one.because}")
+        return
+    for because, count in Counter(one.because for one in passed).most_common(LINES_MAX // 4):
+        say(f"{counted(count, 'fit')} left as {'it is' if count == 1 else 'they are'}: {because}")
 
 
-def _is_scope(pause: PauseRow, scope: dict[str, str | None]) -> bool:
-    return {"plan": pause.plan, "stage": pause.stage, "host": pause.host} == scope
+def _nothing(passed: Sequence[Choice]) -> str:
+    if passed:
+        return "nothing was changed"
+    return "no fit matches: trainwright jobs tells the state of each"
 
 
-def _named(store: PlanStore, names: Sequence[str], plan_id: str | None) -> tuple[FitRow, ...]:
-    """The fits that names mean: of a job, or one fit; raises NotFound with the nearest name."""
-    found: list[FitRow] = []
-    for name in names:
-        found += store.reading.fits(job=name, plan=plan_id) or (store.reading.fit(name),)
-    return tuple(found)
+def _document(
+    word: Word, done: Sequence[tuple[str, str, str]], passed: Sequence[Choice], *, dry_run: bool
+) -> dict[str, Any]:
+    return {
+        "word": word,
+        "dry_run": dry_run,
+        "done": [{"fit": name, "id": fit_id, "because": because} for name, fit_id, because in done],
+        "passed": [{"fit": one.fit.name, "id": one.fit.id, "because": one.because} for one in passed],
+    }
 
 
-def _meant(store: PlanStore, names: Sequence[str], plan_id: str | None) -> tuple[FitRow, ...]:
-    """The fits of names, or of a whole plan; raises NotFound, and click.UsageError when neither is given."""
-    if not names and plan_id is None:
-        raise click.UsageError("name a fit or a job, or give --plan")
-    if plan_id is not None:
-        store.reading.plan_row(plan_id)
-    return _named(store, names, plan_id) if names else store.reading.fits(plan=plan_id)
-
-
-def _each(fits: Sequence[FitRow], do: Callable[..., int], reason: str = REASON) -> tuple[FitRow, ...]:
-    """Do it to each fit and return those it was done to; one that is in another state by now is left out."""
-    done: list[FitRow] = []
-    for fit in fits:
-        try:
-            do(fit.id, reason=reason, actor=getpass.getuser())
-        except WrongState:
-            continue
-        done.append(fit)
-    return tuple(done)
-
-
-def _unique(fits: Iterable[FitRow]) -> tuple[FitRow, ...]:
-    return tuple({fit.id: fit for fit in fits}.values())
-
-
-def _tell(fits: Sequence[FitRow], words: str) -> None:
-    for fit in fits[:LINES_MAX]:
-        say(f"{fit.name}  {words}")
-    if len(fits) > LINES_MAX:
-        say(f"… and {len(fits) - LINES_MAX} more")
-    if not fits:
-        say("no fit matches: trainwright jobs tells the state of each")
+def _places(options: dict[str, Any]) -> dict[str, Path | None]:
+    return {name: options[name] for name in ("config", "results_dir")}

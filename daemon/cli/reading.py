@@ -5,34 +5,31 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
+from daemon.cli.completing import fits as fit_names
+from daemon.cli.completing import plans
+from daemon.cli.filtering import check_targets, filter_of, filter_options, filter_words
 from daemon.cli.history import at_option, looking
-from daemon.cli.screen import emit, say, table, tell
+from daemon.cli.screen import STATE_TONES, emit, say, table, tell
 from daemon.cli.workspace import json_option, reader_for, results_option
-from daemon.views.fits import OPEN_STATES, fit_document, note_words, score_words, step_words
+from daemon.views.fits import fit_document, note_words, score_words, step_words
 from daemon.views.waiting import Watch, alive_then
 from daemon.views.words import moment
-from executors.families import resolve
+from store.filters import FitFilter
 from store.reading import Reader
 from store.reasons import WaitingReason
 from store.records import AttemptRow, FitRow
 
-STATES = ("ready", "claimed", "running", "succeeded", "failed", "unavailable", "cancelled")
-URGENCY = (("claimed", "running"), ("failed",), ("ready",), ("succeeded", "unavailable", "cancelled"))
 LINES_SHOWN = 100
 
 
-@click.command(epilog="Example: trainwright jobs --failed")
-@click.option("--plan", "plan_id", help="Only this plan; default the newest.")
+@click.command(epilog="Example: trainwright jobs --where 'state:failed family:lightgbm target:y_*'")
+@click.option("--plan", "plan_id", shell_complete=plans, help="Only this plan; default the newest.")
 @click.option("--all", "every_plan", is_flag=True, help="All plans.")
-@click.option(
-    "--state", "states", multiple=True, type=click.Choice((*STATES, "held")), help="Only fits in this state."
-)
-@click.option("--failed", is_flag=True, help="Only failed fits.")
-@click.option("--target", help="Only this target.")
-@click.option("--family", help="Only this family, in any spelling.")
+@filter_options
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
@@ -45,13 +42,9 @@ def jobs(
     *,
     plan_id: str | None,
     every_plan: bool,
-    states: tuple[str, ...],
-    failed: bool,
-    target: str | None,
-    family: str | None,
     limit: int | None,
     as_json: bool,
-    **options: str | Path | None,
+    **options: Any,  # noqa: ANN401
 ) -> None:
     """List the fits, one line each, with the reason why each waits.
 
@@ -59,72 +52,47 @@ def jobs(
     """
     if limit is None:
         limit = 0 if as_json else LINES_SHOWN
+    words = filter_words(options)
     with looking(**options) as looked:
         reader = looked.reader
-        question = Question(
-            plan=_plan_meant(reader, plan_id, every_plan=every_plan),
-            target=target,
-            family=None if family is None else resolve(family).name,
-            states=(*states, "failed") if failed else states or STATES,
-        )
-        fits = question.answer(reader, limit + 1 if limit else None)
-        shown = fits[:limit] if limit else fits
+        plan = _plan_meant(reader, plan_id, every_plan=every_plan)
+        where = filter_of(words, plan=plan) or FitFilter(plan=plan)
+        check_targets(reader, where)
+        shown, total = fits_of(reader, where, limit)
         watch = Watch(reader) if looked.seq is None else Watch(reader, is_dead=alive_then)
         reasons = watch.reasons(shown)
-    more = len(fits) > len(shown)
+    more = total > len(shown)
     if as_json:
-        emit(
-            looked.document
-            | {"fits": [fit_document(fit, reasons.get(fit.id)) for fit in shown], "more": more}
-        )
+        documents = [fit_document(fit, reasons.get(fit.id)) for fit in shown]
+        emit(looked.document | {"fits": documents, "more": more, "total": total})
         return
     if looked.seq is not None:
         tell(looked.words)
     if shown:
         rows = [_row(fit, reasons.get(fit.id)) for fit in shown]
-        say(table(("fit", "stage", "state", "step", "score", "note"), rows, right=("step", "score")))
+        headers = ("fit", "stage", "state", "step", "score", "note")
+        say(table(headers, rows, right=("step", "score"), tones={"state": STATE_TONES}))
     else:
         tell("no fit is like that; all of them: trainwright jobs --all")
     if more:
-        tell(f"the first {limit}; narrow with --state, --target or --family, or show all: --limit 0")
+        tell(f"the first {limit} of {total:,}; narrow with --where, or show all: --limit 0")
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """Which fits are asked for; None means any."""
-
-    plan: str | None
-    target: str | None
-    family: str | None
-    states: tuple[str, ...]
-
-    def answer(self, reader: Reader, limit: int | None) -> tuple[FitRow, ...]:
-        """The fits in plan order; with a limit the most urgent states first, each in plan order."""
-        if "held" in self.states:
-            return self._read(reader, OPEN_STATES, limit, held=True)
-        if limit is None:
-            return self._read(reader, self.states, None)
-        found: list[FitRow] = []
-        for group in URGENCY:
-            wanted = tuple(state for state in group if state in self.states)
-            if wanted and len(found) < limit:
-                found += self._read(reader, wanted, limit - len(found))
-        return tuple(found)
-
-    def _read(
-        self, reader: Reader, states: tuple[str, ...], limit: int | None, *, held: bool = False
-    ) -> tuple[FitRow, ...]:
-        return reader.fits(
-            plan=self.plan, target=self.target, family=self.family, states=states, limit=limit, held=held
-        )
+def fits_of(reader: Reader, where: FitFilter, limit: int) -> tuple[tuple[FitRow, ...], int]:
+    """The fits in plan order; with a limit the most urgent states first. And how many there are."""
+    if limit == 0:
+        found = reader.fits_where(where)
+        return found, len(found)
+    page = reader.fit_page(where, order="urgency", limit=limit)
+    return page.rows, page.total
 
 
 def _plan_meant(reader: Reader, plan_id: str | None, *, every_plan: bool) -> str | None:
     """The plan to list, None for all; raises NotFound."""
     if plan_id is not None:
         return reader.plan_row(plan_id).id
-    plans = () if every_plan else reader.plans()
-    return plans[-1].id if plans else None
+    known = () if every_plan else reader.names("plan", limit=1)
+    return known[0] if known else None
 
 
 def _row(fit: FitRow, reason: WaitingReason | None) -> tuple[object, ...]:
@@ -133,7 +101,7 @@ def _row(fit: FitRow, reason: WaitingReason | None) -> tuple[object, ...]:
 
 
 @click.command(epilog="Example: trainwright job cs_y_range_5d/LightGBM")
-@click.argument("name")
+@click.argument("name", shell_complete=fit_names)
 @results_option
 @json_option
 def job(name: str, *, as_json: bool, **options: Path | None) -> None:

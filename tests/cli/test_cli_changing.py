@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cli_samples import BROKEN, MISSING, STOPPED, TRAINED, Call
+from cli_samples import BROKEN, GPU, MISSING, STOPPED, TRAINED, Call, many_fits
 
 from store import PlanStore
 
@@ -40,7 +40,8 @@ def test_an_open_fit_is_cancelled(call: Call, filled: PlanStore) -> None:
     """By its name; what has ended stays as it is."""
     assert f"{STOPPED}  cancelled" in call("cancel", STOPPED).out
     assert filled.reading.fit(STOPPED).state == "cancelled"
-    assert "no fit matches" in call("cancel", TRAINED).out
+    told = call("cancel", TRAINED).lines
+    assert told == [f"{TRAINED}  left as it is: it has succeeded", "nothing was changed"]
 
 
 def test_a_whole_plan_is_cancelled(call: Call, filled: PlanStore) -> None:
@@ -77,11 +78,73 @@ def test_a_hold_keeps_a_fit_from_being_claimed_until_it_is_released(call: Call, 
     assert f"{claim.job_id}/{claim.family}" == STOPPED
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--where", "state:ready family:lstm"),
+        ("--state", "ready", "--family", "lstm"),
+        ("--where", "state:open", "--stage", "gpu"),
+        ("--target", "y_range_*", "--state", "open"),
+    ],
+)
+def test_all_that_a_filter_matches_is_cancelled(
+    call: Call, filled: PlanStore, words: tuple[str, ...]
+) -> None:
+    """Rehearsed with the reason of each fit, then done to the whole match and to nothing else."""
+    before = {fit.name: fit.state for fit in filled.reading.fits()}
+    told = call("cancel", *words, "--dry-run")
+    assert told.lines == [
+        f"{GPU}  would be cancelled: it waits: it will not be started",
+        "dry run: 1 fit would be cancelled; nothing was changed",
+    ]
+    document = call("cancel", *words, "--json").document
+    assert [one["fit"] for one in document["done"]] == [GPU]
+    assert {fit.name: fit.state for fit in filled.reading.fits()} == before | {GPU: "cancelled"}
+
+
+def test_of_many_fits_each_reason_is_counted(call: Call, log_here: str) -> None:
+    """Twenty lines of their own, the rest by their reasons; done it is told how many they were."""
+    many_fits(log_here, 30)
+    told = call("hold", "--where", "target:y_*", "--dry-run").lines
+    assert told[-2:] == [
+        "… and 40 more: it waits: it will not be started until it is released",
+        "dry run: 60 fits would be held; nothing was changed",
+    ]
+    assert call("hold", "--where", "target:y_*", "--reason", "later").lines[-2:] == [
+        "… and 40 more", "60 fits held",
+    ]  # fmt: skip
+    again = call("hold", "--state", "held")
+    assert again.lines == ["60 fits left as they are: it is held already: later", "nothing was changed"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "near"),
+    [
+        (("--where", "famly:lstm"), 2, "family"),
+        (("--state", "faild"), 2, "failed"),
+        (("--target", "y_range_5"), 4, "y_range_5d"),
+        (("--family", "LigthGBM"), 2, "LightGBM"),
+    ],
+)
+def test_a_filter_that_is_wrong_does_nothing_and_names_the_nearest(
+    call: Call, filled: PlanStore, words: tuple[str, ...], code: int, near: str
+) -> None:
+    """The same words for listing and for changing."""
+    head = filled.head_seq()
+    for command in ("jobs", "cancel"):
+        told = call(command, *words)
+        assert told.code == code
+        assert f"did you mean {near}?" in told.err
+    assert filled.head_seq() == head
+
+
 def test_a_whole_plan_is_held_and_released(call: Call, filled: PlanStore) -> None:
     """All fits that have not ended; what is held already is left as it is."""
     (plan,) = filled.reading.plans()
     assert call("hold", "--plan", plan.id).out.count("  held") == 2
-    assert "no fit matches" in call("hold", "--plan", plan.id).out
+    again = call("hold", "--plan", plan.id)
+    assert again.out.count("it is held already") == 2
+    assert again.lines[-1] == "nothing was changed"
     assert call("release", "--plan", plan.id).out.count("  released") == 2
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from cli_samples import BROKEN, GPU, MISSING, STOPPED, TRAINED, Call, many_fits
 
-from daemon.cli.reading import LINES_SHOWN, STATES, Question
+from daemon.cli.reading import LINES_SHOWN, fits_of
 from daemon.views.overview import look
 from daemon.views.waiting import Watch
 from store import PlanStore
 from store.database import Tx, connect
+from store.filters import FitFilter
 from store.reading import Reader
 
 
@@ -67,6 +68,9 @@ def test_every_fit_has_a_line_with_what_there_is_to_say(call: Call, filled: Plan
         (("--family", "light_gbm"), [TRAINED, STOPPED]),
         (("--target", "y_up_1d"), [STOPPED]),
         (("--limit", "2"), [BROKEN, GPU]),
+        (("--where", "family:lightgbm state:succeeded"), [TRAINED]),
+        (("--where", "one class"), [BROKEN]),
+        (("--where", "plan:* stage:gpu"), [GPU]),
         (("--failed", "--state", "unavailable"), [BROKEN, MISSING]),
     ],
 )
@@ -87,10 +91,10 @@ def test_a_list_without_lines_says_so_on_stderr(call: Call, filled: PlanStore) -
 
 
 def test_an_unknown_plan_or_family_is_named(call: Call, filled: PlanStore) -> None:
-    """A plan that does not exist exits with 4, a family that does not exist with 3 and the nearest name."""
+    """A plan that does not exist exits with 4, a family that does not exist with 2 and the nearest name."""
     assert call("jobs", "--plan", "p_none").code == 4
     done = call("jobs", "--family", "LightGMB")
-    assert done.code == 3
+    assert done.code == 2
     assert "LightGBM" in done.err
 
 
@@ -116,10 +120,9 @@ def test_of_many_fits_only_those_shown_are_read(log_here: str) -> None:
     plan = many_fits(log_here, 400)
     counting = Counting(log_here)
     reader = Reader(counting)
-    question = Question(plan=plan.id, target=None, family=None, states=STATES)
-    fits = question.answer(reader, LINES_SHOWN + 1)
-    Watch(reader).reasons(fits[:LINES_SHOWN])
-    assert len(fits) == LINES_SHOWN + 1
+    fits, total = fits_of(reader, FitFilter(plan=plan.id), LINES_SHOWN)
+    Watch(reader).reasons(fits)
+    assert (len(fits), total) == (LINES_SHOWN, 800)
     assert counting.rows <= LINES_SHOWN + 10
     assert counting.questions <= 12
     counting.rows = counting.questions = 0
@@ -133,7 +136,8 @@ def test_of_many_fits_only_those_shown_are_read(log_here: str) -> None:
 def test_without_a_limit_all_fits_come_in_plan_order(log_here: str) -> None:
     """A limit of none reads everything."""
     plan = many_fits(log_here, 60)
-    with_all = Question(plan=plan.id, target=None, family=None, states=STATES)
     reader = Reader(connect(log_here, readonly=True))
-    assert [fit.id for fit in with_all.answer(reader, None)] == [fit.id for fit in plan.fits]
+    found, total = fits_of(reader, FitFilter(plan=plan.id), 0)
+    assert [fit.id for fit in found] == [fit.id for fit in plan.fits]
+    assert total == len(plan.fits)
     reader.close()
