@@ -160,7 +160,7 @@ class Scale:
             return figure(value, signed=signed)
         step = _round_step((self.high - self.low) / 5)
         places = max(0, finer - math.floor(math.log10(step) + 1e-9))
-        text = f"{value + 0.0:{'+' if signed else ''}.{places}f}"
+        text = f"{round(value, places) + 0.0:{'+' if signed else ''}.{places}f}"  # no minus zero
         return text.replace("-", "\u2212", 1)
 
 

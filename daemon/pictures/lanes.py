@@ -114,7 +114,7 @@ def gantt(
     back = [_hatch(), *_ticks(time, top, y, now), *([] if now is None else _now(time, now, top, y))]
     count = sum(len(lane) for stage in stages for lane in stage.lanes)
     told = f"{label}: {count} in {sum(len(stage.lanes) for stage in stages)} lanes"
-    return picture("gantt wide", (_WIDTH, y + 24), told, [*back, *parts, *legend])
+    return picture("lanes wide", (_WIDTH, y + 24), told, [*back, *parts, *legend])
 
 
 def _hatch() -> Markup:
@@ -224,8 +224,9 @@ def _ticks(time: _Time, top: float, bottom: float, now: datetime | None) -> Iter
         moment = datetime.fromtimestamp(first, UTC)
         x = time.at(moment)
         yield line(x, top - 4, x, bottom, "grid")
-        if x > 110 and (now is None or abs(x - time.at(now)) > 45):
-            yield words(x, 12, _moment(moment, step), kind="soft mid small")
+        if x > 150 and (now is None or abs(x - time.at(now)) > 45):
+            at_edge = x > _RIGHT - 30
+            yield words(x, 12, _moment(moment, step), kind=f"soft {'end' if at_edge else 'mid'} small")
         first += step
 
 

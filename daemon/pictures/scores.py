@@ -25,7 +25,7 @@ NORMAL_95 = 1.96
 _WIDTH = 640.0
 _ROW = 20.0
 _LABELS, _SIGNS = 196.0, 27  # the room for a row's label, and how many signs fit into it
-_FIGURES = 150.0  # the room for a row's numbers, at the right
+_FIGURES = 170.0  # the room for a row's numbers, at the right
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +118,7 @@ def ranking(
 
     What decides is the planner's verdict, the `kind` of each row, not where its interval lies.
     """
-    numbered = [
-        Estimate(
-            label=f"{place}. {row.label}" if row.kind == "kept" else row.label,
-            value=row.value, low=row.low, high=row.high, kind=row.kind, note=row.note, href=row.href,
-        )
-        for place, row in enumerate(rows, 1)
-    ]  # fmt: skip
-    return forest(numbered, reference=reference, reference_label=reference_label, label=label)
+    return forest(rows, reference=reference, reference_label=reference_label, label=label)
 
 
 def periods(
@@ -207,9 +200,9 @@ def _estimate(row: Estimate, across: Scale, y: float, reference: float | None) -
     if low is not None and high is not None:
         parts.append(line(across.at(low), y, across.at(high), y, "whisker" if filled else "whisker faint"))
     parts.append(_mark(across.at(value), y, row.kind, filled=filled))
-    numbers = across.told(value, finer=2, signed=True)
+    numbers = across.told(value, finer=1, signed=True)
     if low is not None and high is not None:
-        numbers += f" [{across.told(low, finer=2)}, {across.told(high, finer=2)}]"
+        numbers += f" [{across.told(low, finer=1)}, {across.told(high, finer=1)}]"
     parts.append(words(_WIDTH - _FIGURES + 8, y + 4, numbers, kind="small"))
     return titled(NOTHING.join(parts), f"{row.label}: {numbers}. {row.note}".strip(". "))
 
