@@ -271,15 +271,25 @@ class Reader(QueueReading):
             return latest.newest_events(tx, kinds=kinds, after=after, until=until, plan=plan, limit=limit)
 
     def decisions(
-        self, target: str | None = None, *, planning_id: str | None = None
+        self,
+        target: str | None = None,
+        *,
+        planning_id: str | None = None,
+        after: int | None = None,
+        limit: int | None = None,
     ) -> tuple[DecisionRow, ...]:
-        """Return the planner's decisions about a target, or all, oldest first."""
+        """Return the planner's decisions of a target or all, oldest first; `limit` behind `after`."""
         conditions, parameters = _conditions((("d.target", target), ("d.planning_id", planning_id)))
+        if after is not None:
+            conditions.append("d.seq > ?")
+            parameters.append(after)
+        end = "" if limit is None else " LIMIT ?"
+        parameters += [] if limit is None else [limit]
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         sql = (
             "SELECT d.seq, d.planning_id, d.kind, d.target, d.view, d.symbol, d.decided_at, "
             "CAST(e.data AS TEXT) "
-            f"FROM decision AS d JOIN event AS e ON e.seq = d.seq {where} ORDER BY d.seq"
+            f"FROM decision AS d JOIN event AS e ON e.seq = d.seq {where} ORDER BY d.seq{end}"
         )
         return tuple(
             DecisionRow(
