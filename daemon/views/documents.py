@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -16,10 +17,27 @@ VERSION = 1
 def document_text(document: Mapping[str, Any], *, indent: int | None = 2) -> str:
     """Return a versioned JSON document as text; its first key is ``v``.
 
+    A number that JSON does not have (NaN, infinity) is null.
+
     Raises:
         TypeError: a value has no plain form.
     """
-    return json.dumps({"v": VERSION, **document}, ensure_ascii=True, indent=indent, default=plain)
+    told = {"v": VERSION, **document}
+    try:
+        return json.dumps(told, indent=indent, default=plain, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(told), indent=indent, default=plain, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - any value of a document
+    """Return a value with null for every number that is none."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return value
 
 
 def plain(value: object) -> object:

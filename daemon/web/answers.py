@@ -50,7 +50,9 @@ def answer_errors(app: FastAPI, site: Site) -> None:
     """Have every error that a route raises told by this module."""
 
     def answer(request: Request, error: Exception) -> Response:
-        return _answer(site, request, problem_of(error))
+        response = _answer(site, request, problem_of(error))
+        response.headers.update(getattr(error, "headers", None) or {})  # such as what a 405 would allow
+        return response
 
     for kind in (Problem, HTTPException, RequestValidationError, *EXPECTED, Exception):
         app.add_exception_handler(kind, answer)
@@ -75,7 +77,8 @@ def problem_of(error: Exception) -> Problem:
         return Problem(503, "the event log does not answer", fix="it is asked again with the next request")
     if isinstance(error, EXPECTED):
         what = str(getattr(error, "what", "") or getattr(error, "sentence", "") or error)
-        return Problem(_status_of(error), what, fix=str(getattr(error, "fix", "")))
+        near = getattr(error, "nearest", None)
+        return Problem(_status_of(error), what, fix=str(getattr(error, "fix", "")), nearest=near)
     return Problem(500, DEFECT)
 
 

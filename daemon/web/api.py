@@ -1,24 +1,41 @@
-"""The REST API: the words of the command line over HTTP, with the same documents."""
+"""The REST API: the words of the command line over HTTP, with the same documents, and its description."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 
-from daemon.views.documents import document_text
-from daemon.views.overview import look, overview_document
+from daemon.web.api_actions import action_routes
+from daemon.web.api_description import PREFIX, description_of
+from daemon.web.api_events import event_routes
+from daemon.web.api_fits import fit_routes
+from daemon.web.api_looking import looking_routes
+from daemon.web.api_pauses import pause_routes
+from daemon.web.api_plans import plan_routes
+from daemon.web.api_submitting import submitting_routes
 from daemon.web.site import Site
 
-PREFIX = "/api/v1"
+__all__ = ["PREFIX", "api"]
+_PARTS = (
+    looking_routes,
+    plan_routes,
+    fit_routes,
+    event_routes,
+    action_routes,
+    pause_routes,
+    submitting_routes,
+)
 
 
 def api(site: Site) -> APIRouter:
     """Return the routes of the API."""
     router = APIRouter(prefix=PREFIX)
+    for part in _PARTS:
+        router.include_router(part(site))
 
-    @router.get("/status")
-    def status() -> Response:
-        """How everything stands."""
-        text = document_text(overview_document(look(site.reader)), indent=None)
-        return Response(text, media_type="application/json")
+    @router.get("/openapi.json", include_in_schema=False)
+    def description(request: Request) -> Response:
+        """The description of all this by OpenAPI."""
+        return JSONResponse(description_of(request.app.routes, needs_token=bool(site.tokens)))
 
     return router

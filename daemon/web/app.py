@@ -50,7 +50,7 @@ def create_app(settings: Settings, *, where: Collection[Listening] = ()) -> Fast
         version=version("trainwright"),
         docs_url=None,
         redoc_url=None,
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=None,  # the API describes itself
         lifespan=_lifespan(hub),
     )
     app.state.site, app.state.hub = site, hub

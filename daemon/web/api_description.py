@@ -1,0 +1,54 @@
+"""The description of the API by OpenAPI, made from its routes and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from fastapi.openapi.utils import get_openapi
+from starlette.routing import BaseRoute
+
+PREFIX = "/api/v1"
+PROBLEM = "application/problem+json"
+WORDS = """\
+The words of the command line over HTTP, with the same documents. On this machine no token is needed; \
+elsewhere send `Authorization: Bearer TOKEN`. Errors are problem documents: `detail` says what is wrong, \
+`fix` what to do. Every document has `v`, the version of its form; fields may be added to it.
+"""
+TAGS = {
+    "look": "Everything at once, and why things are as they are.",
+    "plans": "What was accepted, what is left, how plans differ.",
+    "fits": "The units that are trained.",
+    "events": "The log itself, from which all else follows.",
+    "act": "What people may ask for. Each is an event with its actor and its reason.",
+}
+_SECURITY = {"token": {"type": "http", "scheme": "bearer", "description": "the text in web_token_file"}}
+
+
+def description_of(routes: Sequence[BaseRoute], *, needs_token: bool) -> dict[str, Any]:
+    """Return the description of the routes of the API among these."""
+    found = get_openapi(
+        title="Trainwright",
+        version=version("trainwright"),
+        description=WORDS,
+        routes=routes,
+        tags=[{"name": name, "description": words} for name, words in TAGS.items()],
+    )
+    found["paths"] = {path: told for path, told in found["paths"].items() if path.startswith(PREFIX)}
+    for _, _, operation in operations_of(found):
+        for status, told in operation["responses"].items():
+            content = told.get("content", {})
+            if status.startswith(("4", "5")):
+                told["content"] = {PROBLEM: content.get("application/json", {})}
+    if needs_token:
+        found["components"]["securitySchemes"] = _SECURITY
+        found["security"] = [{"token": []}]
+    return found
+
+
+def operations_of(description: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield method, path and operation of everything that a description has."""
+    for path, methods in description["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
