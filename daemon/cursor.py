@@ -47,8 +47,10 @@ class Cursor:
         self.saved_seq = self.seq
 
 
-def open_cursor(path: Path, reader: Reader) -> Cursor:
-    """Return the cursor of a file; where there is none, or it is of another log, one at the log's end.
+def open_cursor(path: Path, reader: Reader, *, begin: int | None = None) -> Cursor:
+    """Return the cursor of a file; a new one, behind the event `begin`, where there is none.
+
+    So it is where the file is of another log. None begins at the log's end.
 
     Raises:
         StoreError: the event log does not answer.
@@ -57,8 +59,9 @@ def open_cursor(path: Path, reader: Reader) -> Cursor:
     if known is not None and _is_of(known.seq, event_id, reader):
         return known
     if known is not None:
-        log.warning("the event log is another one than before; people are told from here on", was=known.seq)
-    cursor = Cursor(path, reader.head_seq())
+        since = "from here on" if begin is None else "all of it"
+        log.warning(f"the event log is another one than before; it is told {since}", was=known.seq)
+    cursor = Cursor(path, reader.head_seq() if begin is None else begin)
     cursor.save(reader)
     return cursor
 

@@ -13,6 +13,7 @@ from daemon.sealing import Sealer
 from daemon.serving import Serving
 from daemon.settings import Settings
 from daemon.telling import Telling
+from daemon.tracking import Tracking
 from store.plan_store import PlanStore
 
 
@@ -30,6 +31,7 @@ def all_duties(
         Conditions(settings, store, timetable, identity.host),
         Schedule(settings, host.bell, config=config, tell=telling.say),
         Sealer(settings.database_url, settings.results_dir, timetable),
+        Tracking(settings, config=config),
         *((Serving(settings, config=config),) if pages else ()),
         telling,
     )

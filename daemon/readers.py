@@ -56,6 +56,21 @@ def web_address(value: object) -> str:
     return written
 
 
+def tracking_address(value: object) -> str:
+    """An address of a tracking server, as `web_address`, or of its database in a file, ``sqlite:////PATH``."""
+    written = text(value)
+    if written.startswith("sqlite:////") and written.isprintable():
+        return written
+    if "@" in written.partition("://")[2].partition("/")[0]:
+        raise ValueError(
+            "write it without user and password; MLFLOW_TRACKING_USERNAME and _PASSWORD say them"
+        )
+    try:
+        return web_address(written)
+    except ValueError as error:
+        raise ValueError("write an address like http://127.0.0.1:5000, or sqlite:////PATH") from error
+
+
 def listening(value: object) -> str | None:
     """Read where to listen: HOST:PORT, unix:/PATH, or "off" (None)."""
     if not isinstance(value, str) or not value.strip():

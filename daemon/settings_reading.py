@@ -158,7 +158,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     **dict.fromkeys(("webhook_secret_file", "web_token_file", "web_read_token_file"), readers.path),
     "web_listen": readers.listening,
     "web_names": readers.words,
-    "mlflow_uri": readers.web_address,
+    "mlflow_uri": readers.tracking_address,
     "mlflow_experiment": readers.text,
     "host_name": readers.text,
     "time_zone": readers.time_zone,

@@ -1,0 +1,128 @@
+"""A tracking server is told of every fit that ends, by a process of its own.
+
+A server that is slow or dead costs no fit any time and no stop more than a moment: the daemon starts the
+process, looks whether it lives, and starts it again. It never loads what the process loads.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import structlog
+
+from daemon.errands import environment_of
+from daemon.settings import Settings
+from daemon.settings_reading import PREFIX
+from executors.lives import OwnProcess
+
+LIVE = frozenset({"mlflow_uri", "mlflow_experiment"})
+WAIT_SECONDS, WAIT_SECONDS_MAX = 1.0, 300.0  # before it is started again: doubled each time
+STABLE_SECONDS = 60.0  # after which a life counts as a good one
+END_SECONDS = 3.0  # for what ended just before the stop; the rest is told after the next start
+EXTRA_MISSING = "fits are not tracked: the extra is not installed; pip install 'trainwright[mlflow]'"
+
+log = structlog.get_logger("tracking")
+Start = Callable[[Sequence[str], dict[str, str]], OwnProcess]
+
+
+class Tracking:
+    """The daemon's duty to have fits tracked."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        config: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        start: Start | None = None,
+        is_installed: Callable[[], bool] = lambda: find_spec("mlflow") is not None,
+    ) -> None:
+        self.live = LIVE
+        self._settings, self._config, self._clock = settings, config, clock
+        self._begin, self._is_installed = start or _started, is_installed
+        self._life: OwnProcess | None = None
+        self._start_at, self._began_at, self._wait_seconds = float("-inf"), 0.0, WAIT_SECONDS
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the process, None while there is none."""
+        return None if self._life is None else self._life.pid
+
+    def start(self) -> None:
+        """Say what is missing; the process is started by the first turn, which is not in READY's way."""
+        if self._settings.mlflow_uri is not None and not self._is_installed():
+            self._start_at = float("inf")
+            log.warning(EXTRA_MISSING)
+
+    def turn(self, rang: frozenset[str]) -> None:  # noqa: ARG002 (it looks each time)
+        """Note the process's end, and start it when it is time."""
+        if self._life is not None:
+            if (code := self._life.code()) is not None:
+                self._note_end(code)
+        elif self._settings.mlflow_uri is not None and self._clock() >= self._start_at:
+            self._start()
+
+    def reload(self, settings: Settings) -> None:
+        """Track by these settings: the process is told to stop, and another follows."""
+        changed = any(getattr(settings, name) != getattr(self._settings, name) for name in LIVE)
+        self._settings = settings
+        if changed:
+            self._wait_seconds, self._start_at = WAIT_SECONDS, float("-inf")
+            self.start()
+            if self._life is not None:
+                self._life.signal(signal.SIGTERM)
+
+    def stop(self) -> None:
+        """Let it tell of what has just ended, for a moment."""
+        if self._life is not None:
+            self._life.signal(signal.SIGTERM)
+            if self._life.code() is None:
+                select.select([self._life.fileno()], [], [], END_SECONDS)
+        self.close()
+
+    def close(self) -> None:
+        """End the process; what it had under way comes again after the next start."""
+        if self._life is not None:
+            self._life.kill()
+            if self._life.code() is None:
+                select.select([self._life.fileno()], [], [], END_SECONDS)
+                self._life.code()
+            self._life = None
+
+    def _start(self) -> None:
+        told = () if self._config is None else ("--config", str(self._config))
+        words = [sys.executable, "-P", "-m", "daemon.tracking_process", str(os.getpid()), *told]
+        environment = environment_of(self._settings, os.environ)
+        environment |= {
+            f"{PREFIX}MLFLOW_URI": str(self._settings.mlflow_uri),
+            f"{PREFIX}MLFLOW_EXPERIMENT": self._settings.mlflow_experiment,
+        }
+        self._began_at = self._clock()
+        try:
+            self._life = self._begin(words, environment)
+        except OSError as error:
+            self._wait(f"its process could not be started: {error}")
+
+    def _note_end(self, code: int) -> None:
+        self._life = None
+        if self._clock() - self._began_at >= STABLE_SECONDS:
+            self._wait_seconds = WAIT_SECONDS
+        if code != 0:
+            self._wait(f"its process ended with {code}; the lines before say why")
+
+    def _wait(self, cause: str) -> None:
+        log.warning("fits are not tracked for now", cause=cause, again_seconds=self._wait_seconds)
+        self._start_at = self._clock() + self._wait_seconds
+        self._wait_seconds = min(WAIT_SECONDS_MAX, 2 * self._wait_seconds)
+
+
+def _started(words: Sequence[str], environ: dict[str, str]) -> OwnProcess:
+    return OwnProcess(subprocess.Popen(words, stdin=subprocess.DEVNULL, env=environ, start_new_session=True))

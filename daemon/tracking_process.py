@@ -1,0 +1,148 @@
+"""The process that tells a tracking server of every fit that ends, and dies with its daemon.
+
+``python -m daemon.tracking_process PARENT_PID [--config FILE]``. What has happened is in the log, so nothing
+is kept beside it but how far it has come; a server that was down is told all of it once it is back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from daemon.cli.configuration import settings_for
+from daemon.cursor import Cursor, open_cursor
+from daemon.identity import own_identity
+from daemon.logs import configure_logs, take_in_other_logs
+from daemon.mlflow_runs import MlflowRuns, NotTracked
+from daemon.settings import Settings
+from daemon.tracked_runs import ENDS, TrackedRun, run_of
+from executors.confinement import die_with_parent
+from store.errors import StoreError
+from store.reading import Reader, open_reader
+
+NICENESS = 10  # fits come first
+LOOK_SECONDS = 1.0  # between two questions whether a fit has ended
+WAIT_SECONDS, WAIT_SECONDS_MAX = 1.0, 300.0  # before a run is tried again: doubled each time
+TRIES_REFUSED = 5  # of a run that the server took offence at
+PAGE = 200
+
+log = structlog.get_logger("tracking")
+
+
+class Runs(Protocol):
+    """Where runs go."""
+
+    def put(self, run: TrackedRun) -> str:
+        """Write a run whole and return its id there; raises NotTracked."""
+
+
+class Tracker:
+    """Brings every fit that ends to the server, in the order of the log, each at least once."""
+
+    def __init__(self, reader: Reader, cursor: Cursor, runs: Runs, *, host: str) -> None:
+        self._reader, self._cursor, self._runs, self._host = reader, cursor, runs, host
+        self.ending = threading.Event()
+
+    def run(self) -> None:
+        """Follow the log until told to end; then what is left is tried once."""
+        while not self.ending.is_set():
+            self._take_a_turn()
+            self.ending.wait(LOOK_SECONDS)
+        self._take_a_turn()
+
+    def turn(self) -> bool:
+        """Tell of what has ended since; False when the end came before all of it was told.
+
+        Raises:
+            StoreError: the log does not answer.
+        """
+        cursor, head = self._cursor, self._reader.head_seq()
+        while cursor.seq < head:
+            page = self._reader.events(after=cursor.seq, kinds=ENDS, limit=PAGE)
+            for event in page:
+                run = run_of(self._reader, event.fit or "", host=self._host)
+                if run is not None and not self.carry(run):
+                    return False
+                cursor.seq = event.seq
+                if run is not None:
+                    cursor.save(self._reader)
+            if len(page) < PAGE:
+                cursor.seq = max(head, cursor.seq)
+        return True
+
+    def carry(self, run: TrackedRun) -> bool:
+        """Bring one run over, however often it takes; False when the end came before it arrived."""
+        tries, wait = 0, WAIT_SECONDS
+        while True:
+            tries += 1
+            try:
+                at = self._runs.put(run)
+            except NotTracked as error:
+                log.warning("a fit was not tracked", fit=run.name, cause=str(error), tries=tries)
+                if error.refused and tries >= TRIES_REFUSED:
+                    log.error("a fit is left untracked: the server refuses it", fit=run.name, tries=tries)
+                    return True
+            else:
+                log.info("a fit was tracked", fit=run.name, run=at, status=run.status)
+                return True
+            if self.ending.wait(wait):
+                return False
+            wait = min(2 * wait, WAIT_SECONDS_MAX)
+
+    def _take_a_turn(self) -> None:
+        try:
+            self.turn()
+        except StoreError as error:
+            log.warning("the event log does not answer; trying again", cause=str(error))
+
+
+def tracking_path(results_dir: Path) -> Path:
+    """Return where it is noted how far the server was told."""
+    return results_dir / "tracking" / "mlflow.json"
+
+
+def track(settings: Settings, *, host: str) -> None:
+    """Track until SIGTERM; a server that is new to this host is told of the whole log.
+
+    Raises:
+        StoreError: the event log cannot be read.
+    """
+    if settings.mlflow_uri is None:
+        return
+    with open_reader(settings.database_url) as reader:
+        cursor = open_cursor(tracking_path(settings.results_dir), reader, begin=0)
+        runs = MlflowRuns(settings.mlflow_uri, settings.mlflow_experiment)
+        tracker = Tracker(reader, cursor, runs, host=host)
+        signal.signal(signal.SIGTERM, lambda *_: tracker.ending.set())
+        tracker.run()
+        with suppress(StoreError):  # then a part of the log is looked through again
+            cursor.save(reader)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Do what the words say, and return the exit code."""
+    reading = argparse.ArgumentParser(prog="daemon.tracking_process")
+    reading.add_argument("parent", type=int)
+    reading.add_argument("--config", type=Path)
+    asked = reading.parse_args(arguments)
+    die_with_parent(asked.parent)
+    with suppress(OSError):  # a sandbox may forbid it
+        os.nice(NICENESS)
+    configure_logs()
+    take_in_other_logs()
+    settings = settings_for(asked.config)
+    track(settings, host=own_identity(settings.host_name).host)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))
