@@ -75,7 +75,7 @@ def event_told(event: EventRow, fit_name: str | None = None) -> EventTold:
 
 
 def _about(event: EventRow) -> str:
-    named = event.data.get("name") or event.data.get("target")
+    named = event.data.get("name") or event.data.get("target") or event.data.get("host")
     return str(event.job or event.fit or event.plan or named or event.stream)
 
 
@@ -161,6 +161,6 @@ _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "FitHoldLifted": _said("reason"),
     "WorkPaused": _scope,
     "WorkResumed": _scope,
-    "DaemonStarted": lambda data: f"on {data.get('host')}; before: {data.get('previous_stop') or 'nothing'}",
-    "DaemonStopped": lambda data: f"on {data.get('host')}: {data.get('cause')}",
+    "DaemonStarted": lambda data: f"before: {data.get('previous_stop') or 'nothing'}",
+    "DaemonStopped": _said("cause"),
 }

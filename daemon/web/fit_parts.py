@@ -46,7 +46,7 @@ def fit_parts(scene: Scene, name: str) -> dict[str, str]:
     found: dict[str, Mapping[str, Any]] = {
         "head": _head(scene, fit),
         "curve": _curve(scene, fit, attempts),
-        "attempts": {},
+        "attempts": {"worker_words": worker_words},
         "log": {"log": _log(scene, fit, chosen)},
         "model": _model(fit, model_of(fit)),
     }
@@ -102,12 +102,18 @@ def _facts(fit: FitRow) -> list[tuple[str, str]]:
         ("took", "" if fit.seconds is None else span(fit.seconds)),
         ("memory", bytes_words(fit.memory_bytes) if fit.memory_bytes else ""),
         ("checkpoint", f"step {fit.checkpoint_step:,}" if fit.checkpoint_step else ""),
-        ("worker", fit.worker or ""),
+        ("worker", worker_words(fit.worker, fit.pid)),
         ("also learns", ", ".join(fit.other_targets)),
         ("failed", f"{fit.failures} times" if fit.failures > 1 else ""),
         ("lost", f"{fit.expiries} times" if fit.expiries > 1 else ""),
     ]
     return [(label, value) for label, value in facts if value]
+
+
+def worker_words(worker: str | None, pid: int | None) -> str:
+    """The host of a worker and the process of the fit; the rest of its name is for programs."""
+    host = (worker or "").partition("/")[0]
+    return f"{host}, pid {pid}" if host and pid else host
 
 
 def _losses(fit: FitRow) -> str:

@@ -7,8 +7,9 @@ changes only with what it tells of.
 from __future__ import annotations
 
 from daemon.web.fit_parts import fit_parts
+from daemon.web.gantt_view import gantt_part
 from daemon.web.jobs_table import jobs_parts
-from daemon.web.overview_parts import header, newest_events, notes
+from daemon.web.overview_parts import header, notes
 from daemon.web.scene import Scene
 from daemon.web.site import Site
 from daemon.web.view import View
@@ -27,8 +28,10 @@ def parts_of(scene: Scene) -> dict[str, str]:
     """Return every living part of a page that is looked at already."""
     parts = {"header": header(scene)}
     if scene.view.tab == "overview":
-        parts["notes"] = notes(scene, newest_events(scene))
+        parts["notes"] = notes(scene)
         parts |= jobs_parts(scene)
+        picture = gantt_part(scene.site, scene.reader, scene.view, watch=scene.watch)
+        parts["gantt"] = f'<div id="live-gantt">{picture}</div>'
     if scene.view.fit is not None:
         parts |= fit_parts(scene, scene.view.fit)
     return parts

@@ -14,23 +14,29 @@ from markupsafe import Markup
 from daemon.pictures import sparkline
 from daemon.views.curves import curve_of, sparks_of
 from daemon.views.filters import FilterInvalid, parse_filter
-from daemon.views.fits import OPEN_STATES, note_words
-from daemon.views.words import span
+from daemon.views.fits import OPEN_STATES, note_words, verdict
+from daemon.views.words import route_words, span
 from daemon.web.scene import Scene
 from store.filters import FitFilter, FitPage, Order
 from store.reasons import WaitingReason
 from store.records import FitRow
 
 ROWS = 100  # of a page
+WORTH = {"beats_no_skill", "beats_baseline"}  # what a verdict needs
 ROWS_KEPT = 4096  # rows that were made lately, kept as HTML
 CHIPS = (
     ("running", ("claimed", "running"), "state:running,claimed"),
     ("failed", ("failed",), "state:failed"),
-    ("waiting", ("ready",), "state:ready"),
-    ("done", ("succeeded",), "state:succeeded"),
-    ("not available", ("unavailable",), "state:unavailable"),
+    ("ready", ("ready",), "state:ready"),
+    ("succeeded", ("succeeded",), "state:succeeded"),
+    ("unavailable", ("unavailable",), "state:unavailable"),
     ("cancelled", ("cancelled",), "state:cancelled"),
 )
+SHORT_ROUTES = {
+    "ROUTE_CROSS_SECTIONAL": "CS",
+    "ROUTE_SYMBOL_SPECIFIC": "symbol",
+    "ROUTE_EXPERIMENTAL_ONLY": "exp.",
+}  # as short as a column takes; the whole is told beside it
 _STATE = re.compile(r"(?:^|\s)state:\S+", re.IGNORECASE)
 _NO_FITS = FitPage(rows=(), total=0, counts={})
 
@@ -62,6 +68,7 @@ class Line:
     held: bool
     stage: str
     route: str
+    short_route: str
     priority: int
     attempt: int
     score: str
@@ -91,7 +98,6 @@ def jobs_parts(scene: Scene) -> dict[str, str]:
         "chips": _chips(scene.view.q, page.counts),
         "rows": ROWS,
         "empty": not scene.plans,
-        "inbox": scene.site.settings.inbox_dir,
     }
     parts = {"jobs": scene.site.page("parts/jobs.html", values)}
     order_of = Markup("").join(Markup('<tr id="live-row-{}"></tr>').format(line.id) for line in lines)
@@ -143,7 +149,9 @@ def _line(
 ) -> Line:
     metrics = fit.metrics or {}
     score, error = metrics.get("score"), metrics.get("standard_error")
-    note = note_words(fit, None) if reason is None else reason.words
+    note = (
+        _ended(fit) if fit.state == "succeeded" else note_words(fit, None) if reason is None else reason.words
+    )
     step, share = _progress(fit)
     return Line(
         id=fit.id,
@@ -156,6 +164,7 @@ def _line(
         held=fit.held is not None,
         stage=fit.stage,
         route=fit.route,
+        short_route=SHORT_ROUTES.get(fit.route, route_words(fit.route)),
         priority=fit.priority,
         attempt=fit.attempt,
         score=f"{score:+.3f}" if isinstance(score, (int, float)) else "",
@@ -163,7 +172,7 @@ def _line(
         metric=str(metrics.get("metric", "")),
         spark=spark,
         since=_since(fit) or accepted_at,
-        note=note or _ended(fit),
+        note=note,
         code=reason.code if reason is not None else "",
         share=share,
         step=step,
@@ -178,10 +187,11 @@ def _since(fit: FitRow) -> datetime | None:
 
 
 def _ended(fit: FitRow) -> str:
-    """What there is to say of one that ended well: how long it took, on what."""
-    if fit.state != "succeeded" or fit.seconds is None:
-        return ""
-    return f"took {span(fit.seconds)}{f' on {fit.device_used}' if fit.device_used else ''}"
+    """What there is to say of one that ended well: what it is worth, how long it took, on what."""
+    worth = verdict(fit.metrics) if fit.metrics and fit.metrics.keys() >= WORTH else ""
+    took = "" if fit.seconds is None else f"took {span(fit.seconds)}"
+    on = f" on {fit.device_used}" if took and fit.device_used else ""
+    return ", ".join(filter(None, (worth, took + on)))
 
 
 def _progress(fit: FitRow) -> tuple[str, float | None]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from urllib.parse import urlencode
 
-from daemon.views.event_words import EventTold
+from daemon.views.event_words import EventTold, event_told
 from daemon.views.remaining import Remaining
+from daemon.views.waiting import WaitingGroup
 from daemon.views.words import bytes_words, counted
 from daemon.web.machine_use import MachineUse
 from daemon.web.scene import Scene
-from daemon.web.ticker import Ticker
+from daemon.web.ticker import LOOKED_AT, Ticker
 from store.reasons import pause_words
 from store.records import HostRow, PauseRow, PlanRow
 
@@ -70,21 +71,17 @@ def header(scene: Scene) -> str:
         "machine": () if scene.past else _uses(scene.site.machine()),
         "plans": plans,
         "more": sum(1 for plan in scene.plans if plan.open) - sum(1 for told in plans if told.row.open),
+        "pausable": scene.past is None and any(told.row.open for told in plans),
         "last_event_at": scene.last_event_at,
         "paused": next((pause for pause in scene.watch.pauses if _is_of_all(pause)), None),
     }
     return scene.site.page("parts/header.html", values)
 
 
-def notes(scene: Scene, ticker: list[EventTold]) -> str:
+def notes(scene: Scene) -> str:
     """Return what somebody should look at, the worst first."""
-    found = [*_refusals(ticker), *_hosts(scene), *_pauses(scene), *_failures(scene), *_waiting(scene)]
+    found = [*_refusals(scene), *_hosts(scene), *_pauses(scene), *_failures(scene), *_waiting(scene)]
     return scene.site.page("parts/notes.html", {"view": scene.view, "notes": found, "past": scene.past})
-
-
-def ticker(scene: Scene, found: list[EventTold]) -> str:
-    """Return the newest events as a list."""
-    return scene.site.page("parts/ticker.html", {"view": scene.view, "events": found})
 
 
 def newest_events(scene: Scene) -> list[EventTold]:
@@ -94,9 +91,9 @@ def newest_events(scene: Scene) -> list[EventTold]:
 
 def _uses(machine: MachineUse) -> list[Use]:
     """CPU, memory and devices of this machine, as far as they are known."""
-    memory = f"{bytes_words(machine.memory_used_bytes)} of {bytes_words(machine.memory_bytes)}"
+    memory = f"of {bytes_words(machine.memory_bytes)}"
     found: list[Use | None] = [_use("CPU", machine.cpu_share, f"of {counted(machine.cpus, 'core')}")]
-    found.append(Use(name="RAM", percent=round(100 * machine.memory_share), words=memory))
+    found.append(_use("RAM", machine.memory_share, memory))
     for place, gpu in enumerate(machine.gpus):
         name = "GPU" if len(machine.gpus) == 1 else f"GPU {place}"
         share = gpu.memory_share if gpu.share is None else gpu.share
@@ -152,25 +149,21 @@ def _is_of_all(pause: PauseRow) -> bool:
     return pause.plan is None and pause.stage is None and pause.host is None
 
 
-def _refusals(ticker: list[EventTold]) -> list[Note]:
+def _refusals(scene: Scene) -> list[Note]:
     """The newest refusal, unless a plan was accepted since."""
-    for event in ticker:
-        if event.kind == "PlanAccepted":
-            break
-        if event.kind == "PlanRejected":
-            return [Note(tone="bad", label=f"plan refused: {event.about}", words=event.words)]
-    return []
+    after = max(0, scene.seq - LOOKED_AT)
+    found = scene.site.reader.newest_events(
+        ("PlanAccepted", "PlanRejected"), after=after, until=scene.seq, limit=1
+    )
+    told = [event_told(event) for event in found if event.kind == "PlanRejected"]
+    return [Note(tone="bad", label=f"plan refused: {one.about}", words=one.words) for one in told]
 
 
 def _hosts(scene: Scene) -> list[Note]:
-    if scene.watch.workers or not scene.plans:
+    if scene.watch.workers or not any(plan.open for plan in scene.plans):
         return []
     words = "nothing is started until one works: trainwright daemon"
-    return [
-        Note(
-            tone="bad" if any(plan.open for plan in scene.plans) else "plain", label="no daemon", words=words
-        )
-    ]
+    return [Note(tone="bad", label="no daemon", words=words)]
 
 
 def _pauses(scene: Scene) -> list[Note]:
@@ -209,14 +202,18 @@ def _waiting(scene: Scene) -> list[Note]:
             tone="wait" if group.code not in ("Priority", "Next") else "plain",
             label=f"{group.fits:,} {group.stage.upper()} waiting",
             words=f"{group.code}: {group.words}",
-            link=scene.view.link(q=f"state:ready stage:{group.stage}", offset=0, fit=None),
+            link=scene.view.link(q=_group_filter(group), offset=0, fit=None),
             link_words="show",
         )
         for group in groups[:GROUPS_SHOWN]
     ]
-    if scene.watch.held:
+    if scene.watch.held and not any(group.code == "Held" for group in groups):
         link = scene.view.link(q="held", offset=0, fit=None)
         label = f"{scene.watch.held:,} held"
         words = "held back by a person until they are released"
         found.append(Note(tone="wait", label=label, words=words, link=link, link_words="show"))
     return found
+
+
+def _group_filter(group: WaitingGroup) -> str:
+    return f"held stage:{group.stage}" if group.code == "Held" else f"state:ready stage:{group.stage}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -10,9 +9,11 @@ from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from daemon.views.attempt_logs import log_of
 from daemon.web.access import Principal, looking
+from daemon.web.acting_pages import acting_pages
 from daemon.web.fragments import parts_of
 from daemon.web.jobs_table import table_body
 from daemon.web.overview_parts import newest_events
+from daemon.web.pausing_pages import pausing_pages
 from daemon.web.problems import Problem
 from daemon.web.scene import Scene
 from daemon.web.shell import shown
@@ -20,11 +21,8 @@ from daemon.web.site import Site
 from daemon.web.ticker import Ticker
 from daemon.web.view import View
 from store.events import EVENT_TYPES
-from store.reading import Reader
-from store.records import EventRow
 
 EVENTS_PAGE = 200
-LOOKS = (200, 2_000, 20_000)  # events looked at for a page of those of a kind or a plan
 
 
 def pages(site: Site) -> APIRouter:
@@ -36,7 +34,12 @@ def pages(site: Site) -> APIRouter:
     def overview(request: Request, who: Principal = looks) -> HTMLResponse:
         scene = Scene(site, View.parse(request.url.query).but(tab="overview"))
         parts = parts_of(scene)
-        values = {"body": table_body(parts), "events": newest_events(scene), "plans": scene.plans}
+        values = {
+            "body": table_body(parts),
+            "events": newest_events(scene),
+            "plans": scene.plans,
+            "inbox": site.settings.inbox_dir,
+        }
         return shown(scene, who, "overview.html", parts, values)
 
     @router.get("/fits/{name:path}/log")
@@ -62,6 +65,8 @@ def pages(site: Site) -> APIRouter:
         scene = Scene(site, View.parse(request.url.query).but(tab="events"))
         return _events(scene, who, before, kind)
 
+    router.include_router(pausing_pages(site))
+    router.include_router(acting_pages(site))
     return router
 
 
@@ -72,28 +77,8 @@ def _events(scene: Scene, who: Principal, before: int | None, kind: str) -> HTML
         raise Problem(400, f"there is no event {kind!r}", fix=f"known are: {', '.join(kinds)}")
     until = min(scene.seq, before - 1) if before else scene.seq
     plan = None if scene.plan is None else scene.plan.id
-    found, after = _before(scene.site.reader, until, plan, kind)
+    named = (kind,) if kind else kinds
+    found = scene.site.reader.newest_events(named, until=until, plan=plan, limit=EVENTS_PAGE)
     told = Ticker(scene.site.reader).told(reversed(found))
-    values = {
-        "events": told,
-        "kinds": kinds,
-        "kind": kind,
-        "first": after + 1,
-        "last": until,
-        "before": before,
-    }
+    values = {"events": told, "kinds": kinds, "kind": kind, "more": len(found) == EVENTS_PAGE}
     return shown(scene, who, "events.html", parts_of(scene), values, path="/events", lives=before is None)
-
-
-def _before(reader: Reader, until: int, plan: str | None, kind: str) -> tuple[Sequence[EventRow], int]:
-    """The last events up to one, and where the look began: further back where few are like that."""
-    for look in LOOKS:
-        after = max(0, until - look)
-        page = reader.events(after=after, limit=look, plan=plan, kinds=(kind,) if kind else None)
-        found = [event for event in page if event.seq <= until]
-        if len(found) >= EVENTS_PAGE or not after:
-            break
-    if len(found) > EVENTS_PAGE:
-        found = found[-EVENTS_PAGE:]
-        after = found[0].seq - 1
-    return found, after

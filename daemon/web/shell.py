@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi.responses import HTMLResponse
@@ -61,6 +61,7 @@ def shown(
         "slider": _slider(scene),
         "refresh_seconds": REFRESH_SECONDS,
         "path": path,
+        "now": datetime.now(UTC),
         "signs_out": bool(scene.site.tokens),
     }
     return HTMLResponse(scene.site.page(template, frame | dict(values or {})), status_code=status)

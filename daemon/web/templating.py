@@ -30,6 +30,7 @@ def environment(folder: Path) -> jinja2.Environment:
         "bytes": words.bytes_words,
         "route": words.route_words,
         "ago": ago,
+        "age": age,
         "clock": clock,
         "counted": words.counted,
     }
@@ -46,13 +47,22 @@ def finalized(value: object) -> object:
 
 
 def ago(at: datetime | None) -> Markup:
-    """Return a moment that the page's script tells as an age; without a script it is the moment itself."""
-    return _time(at, words.moment(at), "age")
+    """Return a moment that the page's script tells as ``4m 10s ago``; without a script the moment itself."""
+    return _time(at, _short(at), "ago")
+
+
+def age(at: datetime | None) -> Markup:
+    """Return a moment that the page's script tells as ``4m 10s``; without a script the moment itself."""
+    return _time(at, _short(at), "age")
 
 
 def clock(at: datetime | None) -> Markup:
     """Return a moment as the time of its day, with the whole of it for those who ask."""
     return _time(at, "-" if at is None else f"{at.astimezone(UTC):%H:%M:%S}", "clock")
+
+
+def _short(at: datetime | None) -> str:
+    return "-" if at is None else f"{at.astimezone(UTC):%d %b %H:%M}Z"
 
 
 def _time(at: datetime | None, text: str, kind: str) -> Markup:

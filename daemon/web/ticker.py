@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from daemon.views.event_words import EventTold, event_told
+from daemon.views.event_words import QUIET, EventTold, event_told
 from store.errors import NotFound
+from store.events import EVENT_TYPES
 from store.reading import Reader
 from store.records import EventRow
 
 NAMES_MAX = 50_000  # kept; a fit's name never changes
-LOOKED_AT = (400, 4000)  # newest events, for those that are told
+LOOKED_AT = 100_000  # newest events, for those that are told
 SHOWN = 60
+LOUD = frozenset(kind.kind for kind in EVENT_TYPES) - QUIET
 
 
 class Ticker:
@@ -27,15 +29,10 @@ class Ticker:
 
     def newest(self, until: int, *, plan: str | None = None) -> list[EventTold]:
         """Return the newest events up to a seq that are worth a line, the newest first."""
-        found: Sequence[EventRow] = ()
-        for look in LOOKED_AT:
-            page = self._reader.events(after=max(0, until - look), limit=look, plan=plan)
-            found = [event for event in page if event.seq <= until]
-            told = [one for one in map(event_told, found) if not one.quiet]
-            if len(told) >= SHOWN // 2 or look >= until:
-                break
-        kept = {one.seq for one in told[-SHOWN:]}
-        return self.told(event for event in reversed(found) if event.seq in kept)
+        found = self._reader.newest_events(
+            LOUD, after=max(0, until - LOOKED_AT), until=until, plan=plan, limit=SHOWN
+        )
+        return self.told(reversed(found))
 
     def _name(self, fit_id: str | None) -> str | None:
         if fit_id is None:
