@@ -30,6 +30,8 @@ def notes_on(place: Place, config: Mapping[str, object], root: Path) -> Iterator
         yield "the event log is on another machine, which it may not speak to: --allow ADDRESS"
     if not place.networked and table.get("webhook_url"):
         yield "the webhook is on another machine, which it may not speak to: --allow ADDRESS"
+    if not place.networked and str(table.get("mlflow_uri", "")).startswith("http"):
+        yield "the tracking server is reached by the network, which it may not use: --allow ADDRESS"
     if place.networked and place.home is None and table.get("inbox_users"):
         yield "under variant network the owner of a plan cannot be told: inbox_users lets nobody in"
     if place.home is not None and root == Path("/") and not _lingers():

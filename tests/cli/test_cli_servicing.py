@@ -271,6 +271,8 @@ def test_logs_are_those_of_the_unit(call: Call, tools: Tools) -> None:
         ('database_url = "postgresql://%2Frun%2Fpostgresql/x"', (), None),
         ('database_url = "postgresql://me@db/x"', (NETWORK,), None),
         ('webhook_url = "https://example.com"', (), "the webhook is on another machine"),
+        ('mlflow_uri = "http://127.0.0.1:5000"', (), "the tracking server is reached by the network"),
+        ('mlflow_uri = "http://127.0.0.1:5000"', (NETWORK,), None),
         ('inbox_users = ["alice"]', (NETWORK,), "inbox_users lets nobody in"),
         ('inbox_users = ["alice"]', (), None),
         ("", (POSTGRES,), "it cannot start without the log's address"),
