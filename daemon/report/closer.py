@@ -38,8 +38,10 @@ def closer_section(reader: Reader, boards: Sequence[Board]) -> Section:
         "at more closely, on the same untouched rows."
     )
     if len(boards) > len(shown):
-        of = counted(len(boards), "board")
-        lead += f" Shown for the first {len(shown)} of {of}: `trainwright models show NAME` has the others."
+        lead += (
+            f" Shown for the first {len(shown)} of {len(boards):,} targets and symbols: "
+            "`trainwright models show NAME` has the others."
+        )
     blocks: list[Block] = [Words(text=lead)]
     for board in shown:
         blocks += _of_board(reader, board)

@@ -40,7 +40,7 @@ def costs_section(reader: Reader, material: Material) -> Section:
         blocks.append(_table(groups, _expected(material)))
     blocks.append(
         Words(
-            text="Memory is what was set aside for a fit and what it may not exceed; how much it really "
+            text="Memory is what the plan expects a fit to need and is set aside for it; how much it really "
             "took is not recorded.",
             kind="note",
         )
@@ -68,8 +68,9 @@ def _lead(material: Material) -> str:
     last = max((fit.ended_at for fit in material.fits if fit.ended_at is not None), default=None)
     if material.began_at is not None and last is not None:
         wall = span((last - material.began_at).total_seconds())
-        said += f"From the first start ({moment(material.began_at)}) to the last end ({moment(last)}) it was "
-        f"{wall}. "
+        said += (
+            f"From the first start ({moment(material.began_at)}) to the last end ({moment(last)}): {wall}. "
+        )
     lost = lost_seconds(material)
     return said + (f"{span(lost)} of work was lost to processes that ended without a word." if lost else "")
 
@@ -79,12 +80,12 @@ def _total(fits: Sequence[FitRow]) -> float:
 
 
 def _table(groups: Mapping[str, Sequence[FitRow]], expected: Mapping[tuple[str, str], float]) -> Table:
-    headers = ("family", "fits", "device", "together", "median", "longest", "expected", "memory at most")
+    headers = ("family", "fits", "device", "together", "median", "longest", "expected", "memory set aside")
     ordered = sorted(groups.items(), key=lambda item: -_total(item[1]))
     return Table(
         caption="By family",
         headers=headers,
-        right=("fits", "together", "median", "longest", "expected", "memory at most"),
+        right=("fits", "together", "median", "longest", "expected", "memory set aside"),
         rows=[_row(name, fits, expected) for name, fits in ordered],
     )
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from daemon.views.plan_facts import PlanTold
 from daemon.views.plan_told import plan_told
 from store.reading import Reader
 from store.records import DecisionRow, EventRow, FitRow, JobRow, PlanRow
@@ -32,7 +33,7 @@ class Material:
         header: the plan's document without its jobs.
         accepted: the event that accepted it.
         planning: what began the planning; None where the plan was made elsewhere.
-        is_linked: whether the log says that the plan came from it, or only data and settings are the same.
+        told: the same plan as the page tells of it.
         events: how its fits started and ended, in order.
         head: the last event of the log when it was read.
     """
@@ -43,7 +44,7 @@ class Material:
     fits: Sequence[FitRow]
     accepted: EventRow
     planning: EventRow | None
-    is_linked: bool
+    told: PlanTold
     decisions: Sequence[DecisionRow]
     events: Sequence[EventRow]
     head: EventRow
@@ -75,7 +76,7 @@ class Material:
         if self.planning is None:
             return "not in this log: the plan was made elsewhere, or by hand"
         unsure = (
-            "" if self.is_linked else " (not linked to the plan in the log; data and settings are the same)"
+            "" if self.told.linked else " (not linked to the plan in the log; data and settings are the same)"
         )
         return f"{self.planning.correlation}{unsure}"
 
@@ -114,7 +115,8 @@ def gather(reader: Reader, plan_id: str) -> Material:
     head = reader.events(after=reader.head_seq() - 1, limit=1)[0]
     events = reader.events(plan=plan.id, kinds=_KINDS, limit=EVENTS_MAX)
     accepted = next(event for event in events if event.kind == "PlanAccepted")
-    planning, is_linked = _planning(reader, accepted)
+    told = plan_told(reader, plan.id)
+    planning = _planning(reader, accepted, told)
     return Material(
         plan=plan,
         header=accepted.data.get("header") or {},
@@ -122,23 +124,23 @@ def gather(reader: Reader, plan_id: str) -> Material:
         fits=reader.fits(plan=plan.id),
         accepted=accepted,
         planning=planning,
-        is_linked=is_linked,
+        told=told,
         decisions=() if planning is None else reader.decisions(planning_id=planning.correlation),
         events=events,
         head=head,
     )
 
 
-def _planning(reader: Reader, accepted: EventRow) -> tuple[EventRow | None, bool]:
-    """What began the planning that the plan came from, and whether the log says itself that it did.
+def _planning(reader: Reader, accepted: EventRow, told: PlanTold) -> EventRow | None:
+    """What began the planning that the plan came from.
 
-    Where it does not, data and number of jobs are the same; if the settings are not, it is another planning.
+    Where the log does not say so itself, data and number of jobs are the same; if the settings are not, it is
+    another planning.
     """
-    told = plan_told(reader, accepted.plan or "")
     begun = reader.newest_events(("PlanningStarted",), until=accepted.seq, limit=PLANNINGS_LOOKED_AT)
     found = next((event for event in begun if event.correlation == told.planning), None)
     if found is None or told.linked:
-        return found, told.linked
+        return found
     settings = found.data.get("settings") or {}
     is_alike = settings.get("config_hash") == told.metadata.get("config_hash") is not None
-    return (found if is_alike else None), False
+    return found if is_alike else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from daemon.report.blocks import Block, Facts, Folded, Section, Table, Value, Words
+from daemon.report.blocks import Block, Facts, Folded, Section, Table, Value, Words, rest
 from daemon.report.boards import Board
 from daemon.report.material import Material
 from daemon.report.numbers import compact, listed
@@ -15,7 +15,7 @@ from store.addresses import without_password
 from store.records import FitRow
 
 CARDS_READ = 60  # the first model of each family is enough to name its libraries
-BUNDLES_LISTED = 100
+BUNDLES_LISTED = 30
 _DAY_NS = 86_400_000_000_000
 
 
@@ -124,11 +124,6 @@ def _bundles(boards: Sequence[Board]) -> Block:
     shown = boards[:BUNDLES_LISTED]
     if not shown:
         return Words(text="There is no saved model yet.", kind="note")
-    more = (
-        f"{len(boards) - len(shown):,} more boards not shown here: trainwright models ls"
-        if len(boards) > len(shown)
-        else ""
-    )
     return Table(
         caption="The best models: their fits, digests and places",
         headers=("model", "fit", "SHA-256 of the card", "bundle"),
@@ -136,5 +131,5 @@ def _bundles(boards: Sequence[Board]) -> Block:
         rows=[
             (board.best.name, board.best.id, board.best.bundle_sha256, board.best.bundle) for board in shown
         ],
-        left_out=more,
+        left_out=rest(len(boards) - len(shown), "models", "trainwright models ls --json"),
     )

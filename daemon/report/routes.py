@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from daemon.report.blocks import Block, Section, Table, Value, Words, rest
+from daemon.pictures.drawing import NOTHING
+from daemon.report.blocks import Block, Figure, Section, Table, Value, Words, rest
 from daemon.report.material import Material
 from daemon.report.numbers import event, listed
+from daemon.views.plan_drawn import routes_drawn
 from daemon.views.words import counted, route_words
 from store.records import DecisionRow
 
@@ -22,9 +24,9 @@ MEANING = {
 }
 
 
-def routes_section(material: Material, pictures: Sequence[Block] = ()) -> Section:
-    """The section on routes; `pictures` stand between the words and the tables."""
-    blocks: list[Block] = [Words(text=_lead(material)), *pictures, _jobs_table(material)]
+def routes_section(material: Material) -> Section:
+    """The section on routes."""
+    blocks: list[Block] = [Words(text=_lead(material)), *_picture(material), _jobs_table(material)]
     pooled, alone = _decided(material)
     if pooled:
         blocks.append(_decisions_table(pooled, alone))
@@ -41,6 +43,14 @@ def _lead(material: Material) -> str:
         f"symbol has one of its own. The plan has {counted(jobs, 'job')} with {counted(fits, 'fit')}, a fit "
         "being one model family trained for one job."
     )
+
+
+def _picture(material: Material) -> list[Block]:
+    picture = routes_drawn(material.told, links=False)
+    if picture == NOTHING:
+        return []
+    caption = "From targets over their features and routes to jobs; those that are not trained end at once."
+    return [Figure(pictures=[picture], caption=caption)]
 
 
 def _jobs_table(material: Material) -> Table:

@@ -14,11 +14,11 @@ from daemon.views.fits import verdict
 from daemon.views.words import counted
 from store.records import FitRow
 
-BOARDS_DETAILED = 24
-MODELS_LISTED = 40  # of each of these
+TARGETS_DETAILED = 24
+MODELS_LISTED = 40  # of each of these, and of its symbols
 BOARDS_LISTED = 300
-MODELS_CHARTED = 500  # in all pictures together: a page that a phone can open
 BETTER = "better than naive"
+FURTHER = "targets and symbols"
 
 
 def scores_section(material: Material, boards: Sequence[Board]) -> Section:
@@ -27,10 +27,11 @@ def scores_section(material: Material, boards: Sequence[Board]) -> Section:
         text = "There is no finished model yet, so there is no score."
         return Section(key="models", title="Models", blocks=[Words(text=text)])
     blocks: list[Block] = [Words(text=_lead(material, boards)), Words(text=_caution(boards), kind="wary")]
-    for board in boards[:BOARDS_DETAILED]:
-        blocks += _detailed(board, material.success_seq)
-    if len(boards) > BOARDS_DETAILED:
-        blocks += _others(boards[BOARDS_DETAILED:])
+    groups = _by_target(boards)
+    for group in groups[:TARGETS_DETAILED]:
+        blocks += _of_target(group, material.success_seq)
+    others = [board for group in groups[TARGETS_DETAILED:] for board in group]
+    blocks += _others(others) if others else []
     seqs = sorted(material.success_seq.values())
     source = f"events #{seqs[0]} to #{seqs[-1]} (FitSucceeded), one for each model" if seqs else ""
     return Section(key="models", title="Models against the naive forecast", blocks=blocks, source=source)
@@ -81,14 +82,47 @@ def _caution(boards: Sequence[Board]) -> str:
     return told
 
 
-def _detailed(board: Board, success_seq: Mapping[str, int]) -> list[Block]:
-    shown = board.fits[:MODELS_LISTED]
-    blocks: list[Block] = [Heading(text=board.title, key=board.key)]
+def _by_target(boards: Sequence[Board]) -> list[list[Board]]:
+    """The boards of each target together, in the plan's order."""
+    groups: dict[str, list[Board]] = {}
+    for board in boards:
+        groups.setdefault(board.target, []).append(board)
+    return list(groups.values())
+
+
+def _of_target(group: Sequence[Board], success_seq: Mapping[str, int]) -> list[Block]:
+    """The models of all symbols, and those of single symbols together: of many the best of each."""
+    blocks: list[Block] = []
+    alone = [board for board in group if board.symbol is not None]
+    for board in group:
+        if board.symbol is None or len(alone) == 1:
+            blocks += _detailed(board, board.title, [("", fit) for fit in board.fits], success_seq)
+    if len(alone) > 1:
+        blocks += _of_symbols(alone, success_seq)
+    return blocks
+
+
+def _of_symbols(alone: Sequence[Board], success_seq: Mapping[str, int]) -> list[Block]:
+    models = sum(len(board.fits) for board in alone)
+    if models <= MODELS_LISTED:
+        rows = [(f"{board.symbol} ", fit) for board in alone for fit in board.fits]
+        return _detailed(alone[0], f"{alone[0].target}, symbols alone", rows, success_seq)
+    rows = [(f"{board.symbol} ", board.best) for board in alone]
+    title = f"{alone[0].target}, symbols alone: the best of {models:,} models by symbol"
+    return _detailed(alone[0], title, rows, success_seq)
+
+
+def _detailed(
+    board: Board, title: str, rows: Sequence[tuple[str, FitRow]], success_seq: Mapping[str, int]
+) -> list[Block]:
+    """The picture and the table of some models, each with what stands before its name."""
+    shown = rows[:MODELS_LISTED]
+    blocks: list[Block] = [Heading(text=title, key=board.key)]
     picture = forest(
-        [_ahead(fit) for fit in shown],
+        [_ahead(before, fit) for before, fit in shown],
         reference=0.0,
         reference_label="naive",
-        label=f"{board.title}: {board.metric} ahead of naive",
+        label=f"{title}: {board.metric} ahead of naive",
     )
     if picture != NOTHING:
         caption = (
@@ -96,29 +130,27 @@ def _detailed(board: Board, success_seq: Mapping[str, int]) -> list[Block]:
             "Filled: the interval lies above zero."
         )
         blocks.append(Figure(pictures=[picture], caption=caption))
-    left_out = rest(len(board.fits) - len(shown), "models", "trainwright models leaderboard")
-    rows = [_row(place, fit, success_seq) for place, fit in enumerate(shown, start=1)]
     table = Table(
-        caption=f"{board.title} by {board.metric}",
+        caption=f"{title} by {board.metric}",
         headers=("", "model", "score (95 %)", "naive", "ahead (95 %)", "error", "worth", "event"),
         right=("", "score (95 %)", "naive", "ahead (95 %)", "error"),
-        rows=rows,
-        left_out=left_out,
+        rows=[_row(place, *one, success_seq) for place, one in enumerate(shown, start=1)],
+        left_out=rest(len(rows) - len(shown), "models", "trainwright models leaderboard"),
     )
     return [*blocks, table]
 
 
-def _ahead(fit: FitRow) -> Estimate:
+def _ahead(before: str, fit: FitRow) -> Estimate:
     metrics = metrics_of(fit)
     value, low, high = (finite(metrics.get(name)) for name in ("ahead", "ahead_low", "ahead_high"))
-    return Estimate(label=fit.family, value=value, low=low, high=high, note=verdict_of(fit))
+    return Estimate(label=f"{before}{fit.family}", value=value, low=low, high=high, note=verdict_of(fit))
 
 
-def _row(place: int, fit: FitRow, success_seq: Mapping[str, int]) -> tuple[Value, ...]:
+def _row(place: int, before: str, fit: FitRow, success_seq: Mapping[str, int]) -> tuple[Value, ...]:
     metrics = metrics_of(fit)
     return (
         place,
-        fit.family,
+        f"{before}{fit.family}",
         with_interval(metrics, "score", "low", "high"),
         signed(metrics.get("baseline_score")),
         with_interval(metrics, "ahead", "ahead_low", "ahead_high"),
@@ -149,7 +181,7 @@ def _others(boards: Sequence[Board]) -> list[Block]:
             headers=("target", "symbol", "models", "best", "metric", "score (95 %)", "ahead (95 %)", "worth"),
             right=("models", "score (95 %)", "ahead (95 %)"),
             rows=[_best_row(board) for board in shown],
-            left_out=rest(len(boards) - len(shown), "boards", "trainwright models leaderboard"),
+            left_out=rest(len(boards) - len(shown), FURTHER, "trainwright models leaderboard"),
         ),
     ]
 

@@ -12,7 +12,7 @@ from daemon.report.leaks import Leak
 from daemon.report.material import Material
 from daemon.report.numbers import finite, interval, listed, signed
 from daemon.report.provenance import bar_words
-from daemon.report.scores import BETTER, tally, worth
+from daemon.report.scores import BETTER, FURTHER, tally, worth
 from daemon.report.targets import Standing
 from daemon.views.words import counted, moment, span
 
@@ -132,9 +132,9 @@ def _best(boards: Sequence[Board]) -> Table:
     return Table(
         caption="The best model of each target",
         headers=("target", "best of", "model", "score", "95 %", "naive", "ahead", "95 %", "worth"),
-        right=("best of", "score", "naive", "ahead"),
+        right=("best of", "score", "95 %", "naive", "ahead"),
         rows=[_best_row(board) for board in shown],
-        left_out=rest(len(boards) - len(shown), "boards", "they follow below"),
+        left_out=rest(len(boards) - len(shown), FURTHER, "the first of them follow below"),
     )
 
 

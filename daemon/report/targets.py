@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from daemon.pictures.drawing import NOTHING
-from daemon.pictures.scores import Estimate, ranking
 from daemon.report.blocks import Block, Cell, Figure, Section, Table, Value, Words, rest
 from daemon.report.material import Material
 from daemon.report.numbers import BAD, GOOD, compact, event, finite
+from daemon.views.plan_drawn import ranking_drawn
 from daemon.views.words import counted, score_words
 from store.records import DecisionRow
 
@@ -88,7 +88,7 @@ def ranked_section(material: Material, found: Sequence[Standing]) -> Section:
     trained = [one for one in found if one.is_trained]
     dropped = [one for one in found if not one.is_trained]
     blocks: list[Block] = [Words(text=_lead(material, found))]
-    blocks += _picture(found)
+    blocks += _picture(material)
     if trained:
         blocks.append(_trained_table(trained))
     if dropped:
@@ -113,34 +113,16 @@ def _lead(material: Material, found: Sequence[Standing]) -> str:
     )
 
 
-def _picture(found: Sequence[Standing]) -> list[Block]:
-    """Scores of all symbols together; one picture for each metric, for they have no common scale."""
-    drawn: dict[str, list[Estimate]] = {}
-    for one in found[:TARGETS_DRAWN]:
-        if one.pooled is not None and finite(one.pooled.data["score"]) is not None:
-            drawn.setdefault(one.pooled.data.get("metric") or "score", []).append(_estimate(one))
-    pictures = [
-        picture
-        for metric, rows in drawn.items()
-        if (picture := ranking(rows, reference=_no_skill(metric), label=f"targets by {metric}")) != NOTHING
-    ]
-    if not pictures:
+def _picture(material: Material) -> list[Block]:
+    picture = ranking_drawn(material.told.targets, limit=TARGETS_DRAWN)
+    if picture == NOTHING:
         return []
     caption = (
-        f"Scores of all symbols together ({', '.join(drawn)}), with the 95 % interval. "
-        "Filled: trained. Hollow: not trained, for the reasons below."
+        "Skill above none, with the 95 % interval: of all symbols together where that was measured, else of "
+        "the best symbol; an AUC counts twice above one half. Filled: trained. Hollow: not trained, for the "
+        "reasons below."
     )
-    return [Figure(pictures=pictures, caption=caption)]
-
-
-def _estimate(one: Standing) -> Estimate:
-    data = one.pooled.data if one.pooled is not None else {}
-    kind = "kept" if one.is_trained else "dropped"
-    low, high = finite(data.get("low")), finite(data.get("high"))
-    score, error = finite(data.get("score")), finite(data.get("standard_error"))
-    if low is None or high is None:  # a planning that is older than the interval in its events
-        return Estimate.around(one.target, score, error, kind=kind)
-    return Estimate(label=one.target, value=score, low=low, high=high, kind=kind)
+    return [Figure(pictures=[picture], caption=caption)]
 
 
 def _no_skill(metric: str) -> float:

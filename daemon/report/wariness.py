@@ -34,9 +34,10 @@ def wary_of(material: Material, boards: Sequence[Board], leaks: Sequence[Leak]) 
 
 
 def _damaged(looked_at: Sequence[tuple[Board, ModelTold | None]]) -> Iterator[str]:
-    for board, told in looked_at:
-        if told is not None and told.problem:
-            yield f"The saved model of {board.best.name} is not as it was recorded: {told.problem}."
+    found = [(board.best.name, told.problem) for board, told in looked_at if told and told.problem]
+    if found:
+        names = listed([name for name, _ in found], NAMED)
+        yield f"Saved models are not as they were recorded: {names}. The first: {found[0][1]}."
 
 
 def _shrunken(material: Material, boards: Sequence[Board]) -> Iterator[str]:
