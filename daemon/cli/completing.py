@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
-from click.shell_completion import CompletionItem
 
 from daemon.cli.workspace import reader_for
 from daemon.errors import DaemonError
@@ -17,16 +16,16 @@ from store.errors import StoreError
 from store.reading import Reader
 
 STATES = ("ready", "claimed", "running", "succeeded", "failed", "unavailable", "cancelled", "held", "open")
-Completing = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+Completing = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
 def _from_log(ask: Callable[[Reader, str], tuple[str, ...]]) -> Completing:
     """A completion that asks the log which names begin like this."""
 
-    def complete(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def complete(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
         try:
             with reader_for(_place(ctx, "config"), _place(ctx, "results_dir")) as reader:
-                return [CompletionItem(name) for name in ask(reader, incomplete)]
+                return list(ask(reader, incomplete))
         except (DaemonError, StoreError, OSError):
             return []
 
@@ -63,13 +62,13 @@ families = _from_log(lambda reader, incomplete: reader.names("family", incomplet
 hosts = _from_log(lambda reader, incomplete: reader.names("host", incomplete))
 
 
-def states(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def states(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The states of fits that begin like this."""
-    return [CompletionItem(name) for name in STATES if name.startswith(incomplete)]
+    return [name for name in STATES if name.startswith(incomplete)]
 
 
-def kinds(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def kinds(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The kinds of events that begin like this."""
     from store.events import EVENT_TYPES  # noqa: PLC0415 (many records, and needed only for this)
 
-    return [CompletionItem(one.kind) for one in EVENT_TYPES if one.kind.startswith(incomplete)]
+    return [one.kind for one in EVENT_TYPES if one.kind.startswith(incomplete)]

@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "why a fit waits or failed; why a target or a feature was kept or left out",
     ),
     "logs": ("daemon.cli.tailing:logs", "the log of an attempt"),
-    "events": ("daemon.cli.tailing:events", "the event log itself"),
+    "events": ("daemon.cli.events:events", "the event log itself"),
     "retry": ("daemon.cli.changing:retry", "make failed fits ready again"),
     "cancel": ("daemon.cli.changing:cancel", "cancel fits that have not ended"),
     "hold": ("daemon.cli.changing:hold", "hold fits back from being started"),
@@ -54,6 +54,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schedule": ("daemon.cli.scheduling:schedule", "what the daemon does at certain times, and how it went"),
     "serve": ("daemon.cli.serving:serve", "the web page and the REST API"),
     "config": ("daemon.cli.configuring:config", "show: every setting, and where it comes from"),
+    "hosts": ("daemon.cli.hosts:hosts", "ls: the training hosts of this log, what they have and do"),
+    "completion": ("daemon.cli.completion:completion", "complete commands and live names in your shell"),
     "doctor": ("daemon.cli.checking:doctor", "check this machine, each finding with its fix"),
 }
 HELP = """Rank targets, catch leaks, plan, and train many models on panels of financial time series.

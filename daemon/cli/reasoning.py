@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from daemon.cli.completing import reasons
 from daemon.cli.history import at_option, looking
 from daemon.cli.screen import emit, say, tell
 from daemon.cli.workspace import json_option, results_option
@@ -15,7 +16,7 @@ from daemon.views.waiting import Watch, alive_then
 
 
 @click.command(epilog="Example: trainwright why y_range_5d --feature atr_14")
-@click.argument("name")
+@click.argument("name", shell_complete=reasons)
 @click.option("--feature", help="What became of this feature of the target; TARGET/FEATURE says the same.")
 @at_option
 @results_option

@@ -1,21 +1,16 @@
-"""``logs`` and ``events``: what was written while it happened."""
+"""``logs``: the log of an attempt, whole, since a time, as it grows."""
 
 from __future__ import annotations
 
-import json
-import threading
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import click
 import pytest
-from cli_samples import GPU, STOPPED, TRAINED, Call, fill, start
-from store_samples import Clock
+from cli_samples import GPU, STOPPED, TRAINED, Call, start
 
 from daemon.cli import tailing
-from daemon.cli.history import meant
-from daemon.cli.tailing import _seq_before
-from store import PlanStore, open_store
+from daemon.cli.tailing import Growing, followed
+from daemon.views.attempt_logs import NoAttemptLog
+from store import PlanStore
 
 
 def test_the_newest_attempt_is_printed_and_any_other_on_request(
@@ -57,102 +52,62 @@ def test_following_goes_on_until_the_attempt_has_ended(
     assert call("logs", "-f", STOPPED).out == "attempt 2 of LightGBM\na line\nthe last\n"
 
 
-def test_events_are_lines_of_json_in_the_order_of_the_log(call: Call, filled: PlanStore) -> None:
-    """Each has at least the fields of the contract; nothing else is on stdout."""
-    rows = [json.loads(line) for line in call("events", "--json").lines]
-    assert [row["seq"] for row in rows] == list(range(1, filled.head_seq() + 1))
-    assert set(rows[0]) >= {"seq", "at", "kind", "plan", "job", "fit", "attempt", "data"}
-    assert all(row["at"].endswith("Z") for row in rows)
-
-
-def test_events_are_narrowed_by_kind_plan_and_place(call: Call, filled: PlanStore) -> None:
-    """Each filter holds; `--after` leaves out what was seen."""
-    rows = [json.loads(line) for line in call("events", "--json", "--kind", "FitStarted").lines]
-    assert {row["kind"] for row in rows} == {"FitStarted"}
-    assert len(rows) == 3
-    plan = filled.reading.plans()[0].id
-    assert all(plan in line for line in call("events", "--json", "--plan", plan).lines)
-    assert len(call("events", "--after", str(filled.head_seq() - 2)).lines) == 2
-
-
-def test_an_unknown_kind_or_plan_is_refused(call: Call, filled: PlanStore) -> None:
-    """A misspelt kind would look like an empty log: exit code 2 with the nearest, 4 for a plan."""
-    done = call("events", "--kind", "FitStartd")
-    assert done.code == 2
-    assert "did you mean FitStarted?" in done.err
-    assert call("events", "--plan", "p_none").code == 4
-
-
-def test_since_starts_at_the_first_event_of_that_time(log_here: str, folder: Path) -> None:
-    """The place is found by halving: before all, in between, behind all."""
-    clock = Clock()
-    with open_store(log_here, clock=clock) as store:
-        fill(store, folder)
-        before = store.head_seq()
-        clock.move(3600)
-        store.claim("w", stage="cpu")
-        reader = store.reading
-        assert _seq_before(reader, clock.now - timedelta(days=1)) == 0
-        assert _seq_before(reader, clock.now - timedelta(minutes=1)) == before
-        assert _seq_before(reader, clock.now + timedelta(days=1)) == store.head_seq()
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("2026-01-02T03:04:05Z", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
-        ("2026-01-02", datetime(2026, 1, 2, tzinfo=UTC)),
-        ("2026-01-02T03:00:00+02:00", datetime(2026, 1, 2, 1, tzinfo=UTC)),
-    ],
-)
-def test_a_time_without_a_zone_is_utc(text: str, expected: datetime) -> None:
-    """As all times of the log."""
-    assert meant(text, "--since") == expected
-
-
-def test_an_age_counts_from_now_and_nonsense_is_refused(call: Call, filled: PlanStore) -> None:
-    """`10m` is ten minutes ago; a word that is no time is a usage error."""
-    moment = meant("10m", "--since")
-    assert moment is not None
-    assert timedelta(minutes=9) < datetime.now(UTC) - moment < timedelta(minutes=11)
-    with pytest.raises(click.BadParameter):
-        meant("yesterday", "--since")
-    assert call("events", "--since", "yesterday").code == 2
-
-
-def test_following_events_prints_those_that_come_later(
-    call: Call, filled: PlanStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ctrl-C ends it with 130; what came in between was printed once."""
-    head = filled.head_seq()
-    looks = []
-
-    def while_waiting(_seconds: float) -> None:
-        if looks:
-            raise KeyboardInterrupt
-        looks.append(threading.get_ident())
-        filled.claim("w", stage="cpu")
-
-    monkeypatch.setattr(tailing.time, "sleep", while_waiting)
-    done = call("events", "-f", "--json", "--after", str(head))
-    assert done.code == 130
-    assert [json.loads(line)["kind"] for line in done.lines] == ["FitClaimed"]
-    assert "interrupted" in done.err
-
-
-def test_a_line_for_people_names_job_attempt_and_short_values(call: Call, filled: PlanStore) -> None:
-    """Long payloads are left to --json."""
-    line = next(line for line in call("events").lines if "FitSucceeded" in line)
-    assert "cs_y_range_5d attempt 1  bundle=models/b, seconds=12.5" in line
-    assert "metrics" not in line
-
-
-def test_where_a_log_was_shortened_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_a_log_was_shortened_is_told(tmp_path: Path) -> None:
     """One line in its place, then its end."""
     log = tmp_path / "log"
-    log.write_text("short\n")
-    position = tailing._print_from(log, 1000)
-    with log.open("a") as file:
+    log.write_text("short\n", encoding="utf-8")
+    growing = Growing(log, position=1000)
+    told = growing.more()
+    with log.open("a", encoding="utf-8") as file:
         file.write("the end\n")
-    tailing._print_from(log, position)
-    assert capsys.readouterr().out == "... the log was shortened; what follows is its end ...\nthe end\n"
+    told += growing.more()
+    assert told == "... the log was shortened; what follows is its end ...\nthe end\n"
+
+
+def test_lines_are_told_since_a_time(call: Call, filled: PlanStore, folder: Path) -> None:
+    """From the first line of that time on; a traceback belongs to the line before it."""
+    log = folder / "cs_y_range_5d.LightGBM.1.log"
+    early = ["2026-01-01T00:00:00Z Started", "Traceback", "2026-01-01T00:00:05Z Progressed"]
+    late = ["2026-01-01T00:10:00Z Progressed", "  an indented line", "2026-01-01T00:11:00Z Failed"]
+    log.write_text("\n".join([*early, *late]) + "\n", encoding="utf-8")
+    assert call("logs", TRAINED, "--since", "2026-01-01T00:05").lines == late
+    assert call("logs", TRAINED, "--since", "2026-01-02").out == ""
+    assert call("logs", TRAINED, "--since", "lately").code == 2
+
+
+def test_following_goes_on_over_attempts_and_says_why_it_waits(
+    filled: PlanStore, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A fit that was let go is waited for, its next attempt is told and followed."""
+    fit = filled.reading.fit(STOPPED)
+
+    def begin() -> None:
+        claim = filled.claim("w", stage="cpu")[0]
+        start(filled, claim, folder)
+
+    steps = [begin, lambda: filled.cancel(fit.id)]
+
+    def step() -> None:
+        steps.pop(0)()
+
+    texts = list(followed(filled.reading, fit.id, None, None, wait=step))
+    assert "".join(texts) == "attempt 1 of LightGBM\nattempt 2 of LightGBM\n"
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith(f"{STOPPED} waits: no daemon is at work")
+    assert told[1] == f"attempt 2 of {STOPPED}"
+
+
+def test_a_fit_that_ends_without_a_log_is_told(filled: PlanStore) -> None:
+    """Following what was cancelled before it began ends with the reason."""
+    filled.cancel(filled.reading.fit(GPU).id)
+    with pytest.raises(NoAttemptLog, match="it has ended without a log"):
+        list(followed(filled.reading, GPU, None, None, wait=lambda: None))
+
+
+def test_a_job_of_several_fits_names_them(call: Call, filled: PlanStore) -> None:
+    """The fit of a job of one is meant; of several each has logs of its own."""
+    assert call("logs", "cs_y_up_1d").out == "attempt 1 of LightGBM\n"
+    done = call("logs", "cs_y_range_5d")
+    assert done.code == 4
+    assert "is a job of 4 fits" in done.err
+    assert f"trainwright logs {TRAINED}" in done.err
