@@ -25,6 +25,7 @@ from daemon.web.listening import Listening, require_token
 from daemon.web.metrics import metrics
 from daemon.web.news import News
 from daemon.web.pages import pages
+from daemon.web.plan_pages import plan_pages
 from daemon.web.report_page import report_page
 from daemon.web.signing_in import signing_in
 from daemon.web.site import Site
@@ -55,7 +56,14 @@ def create_app(settings: Settings, *, where: Collection[Listening] = ()) -> Fast
         lifespan=_lifespan(hub),
     )
     app.state.site, app.state.hub = site, hub
-    for part in (pages(site), report_page(site), api(site), stream(hub), metrics(site, registry)):
+    for part in (
+        pages(site),
+        plan_pages(site),
+        report_page(site),
+        api(site),
+        stream(hub),
+        metrics(site, registry),
+    ):
         app.include_router(part, dependencies=[Depends(looking(site))])
     for part in (signing_in(site), assets(site.assets), health(site)):
         app.include_router(part)
