@@ -284,17 +284,17 @@ class _History:
 def _plan(
     jobs: int, targets: Sequence[str], families: Sequence[str] | None, *, seed: int, barrier: str
 ) -> Plan:
+    places = min(len(SYMBOLS) + 1, -(-jobs // len(targets)))  # of a target: the common job and some symbols
     document = {
         "metadata": {"generated_at": "2026-01-02T03:04:05Z", "total_jobs": jobs},
-        "jobs": [_job(number, targets, families) for number in range(jobs)],
+        "jobs": [_job(number, places, targets, families) for number in range(jobs)],
     }
     data = {"data_dir": "data", "symbols": list(SYMBOLS), "panel_key": "d_1", "panel_path": "cache/d_1"}
     training = {"seed": seed, "stage_barrier": barrier}
     return complete_plan(document, family_of=_family, training=training, data=data)
 
 
-def _job(number: int, targets: Sequence[str], families: Sequence[str] | None) -> dict[str, Any]:
-    places = len(SYMBOLS) + 1
+def _job(number: int, places: int, targets: Sequence[str], families: Sequence[str] | None) -> dict[str, Any]:
     turn, place = divmod(number, places)
     target = targets[turn % len(targets)] + ("" if turn < len(targets) else f"_{turn}")
     symbol = SYMBOLS[place - 1] if place else None

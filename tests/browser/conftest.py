@@ -39,8 +39,11 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def eye(browser: Browser) -> Iterator[OpenEye]:
+def eye(browser: Browser, request: pytest.FixtureRequest) -> Iterator[OpenEye]:
     """Makes eyes for a test; in the end none may have a complaint that was not expected."""
+    for name in request.fixturenames:
+        if name.endswith("site"):
+            request.getfixturevalue(name)  # is there before the first eye, and goes after the last
     made: list[Eye] = []
     with ExitStack() as stack:
 

@@ -20,7 +20,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PATIENCE = 60_000.0  # milliseconds; the page is far quicker, the machine may not be
+PATIENCE = 45_000.0  # milliseconds; the page is far quicker, the machine may not be
 # Broken rules of the content security policy, before any script of the page runs.
 WATCH = """
 window.refused = [];

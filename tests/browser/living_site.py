@@ -27,6 +27,7 @@ class LivingSite:
         folder: the results folder; the event log in it must be there before `serve`.
         url: where the page is.
         relay: the line between browser and server, to be cut.
+        port: where the server that was started last listens.
     """
 
     def __init__(self, folder: Path, *, settings: Mapping[str, object] | None = None) -> None:
@@ -34,6 +35,7 @@ class LivingSite:
         self.relay = Relay()
         self.url = self.relay.url
         self.log = folder.parent / f"{folder.name}.served.log"
+        self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._config = folder.parent / f"{folder.name}.toml"
         self._settle(settings or {})
@@ -117,7 +119,8 @@ class LivingSite:
                 cwd=self.folder.parent,
                 env=environment,
             )
-        self.relay.lead_to(await_that(self._answering_port, f"page of {' '.join(words)}: {self.said()}"))
+        self.port = await_that(self._answering_port, f"page of {' '.join(words)}")
+        self.relay.lead_to(self.port)
 
     def _answering_port(self) -> int | None:
         assert self._process is not None
