@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from daemon.cli.screen import paint, tell
 from daemon.errors import DaemonError
 from store.reading import Reader, open_reader
 
 CONFIG_FILE = Path("trainwright.toml")
 ENVIRONMENT_PREFIX = "TRAINWRIGHT_"
-DATABASE_VARIABLE = "TRAINWRIGHT_DATABASE_URL"
+TABLE, PLACES = "daemon", ("database_url", "results_dir")  # where the log lies, in file and environment
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"  # daemon.credentials says more, and loads more
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -73,23 +75,69 @@ def json_option(command: Command) -> Command:
 def log_url(config: Path | None = None, results_dir: Path | None = None) -> str:
     """The URL of the event log, whether it is there or not.
 
-    Where neither a file nor the environment says anything it follows from the results directory alone, where
-    the environment names it and says nothing else it is that; then the settings, with the planner's below
-    them, are not loaded: a reading command has no time for that.
+    Only what says where the log lies is read here, and nothing else is checked: a reading command has no time
+    for all settings, and a fault in another one is no reason not to tell how things stand. Where there is no
+    log at the place, or the place itself is said wrongly, all settings are read, which names the fault.
 
     Raises:
         SettingsInvalid: the file or the environment has faults.
     """
-    told = {name for name in os.environ if name.startswith((ENVIRONMENT_PREFIX, CREDENTIALS_VARIABLE))}
-    named = os.environ.get(DATABASE_VARIABLE)
-    if config is None and named and told == {DATABASE_VARIABLE} and not CONFIG_FILE.exists():
-        return named
-    if config is None and not told and not CONFIG_FILE.exists():
-        results = os.path.abspath((results_dir or Path("results")).expanduser())  # noqa: PTH100 (links stay)
-        return f"sqlite:///{results}/trainwright.db"
+    said = _said(config)
+    url = None if said is None else _url_said(said, results_dir)
+    return str(_settings(config, results_dir).database_url) if url is None else url
+
+
+def _said(config: Path | None) -> dict[str, object] | None:
+    """What file and environment say of the log's place, the environment first; None where that is not plain.
+
+    A file that cannot be read is told and passed over.
+    """
+    if os.environ.get(CREDENTIALS_VARIABLE):
+        return None
+    said: dict[str, object] = {}
+    path = config or CONFIG_FILE
+    if config is not None or path.exists():
+        tomllib = import_module("tomllib")  # only where there is a file
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8")).get(TABLE, {})
+            said = {name: table[name] for name in PLACES if name in table}
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
+            tell(f"{paint('warning:', 'wait')} {path} cannot be read and is passed over: {error}")
+    for name in PLACES:
+        told = [os.environ[key] for key in _variables(name) if key in os.environ]
+        if len(told) > 1:
+            return None
+        if told:
+            said[name] = told[0]
+    return said
+
+
+def _variables(name: str) -> tuple[str, str]:
+    return f"{ENVIRONMENT_PREFIX}{name.upper()}", f"{ENVIRONMENT_PREFIX}{TABLE.upper()}__{name.upper()}"
+
+
+def _url_said(said: dict[str, object], results_dir: Path | None) -> str | None:
+    """The URL that follows from what is said; None where it is no word, or nothing lies there."""
+    url, place = said.get("database_url"), said.get("results_dir", "results")
+    if url is not None:
+        return url if isinstance(url, str) and url and not url.startswith("memory:") else None
+    if not isinstance(place, str) or not place:
+        return None
+    results = os.path.abspath((results_dir or Path(place)).expanduser())  # noqa: PTH100 (links stay)
+    try:
+        is_there = Path(results, "trainwright.db").exists()
+    except PermissionError:
+        is_there = True
+    return f"sqlite:///{results}/trainwright.db" if is_there else None
+
+
+def _settings(config: Path | None, results_dir: Path | None) -> Any:  # noqa: ANN401 (Settings, not loaded)
+    """All settings; raises SettingsInvalid."""
     from daemon.cli.configuration import settings_for  # noqa: PLC0415 (half the time of a reading command)
 
-    return settings_for(config, results_dir=results_dir).database_url
+    return settings_for(config, results_dir=results_dir)
 
 
 def results_place(config: Path | None = None, results_dir: Path | None = None) -> Path:
@@ -98,9 +146,7 @@ def results_place(config: Path | None = None, results_dir: Path | None = None) -
     Raises:
         SettingsInvalid: the file or the environment has faults.
     """
-    from daemon.cli.configuration import settings_for  # noqa: PLC0415 (as above)
-
-    return settings_for(config, results_dir=results_dir).results_dir
+    return Path(_settings(config, results_dir).results_dir)
 
 
 def existing_log(config: Path | None = None, results_dir: Path | None = None) -> str:

@@ -12,6 +12,7 @@ from cli_samples import Call
 from daemon.cli.configuration import settings_for
 from daemon.cli.workspace import LogForbidden, NoLogHere, existing_log, log_url
 from daemon.errors import SettingsInvalid
+from store import PlanStore
 
 
 @pytest.mark.parametrize("results", [None, Path("elsewhere"), Path("../up/results"), Path("/abs/results")])
@@ -49,11 +50,36 @@ def test_a_configuration_file_that_cannot_be_read_is_named(folder: Path) -> None
 
 
 def test_faults_of_the_settings_exit_with_two(call: Call, folder: Path) -> None:
-    """A reading command says what is wrong in the file as any other does."""
-    (folder / "trainwright.toml").write_text("[daemon]\ncpu_slot = 2\n")
+    """Where there is no log a misspelt place may be why: the fault is named as by any other command."""
+    (folder / "trainwright.toml").write_text("[daemon]\nresult_dir = 'x'\n", encoding="utf-8")
     done = call("status")
     assert done.code == 2
-    assert "cpu_slots" in done.err
+    assert "results_dir" in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "warned"),
+    [("[daemon]\ncpu_slot = 2\n", False), ("[daemon\n", True), ("daemon = 3\n", True), ("\u00e9", True)],
+)
+def test_a_fault_elsewhere_in_the_file_keeps_nobody_from_reading(
+    call: Call, filled: PlanStore, folder: Path, text: str, *, warned: bool
+) -> None:
+    """The log is where it always was: how things stand is told, with a warning if nothing could be read."""
+    (folder / "trainwright.toml").write_text(text, encoding="latin-1")
+    done = call("status")
+    assert done.code == 0
+    assert "2 jobs, 5 fits" in done.out
+    assert ("warning: trainwright.toml cannot be read and is passed over" in done.err) is warned
+    assert call("daemon", "--drain").code == 2
+
+
+@pytest.mark.parametrize("place", ["results_dir = 3", "database_url = ''", "database_url = 'memory:'"])
+def test_a_place_that_is_no_place_is_a_fault(call: Call, filled: PlanStore, folder: Path, place: str) -> None:
+    """Here reading cannot go on, and the file is named."""
+    (folder / "trainwright.toml").write_text(f"[daemon]\n{place}\n", encoding="utf-8")
+    done = call("status")
+    assert done.code == 2
+    assert "trainwright.toml" in done.err
 
 
 def test_reading_commands_load_neither_settings_nor_writers(log_here: str, folder: Path) -> None:
