@@ -23,6 +23,7 @@ import structlog
 from daemon.errands import environment_of
 from daemon.handed import handed_sockets
 from daemon.settings import Settings
+from daemon.settings_reading import PREFIX
 from executors.lives import OwnProcess, is_readable
 
 LIVE = frozenset({"web_listen", "web_names", "web_token_file", "web_read_token_file"})
@@ -114,7 +115,7 @@ class Serving:
         handed = [word for number in self._descriptors for word in ("--descriptor", str(number))]
         words = [sys.executable, "-P", "-m", "daemon.web.process", str(os.getpid()), *handed, *told]
         try:
-            process = self._begin(words, self._descriptors, environment_of(self._settings, os.environ))
+            process = self._begin(words, self._descriptors, _environment(self._settings))
         except OSError as error:
             self._fail(f"its process could not be started: {error}")
             return
@@ -164,6 +165,18 @@ class Serving:
         if self._process is not None and self._process.stdout is not None:
             self._process.stdout.close()
         self._process = self._life = None
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Return the environment in which the process serves by this daemon's settings, whoever said them."""
+    told = {
+        "WEB_LISTEN": settings.web_listen,
+        "WEB_NAMES": " ".join(settings.web_names),
+        "WEB_TOKEN_FILE": settings.web_token_file,
+        "WEB_READ_TOKEN_FILE": settings.web_read_token_file,
+    }
+    said = {f"{PREFIX}{name}": str(value) for name, value in told.items() if value}
+    return environment_of(settings, os.environ) | said
 
 
 def _started(

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import sys
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS / "daemon"), str(TESTS / "browser")]
+sys.path[:0] = [str(TESTS), str(TESTS / "daemon"), str(TESTS / "browser"), str(TESTS / "web")]
 
 from daemon_samples import settings_in  # noqa: E402
 from many_jobs import copied_log, small_log  # noqa: E402
+from page_client import Ask, TestClient  # noqa: E402
 
 from daemon.settings import Settings  # noqa: E402
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it tells of a successor that is not out yet
-    from fastapi.testclient import TestClient
-
-Ask = Callable[..., TestClient]
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +51,9 @@ def asking(web_settings: Settings) -> Iterator[Ask]:
 
     opened: list[TestClient] = []
 
-    def ask(*, headers: dict[str, str] | None = None, base: str = "http://localhost", **settings: object):  # noqa: ANN202
+    def ask(
+        *, headers: dict[str, str] | None = None, base: str = "http://localhost", **settings: Any
+    ) -> TestClient:
         app = create_app(replace(web_settings, **settings))
         client = TestClient(
             app, base_url=base, headers=headers, follow_redirects=False, raise_server_exceptions=False
