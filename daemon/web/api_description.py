@@ -12,9 +12,9 @@ from starlette.routing import BaseRoute
 PREFIX = "/api/v1"
 PROBLEM = "application/problem+json"
 WORDS = """\
-The words of the command line over HTTP, with the same documents. On this machine no token is needed; \
-elsewhere send `Authorization: Bearer TOKEN`. Errors are problem documents: `detail` says what is wrong, \
-`fix` what to do. Every document has `v`, the version of its form; fields may be added to it.
+The words of the command line over HTTP, with the same documents; each has `v`, the version of its form.
+On this machine no token is needed; elsewhere send `Authorization: Bearer TOKEN`.
+Errors are problem documents: `detail` says what is wrong, `fix` what to do.
 """
 TAGS = {
     "look": "Everything at once, and why things are as they are.",
@@ -37,6 +37,8 @@ def description_of(routes: Sequence[BaseRoute], *, needs_token: bool) -> dict[st
     )
     found["paths"] = {path: told for path, told in found["paths"].items() if path.startswith(PREFIX)}
     for _, _, operation in operations_of(found):
+        if not operation["summary"].endswith("."):  # made of the function's name
+            operation["summary"] = operation["description"].partition("\n")[0]
         for status, told in operation["responses"].items():
             content = told.get("content", {})
             if status.startswith(("4", "5")):

@@ -15,6 +15,7 @@ from daemon.views.curves import Curve
 from daemon.views.host_words import HostTold
 from daemon.views.models import ModelTold
 from daemon.views.overview import Resumption
+from daemon.views.plan_facts import Leak, Routed, Selection
 from daemon.views.remaining import Remaining
 from daemon.views.waiting import WaitingGroup
 from store.records import AttemptRow, DecisionRow, FitRow, HostRow, JobRow, PauseRow, PlanRow
@@ -123,6 +124,23 @@ Jobs = document_of("Jobs", "Jobs of a plan in plan order.", jobs=_many(Job), mor
 RemainingDocument = document_of("RemainingDocument", "How long a plan will still take.", remaining=Left)
 PlanDocument = document_of("PlanDocument", "A plan as it was accepted.", plan=dict[str, Any])
 Difference = document_of("Difference", "How two plans differ.", equal=bool, before=str, after=str)
+_DECIDED: dict[str, Any] = {
+    "plan": str,
+    "planning": (str | None, Field(description="which decided it; null where the log does not know")),
+    "linked": (bool, Field(description="whether the log says itself that it is this one")),
+    "decided_at": str | None,
+}
+Targets = document_of("Targets", "Targets, the first ranked first.", targets=list[dict[str, Any]], **_DECIDED)
+Leaks = document_of("Leaks", "Leaks that were found.", leaks=_many(_of("Leak", Leak)), **_DECIDED)
+Features = document_of(
+    "Features",
+    "Features by target.",
+    features=_many(_of("Selection", Selection, target=(str, ...))),
+    **_DECIDED,
+)
+Routes = document_of(
+    "Routes", "Routes by target.", routes=_many(_of("Routed", Routed, target=(str, ...))), **_DECIDED
+)
 Fits = document_of(
     "Fits", "One page of the fits that a filter means.", fits=_many(Fit),
     more=(bool, Field(description="whether another page follows")),

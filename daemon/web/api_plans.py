@@ -7,7 +7,14 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from daemon.plan_difference import plan_difference
+from daemon.views.plan_compared import compared
+from daemon.views.plan_told import (
+    features_document,
+    known_plan,
+    leaks_document,
+    routes_document,
+    targets_document,
+)
 from daemon.views.remaining import remaining
 from daemon.web import api_examples, api_models
 from daemon.web.api_answers import Limit, Offset, PlanId, answer, told
@@ -66,6 +73,31 @@ def plan_routes(site: Site) -> APIRouter:
     @router.get("/{plan}/diff/{other}", responses=told(api_models.Difference))
     def diff(plan: PlanId, other: PlanId) -> Response:
         """How another plan differs from this one: jobs, routes, settings, with the numbers that moved."""
-        return answer(plan_difference(site.settings.database_url, plan, other))
+        return answer(compared(site.reader, plan, other).document())
 
+    _decided_routes(router, site)
     return router
+
+
+def _decided_routes(router: APIRouter, site: Site) -> None:
+    """Add what was decided on the way to a plan."""
+
+    @router.get("/{plan}/targets", responses=told(api_models.Targets))
+    def targets(plan: PlanId) -> Response:
+        """Every target that was looked at: its rank and scores, or why it was left out."""
+        return answer(targets_document(known_plan(site.reader, plan)))
+
+    @router.get("/{plan}/leaks", responses=told(api_models.Leaks))
+    def leaks(plan: PlanId) -> Response:
+        """The features that were found to know the future, by which probe, on what evidence."""
+        return answer(leaks_document(known_plan(site.reader, plan)))
+
+    @router.get("/{plan}/features", responses=told(api_models.Features))
+    def features(plan: PlanId) -> Response:
+        """The features that were selected for each target."""
+        return answer(features_document(known_plan(site.reader, plan)))
+
+    @router.get("/{plan}/routes", responses=told(api_models.Routes))
+    def routes(plan: PlanId) -> Response:
+        """The route of each target and symbol, and why."""
+        return answer(routes_document(known_plan(site.reader, plan)))

@@ -15,6 +15,7 @@ from daemon.settings import Settings
 from daemon.web.access import looking
 from daemon.web.answers import answer_errors
 from daemon.web.api import api
+from daemon.web.api_pages import api_pages
 from daemon.web.assets import assets
 from daemon.web.counting import Counts
 from daemon.web.fragments import fragments
@@ -61,6 +62,7 @@ def create_app(settings: Settings, *, where: Collection[Listening] = ()) -> Fast
         plan_pages(site),
         report_page(site),
         api(site),
+        api_pages(site),
         stream(hub),
         metrics(site, registry),
     ):
