@@ -31,7 +31,7 @@ class NoSetting(DaemonError):
         super().__init__(f"there is no setting {name!r}", where="trainwright config show", fix=fix)
 
 
-@click.group(cls=LazyGroup, lazy=COMMANDS)
+@click.group(cls=LazyGroup, lazy=COMMANDS, epilog="Example: trainwright config show --origin")
 def config() -> None:
     """Show the configuration: one file, the environment and the command line together."""
 

@@ -18,7 +18,7 @@ from store.seals import read_seals, seals_path
 from store.verification import verify as verify_log
 
 
-@click.group()
+@click.group(epilog="Example: trainwright db info")
 def db() -> None:
     """Look after the event log and the tables derived from it."""
 

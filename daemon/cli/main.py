@@ -73,6 +73,7 @@ VERBOSE = frozenset({"-v", "--verbose"})
     lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     help=HELP,
+    epilog="Example: trainwright status --watch",
 )
 @click.option(
     "-C",

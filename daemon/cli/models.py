@@ -17,6 +17,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-@click.group(cls=LazyGroup, lazy=COMMANDS)
+@click.group(cls=LazyGroup, lazy=COMMANDS, epilog="Example: trainwright models leaderboard")
 def models() -> None:
     """List, judge, compare, use and export the saved models."""

@@ -26,7 +26,7 @@ TONES: dict[str, Tone] = {
 }  # fmt: skip
 
 
-@click.command(epilog="Example: trainwright status --at -2h")
+@click.command(epilog="Example: trainwright status --watch   (as it was two hours ago: --at -2h)")
 @click.option("-w", "--watch", is_flag=True, help="Stay and show what changes; q or Ctrl-C ends it.")
 @at_option
 @results_option

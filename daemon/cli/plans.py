@@ -16,6 +16,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-@click.group(cls=LazyGroup, lazy=COMMANDS)
+@click.group(cls=LazyGroup, lazy=COMMANDS, epilog="Example: trainwright plan explain y_range_5d")
 def plan() -> None:
     """Make, show, check, explain, compare or export a training plan."""

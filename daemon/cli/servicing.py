@@ -60,7 +60,7 @@ root_option = click.option(
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 
 
-@click.group()
+@click.group(epilog="Example: trainwright service status")
 def service() -> None:
     """Have systemd start the training host, watch it, back up its log, and start it anew when it fails."""
 
@@ -289,7 +289,7 @@ def _systemctl(*, for_user: bool, root: Path = Path("/")) -> tuple[str, ...]:
 
 def _disable(paths: Sequence[PurePosixPath], root: Path, *, for_user: bool) -> None:
     """Stop units and take them out of the boot; what is not known is no matter."""
-    units = [path.name for path in paths if path.suffix in (".service", ".timer", ".path")]
+    units = [path.name for path in paths if path.suffix in (".service", ".socket", ".timer", ".path")]
     if units:
         now = ("--now",) if root == Path("/") else ()
         try_tool(*_systemctl(for_user=for_user, root=root), "disable", *now, *units)
