@@ -143,7 +143,8 @@ def _bundle_curve(bundle: str, sha256: str | None) -> Curve | None:
     """Return the curve of a card as it stands; whether the bundle is whole is told elsewhere."""
     try:
         card = json.loads((Path(bundle) / CARD_NAME).read_bytes())
-        lines = card["curve"]
+        # A model made of others has their losses in the place of a curve.
+        lines = {} if card.get("parts") else card["curve"]
         if card["sha256"] != sha256:
             return None
         return _bounded(_whole(lines, best_step=card.get("best_step"), total=card.get("steps")))
@@ -152,13 +153,15 @@ def _bundle_curve(bundle: str, sha256: str | None) -> Curve | None:
 
 
 def _whole(lines: Mapping[str, Sequence[float | None]], *, best_step: int | None, total: int | None) -> Curve:
+    """Return a card's curve by the steps that the log counts: a network's card has one value an epoch."""
     train, valid = (list(lines.get(name) or ()) for name in ("train_loss", "valid_loss"))
     count = max(len(train), len(valid))
+    each = total // count if total and count and total % count == 0 else 1
     return Curve(
-        steps=tuple(range(1, count + 1)),
+        steps=tuple(each * place for place in range(1, count + 1)),
         train_loss=_padded(train, count),
         valid_loss=_padded(valid, count),
-        best_step=best_step if best_step and best_step <= count else None,
+        best_step=each * best_step if best_step and best_step <= count else None,
         steps_total=total,
         source="bundle",
     )

@@ -119,6 +119,27 @@ def test_a_long_curve_is_thinned_and_keeps_its_ends_and_its_best(
     assert set(found.train_loss[1:]) == {None}
 
 
+def test_a_curve_by_epochs_is_told_by_the_steps_that_the_log_counts(
+    store: PlanStore, claim: Claim, tmp_path: Path
+) -> None:
+    """Of 1000 steps in 4 epochs each value stands at the end of its epoch, the best one too."""
+    folder = write_card(tmp_path / "b", valid_loss=[0.9, 0.7, 0.8, 0.85])
+    card = json.loads((folder / "card.json").read_bytes())
+    (folder / "card.json").write_text(json.dumps({**card, "best_step": 2}), encoding="utf-8")
+    finish(store, claim, folder, "aa")
+    found = curve_of(store.reading, claim.fit_id)
+    assert (found.steps, found.best_step, found.steps_total) == ((250, 500, 750, 1000), 500, 1000)
+
+
+def test_a_model_made_of_others_has_no_curve(store: PlanStore, claim: Claim, tmp_path: Path) -> None:
+    """Its card has the losses of its members there, which are no course of anything."""
+    folder = write_card(tmp_path / "b", train_loss=[0.9, 0.7])
+    card = json.loads((folder / "card.json").read_bytes())
+    (folder / "card.json").write_text(json.dumps({**card, "parts": [{"name": "a"}]}), encoding="utf-8")
+    finish(store, claim, folder, "aa")
+    assert curve_of(store.reading, claim.fit_id).steps == ()
+
+
 def test_what_is_drawn_has_no_line_without_a_value() -> None:
     """A loss that nobody reported is left out; a single gap is not a number."""
     curve = Curve(steps=(1, 2), train_loss=(None, None), valid_loss=(0.5, None), best_step=1)
