@@ -15,22 +15,29 @@ from daemon.errors import Fault
 DIRECTORY_VARIABLE = "CREDENTIALS_DIRECTORY"
 DATABASE_URL = "trainwright.database-url"
 WEBHOOK_SECRET = "trainwright.webhook-secret"  # noqa: S105 (its name)
-PLACES = {"database_url": DATABASE_URL, "webhook_secret_file": WEBHOOK_SECRET}  # setting -> credential
+WEB_TOKEN, WEB_READ_TOKEN = "trainwright.web-token", "trainwright.web-read-token"
+FILES = {  # settings that name a file: setting -> credential
+    "webhook_secret_file": WEBHOOK_SECRET,
+    "web_token_file": WEB_TOKEN,
+    "web_read_token_file": WEB_READ_TOKEN,
+}
+PLACES = {"database_url": DATABASE_URL, **FILES}  # setting -> credential
 _BYTES_MAX = 16_384
 
 
 def handed_over(environ: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
     """Return the settings that come as credentials, setting -> text, and what is wrong with any of them.
 
-    The event log's address is what its file says; of the webhook's secret only the place is a setting.
+    The event log's address is what its file says; of the other secrets only the place is a setting.
     """
     given: dict[str, str] = {}
     faults: list[Fault] = []
     directory = environ.get(DIRECTORY_VARIABLE)
     if not directory:
         return given, faults
-    if (secret := Path(directory) / WEBHOOK_SECRET).exists():
-        given["webhook_secret_file"] = str(secret)
+    for setting, name in FILES.items():
+        if (secret := Path(directory) / name).exists():
+            given[setting] = str(secret)
     if (file := Path(directory) / DATABASE_URL).exists():
         try:
             given["database_url"] = _address_in(file)

@@ -18,7 +18,7 @@ from daemon.errors import DaemonError
 
 NETWORK, POSTGRES, GPU, ON_DEMAND = "network", "postgres", "gpu", "on-demand"
 VARIANTS = (NETWORK, POSTGRES, GPU, ON_DEMAND)
-SERVICE = "trainwright.service"
+SERVICE, SOCKET = "trainwright.service", "trainwright.socket"
 CONFIG = PurePosixPath("/etc/trainwright/trainwright.toml")
 CREDENTIAL = PurePosixPath("/etc/credstore/trainwright.database-url")
 _UNITS, _USER_UNITS = PurePosixPath("/etc/systemd/system"), PurePosixPath("systemd/user")
@@ -31,8 +31,11 @@ _DEFAULTS = re.compile(
 )
 _HOMES = tuple(PurePosixPath(place) for place in ("/home", "/root", "/run/user"))
 _TEMPORARY = tuple(PurePosixPath(place) for place in ("/tmp", "/var/tmp"))  # noqa: S108 (hidden, not used)
-_READ = ("data_dir", "webhook_secret_file")  # settings that name what is only read
+_READ = ("data_dir", "webhook_secret_file", "web_token_file", "web_read_token_file")  # settings: only read
+PAGE = "127.0.0.1:8765"  # where the page is by default
 _PLAIN = re.compile(r"/[A-Za-z0-9/._@+-]+")
+_LISTENED = re.compile(rf"(localhost|[0-9.]+|\[[0-9A-Fa-f:]+\]):\d+|{_PLAIN.pattern}")
+_LOCAL = ("127.", "localhost:", "[::1]:", "/")
 
 
 class ServiceImpossible(DaemonError):
@@ -55,6 +58,7 @@ class Place:
         written: what it writes outside of its folder.
         inbox: the drop folder.
         backup: whether the log is backed up each night.
+        page: where systemd listens for the page, as ListenStream= has it; None: nowhere.
         home: the configuration's folder of the person whose service it is; None: the machine's.
     """
 
@@ -68,6 +72,7 @@ class Place:
     written: tuple[PurePosixPath, ...] = ()
     inbox: PurePosixPath | None = None
     backup: bool = True
+    page: str | None = PAGE
     home: PurePosixPath | None = None
 
     @property
@@ -139,8 +144,19 @@ def needed_paths(config: Mapping[str, object], place: Place) -> Place:
     backups = [place.folder / folder for folder in _backup_folders(table.get("schedule"))]
     written += [path for path in backups if not path.is_relative_to(place.folder)]
     return replace(
-        place, written=tuple(dict.fromkeys(written)), shown=tuple(dict.fromkeys(shown)), inbox=inbox
+        place,
+        written=tuple(dict.fromkeys(written)),
+        shown=tuple(dict.fromkeys(shown)),
+        inbox=inbox,
+        page=_page(table.get("web_listen"), place.page),
     )
+
+
+def _page(said: object, before: str | None) -> str | None:
+    """Where systemd listens for a `web_listen`; what is none is the daemon's to complain of."""
+    if not isinstance(said, str):
+        return before
+    return None if said.strip().lower() == "off" else said.strip().removeprefix("unix:")
 
 
 def _backup_folders(schedule: object) -> list[str]:
@@ -173,6 +189,12 @@ def _check(place: Place) -> None:
                 where=str(path),
                 fix="use letters, digits and /._@+- only",
             )
+    if place.page is not None and not _LISTENED.fullmatch(place.page):
+        raise ServiceImpossible(
+            f"systemd cannot listen at {place.page!r}",
+            where="web_listen",
+            fix="write it in numbers, 127.0.0.1:8765, or unix:/PATH, or off",
+        )
     for address in place.addresses:
         if not re.fullmatch(r"[0-9A-Fa-f:.]+(/\d{1,3})?|any|localhost|link-local|multicast", address):
             raise ServiceImpossible(
@@ -202,6 +224,8 @@ def _of_the_machine(place: Place) -> Iterator[UnitFile]:
     first = _template(place, CONFIG.name, CONFIG.parent)
     yield replace(first, yours=True)
     yield from (_template(place, name, _UNITS) for name in ("trainwright.slice", SERVICE))
+    if place.page is not None and ON_DEMAND not in place.variants:  # a page that is open would start it
+        yield _socket(place, place.page)
     networked = (NETWORK,) if place.networked else ()
     chosen = [name for name in VARIANTS if name in place.variants | set(networked)]
     yield from _drop_ins(place, SERVICE, chosen)
@@ -225,6 +249,19 @@ def _of_a_person(place: Place) -> Iterator[UnitFile]:
     if ON_DEMAND in place.variants:
         yield _drop_in(place, units, SERVICE, ON_DEMAND)
         yield from (_template(place, name, units) for name in _WAKING)
+
+
+def _socket(place: Place, page: str) -> UnitFile:
+    """The page's address, with the account that may connect to it where it is a path."""
+    found = _template(place, SOCKET, _UNITS)
+    text = found.text.replace(
+        f"ListenStream={PAGE}", f"ListenStream={page.replace('localhost:', '127.0.0.1:')}"
+    )
+    text = text.replace("SocketUser=trainwright", f"SocketUser={place.account}")
+    text = text.replace("SocketGroup=trainwright", f"SocketGroup={place.group}")
+    if not page.startswith(_LOCAL):
+        text = text.replace("IPAddressDeny=any\nIPAddressAllow=localhost\n", "")
+    return replace(found, text=text)
 
 
 def _drop_ins(place: Place, unit: str, variants: list[str]) -> Iterator[UnitFile]:

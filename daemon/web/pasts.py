@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 from store.history import Past, past_at_seq
 
-KEPT_MAX = 3  # each holds the states of all fits of its time
+KEPT_MAX = 2  # each holds the states of all fits of its time
 
 
 class Pasts:

@@ -207,3 +207,32 @@ def test_what_a_unit_cannot_say_is_refused(fields: dict[str, object], problem: s
     """Blanks, specifiers, quotes and lines of their own never get into a unit."""
     with pytest.raises(ServiceImpossible, match=problem):
         unit_files(place_of(**fields))
+
+
+@pytest.mark.parametrize(
+    ("listen", "lines"),
+    [
+        ("127.0.0.1:9000", {"ListenStream=127.0.0.1:9000", "IPAddressDeny=any", "IPAddressAllow=localhost"}),
+        ("localhost:9000", {"ListenStream=127.0.0.1:9000", "IPAddressDeny=any", "IPAddressAllow=localhost"}),
+        ("unix:/run/tw/page.sock", {"ListenStream=/run/tw/page.sock", "SocketUser=train", "SocketMode=0660"}),
+        ("0.0.0.0:80", {"ListenStream=0.0.0.0:80"}),
+    ],
+)
+def test_the_page_is_listened_for_where_the_configuration_says(listen: str, lines: set[str]) -> None:
+    """Beyond this machine the socket lets others in; what the configuration does not say is the default."""
+    place = needed_paths({"daemon": {"web_listen": listen}}, place_of(account="train"))
+    text = {file.path.name: file.text for file in unit_files(place)}["trainwright.socket"]
+    assert lines <= set(text.splitlines())
+    assert ("IPAddressDeny=any" in text) == (listen != "0.0.0.0:80")
+    assert "trainwright.socket" not in enabled_units(place), "it comes with the service, never by itself"
+
+
+def test_no_page_no_socket() -> None:
+    """A page that is off has no socket; nor has a host on demand, which an open page would start."""
+    off = needed_paths({"daemon": {"web_listen": "off"}}, place_of())
+    assert "trainwright.socket" not in {file.path.name for file in unit_files(off)}
+    assert "trainwright.socket" not in files_of(variants=frozenset((ON_DEMAND,)))
+    assert "trainwright.socket" in files_of()
+    named = needed_paths({"daemon": {"web_listen": "trainer.example:80"}}, place_of())
+    with pytest.raises(ServiceImpossible, match="systemd cannot listen"):
+        unit_files(named)
