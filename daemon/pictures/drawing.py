@@ -102,8 +102,8 @@ def polyline(points: Sequence[tuple[float, float]], kind: str) -> Markup:
 
 
 def legible(text: str) -> str:
-    """The text on one line without signs that no document may hold or that turn the order of others."""
-    return " ".join(_NOT_XML.sub("\ufffd", text).split())
+    """The text on one line; signs that no document may hold, or that turn the order of others, by number."""
+    return " ".join(_NOT_XML.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text).split())
 
 
 def shortened(text: str, limit: int) -> str:

@@ -34,14 +34,21 @@ class Scored:
         return None if self.score is None else above_none(self.score, self.metric)
 
     @property
+    def interval(self) -> tuple[float, float] | None:
+        """The interval of 95 %: as it was written down, else from the standard error."""
+        if self.low is not None and self.high is not None:
+            return self.low, self.high
+        if self.score is None or self.standard_error is None:
+            return None
+        away = NORMAL_95 * self.standard_error
+        return self.score - away, self.score + away
+
+    @property
     def skill_interval(self) -> tuple[float, float] | None:
         """The interval of 95 % on the scale of `skill`."""
-        low, high = self.low, self.high
-        if low is None or high is None:
-            if self.score is None or self.standard_error is None:
-                return None
-            away = NORMAL_95 * self.standard_error
-            low, high = self.score - away, self.score + away
+        if self.interval is None:
+            return None
+        low, high = self.interval
         return above_none(low, self.metric), above_none(high, self.metric)
 
 
