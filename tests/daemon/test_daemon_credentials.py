@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from daemon.cli.workspace import log_url
-from daemon.credentials import DATABASE_URL, DIRECTORY_VARIABLE, WEBHOOK_SECRET, WEB_READ_TOKEN, WEB_TOKEN
+from daemon.credentials import DATABASE_URL, DIRECTORY_VARIABLE, WEB_READ_TOKEN, WEB_TOKEN, WEBHOOK_SECRET
 from daemon.errors import SettingsInvalid
 from daemon.settings_reading import TABLE
 from daemon.sources import Configuration, configuration
