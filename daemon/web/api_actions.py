@@ -79,7 +79,7 @@ def _route(router: APIRouter, site: Site, keys: Keys, acts: Any, word: Word, sum
         f"/{word}",
         summary=summary,
         operation_id=f"{word}_fits",
-        responses=told(api_models.Acted, problems=ACTS, example=api_examples.ACTED | {"word": word}),
+        responses=told(api_models.Acted, problems=ACTS),
     )
     def act(wish: WishBody, key: IdempotencyKey = None, who: Principal = acts) -> Response:
         """Every fit is answered with why it was done, or why not; what is said twice is done once."""

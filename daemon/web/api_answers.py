@@ -84,20 +84,13 @@ def lines(documents: Iterable[Mapping[str, Any]]) -> StreamingResponse:
     return StreamingResponse((f"{document_text(one, indent=None)}\n" for one in documents), media_type=NDJSON)
 
 
-def told(
-    model: type[BaseModel],
-    *,
-    problems: Iterable[int] = LOOKS,
-    example: Mapping[str, Any] | None = None,
-) -> dict[int | str, dict[str, Any]]:
+def told(model: type[BaseModel], *, problems: Iterable[int] = LOOKS) -> dict[int | str, dict[str, Any]]:
     """Return what a route may answer: a document of this model, or one of these problems."""
     good: dict[str, Any] = {
         "model": model,
         "description": (model.__doc__ or "").split("\n")[0],
         "content": {},
     }
-    if example is not None:
-        good["content"] = {"application/json": {"example": {"v": 1, **example}}}
     found: dict[int | str, dict[str, Any]] = {200: good}
     for code in problems:
         found[code] = {"model": ProblemDocument, "description": _WORDS[code]}

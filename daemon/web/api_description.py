@@ -9,6 +9,8 @@ from typing import Any
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
+from daemon.web.api_examples import ANSWERS, SENT
+
 PREFIX = "/api/v1"
 PROBLEM = "application/problem+json"
 WORDS = """\
@@ -36,17 +38,30 @@ def description_of(routes: Sequence[BaseRoute], *, needs_token: bool) -> dict[st
         tags=[{"name": name, "description": words} for name, words in TAGS.items()],
     )
     found["paths"] = {path: told for path, told in found["paths"].items() if path.startswith(PREFIX)}
-    for _, _, operation in operations_of(found):
+    for _, path, operation in operations_of(found):
         if not operation["summary"].endswith("."):  # made of the function's name
             operation["summary"] = operation["description"].partition("\n")[0]
         for status, told in operation["responses"].items():
             content = told.get("content", {})
             if status.startswith(("4", "5")):
                 told["content"] = {PROBLEM: content.get("application/json", {})}
+            else:
+                _add_example(path, content.get("application/json", {}))
+        if path in SENT and "requestBody" in operation:
+            operation["requestBody"]["content"]["application/json"]["example"] = SENT[path]
     if needs_token:
         found["components"]["securitySchemes"] = _SECURITY
         found["security"] = [{"token": []}]
     return found
+
+
+def _add_example(path: str, content: dict[str, Any]) -> None:
+    """Add the example of a document; here, for what makes the description leaves out every null."""
+    name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+    if name in ANSWERS:
+        content["example"] = {"v": 1, **ANSWERS[name]}
+    if name == "Acted":
+        content["example"]["word"] = path.rpartition("/")[2]
 
 
 def operations_of(description: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

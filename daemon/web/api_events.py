@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 
-from daemon.web import api_examples, api_models
+from daemon.web import api_models
 from daemon.web.api_answers import NDJSON, After, Limit, OfPlan, answer, lines, told
 from daemon.web.problems import Problem
 from daemon.web.site import Site
@@ -26,7 +26,7 @@ Accept = Annotated[str, Header(description=f"{NDJSON} for one event a line, up t
 def event_routes(site: Site) -> APIRouter:
     """Return the routes about events."""
     router = APIRouter(tags=["events"])
-    both = told(api_models.Events, example=api_examples.EVENTS)
+    both = told(api_models.Events)
     both[200]["content"][NDJSON] = {"schema": {"type": "string"}}
 
     @router.get("/events", responses=both)

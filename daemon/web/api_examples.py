@@ -44,21 +44,6 @@ RECEIPT: dict[str, Any] = {
     "sentence": "accepted as p_309b288707714519: 3 jobs, 9 fits", "left_out": [], "name": "api-5f1e22c0",
 }  # fmt: skip
 
-PLANS = {"plans": [PLAN]}
-PLAN_WHOLE = {"plan": PLAN, "remaining": LEFT, "counts": {"failed": 1, "ready": 3, "succeeded": 5}}
-FITS = {"fits": [FIT], "more": False, "total": 1, "counts": {"ready": 1}}
-EVENTS = {"events": [EVENT], "next": None, "head": 812}
-ACTED = {
-    "word": "cancel", "dry_run": False, "reason": "asked for over the API", "actor": "api", "done": [CHOSEN],
-    "passed": [],
-}  # fmt: skip
-PAUSES = {"pauses": [PAUSE]}
-PAUSED = {"pause": PAUSE, "already": False, "dry_run": False}
-WHY = {
-    "name": "cs_y_range_5d/LSTM", "decisions": [], "jobs": [],
-    "fits": [{"fit": "cs_y_range_5d/LSTM", "state": "ready", "made_from": {},
-              "words": "waiting, WaitingForCpuStage: 2 CPU fits of the plan must end first"}],
-}  # fmt: skip
 MASTER_PLAN: dict[str, Any] = {
     "metadata": {"generated_at": "2026-01-31T08:00:00Z"},
     "jobs": [
@@ -70,3 +55,27 @@ MASTER_PLAN: dict[str, Any] = {
         }
     ],
 }  # fmt: skip
+
+#: Documents by the title of their model.
+ANSWERS: dict[str, dict[str, Any]] = {
+    "Acted": {
+        "word": "cancel", "dry_run": False, "reason": "asked for over the API", "actor": "api",
+        "done": [CHOSEN], "passed": [],
+    },
+    "Events": {"events": [EVENT], "next": None, "head": 812},
+    "Fits": {"fits": [FIT], "more": False, "total": 1, "counts": {"ready": 1}},
+    "Paused": {"pause": PAUSE, "already": False, "dry_run": False},
+    "Pauses": {"pauses": [PAUSE]},
+    "PlanWhole": {"plan": PLAN, "remaining": LEFT, "counts": {"failed": 1, "ready": 3, "succeeded": 5}},
+    "Plans": {"plans": [PLAN]},
+    "Receipt": RECEIPT,
+    "RemainingDocument": {"remaining": LEFT},
+    "Resumed": {"ended": [PAUSE], "still": [], "dry_run": False},
+    "Why": {
+        "name": "cs_y_range_5d/LSTM", "decisions": [], "jobs": [],
+        "fits": [{"fit": "cs_y_range_5d/LSTM", "state": "ready", "made_from": {},
+                  "words": "waiting, WaitingForCpuStage: 2 CPU fits of the plan must end first"}],
+    },
+}  # fmt: skip
+#: Bodies of requests by the path they are sent to.
+SENT: dict[str, dict[str, Any]] = {"/api/v1/plans": MASTER_PLAN}

@@ -16,7 +16,7 @@ from daemon.views.filters import parse_filter
 from daemon.views.fits import fit_document
 from daemon.views.models import model_of
 from daemon.views.waiting import Watch
-from daemon.web import api_examples, api_models
+from daemon.web import api_models
 from daemon.web.api_answers import (
     At,
     AttemptNumber,
@@ -58,7 +58,7 @@ def fit_routes(site: Site) -> APIRouter:
     """Return the routes about fits."""
     router = APIRouter(tags=["fits"])
 
-    @router.get("/fits", responses=told(api_models.Fits, example=api_examples.FITS))
+    @router.get("/fits", responses=told(api_models.Fits))
     def fits(
         q: FilterText = "",
         plan: OfPlan = None,
@@ -117,7 +117,7 @@ def fit_routes(site: Site) -> APIRouter:
             )
         return answer({"model": found.document})
 
-    @router.get("/fits/{fit}/why", responses=told(api_models.Why, example=api_examples.WHY))
+    @router.get("/fits/{fit}/why", responses=told(api_models.Why))
     def why_fit(fit: FitId) -> Response:
         """Why a fit runs, waits or failed, and why its target is trained as it is."""
         return answer(why_document(why(site.reader, site.reader.fit(fit).name)))

@@ -13,7 +13,7 @@ from daemon.views.host_words import hosts_told
 from daemon.views.overview import look, overview_document
 from daemon.views.schedules import schedule_document, schedule_rows
 from daemon.views.trained import model_summary
-from daemon.web import api_examples, api_models
+from daemon.web import api_models
 from daemon.web.api_answers import (
     NAME,
     NAME_LENGTH_MAX,
@@ -68,7 +68,7 @@ def looking_routes(site: Site) -> APIRouter:
         """The last known daemon of each host."""
         return answer({"hosts": [one.document for one in hosts_told(site.reader, site.reader.hosts())]})
 
-    @router.get("/pauses", responses=told(api_models.Pauses, example=api_examples.PAUSES))
+    @router.get("/pauses", responses=told(api_models.Pauses))
     def pauses() -> Response:
         """What is not started now, by whom and why."""
         return answer({"pauses": [pause_document(pause) for pause in site.reader.pauses()]})
@@ -103,7 +103,7 @@ def looking_routes(site: Site) -> APIRouter:
         following = found[-1].seq if len(found) == limit else None
         return answer({"decisions": [dataclasses.asdict(one) for one in found], "next": following})
 
-    @router.get("/why/{name:path}", responses=told(api_models.Why, example=api_examples.WHY))
+    @router.get("/why/{name:path}", responses=told(api_models.Why))
     def why_of(name: Name, feature: Feature = None) -> Response:
         """Why it is as it is: a fit, a job, a target, or a feature of a target (`TARGET/FEATURE`)."""
         return answer(why_document(why(site.reader, name, feature=feature)))

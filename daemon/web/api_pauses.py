@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Body, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from daemon.web import api_examples, api_models
+from daemon.web import api_models
 from daemon.web.access import Principal, acting
 from daemon.web.api_actions import REASON, Reason, Text
 from daemon.web.api_answers import ACTS, NAME, NAME_LENGTH_MAX, answer, told
@@ -44,7 +44,7 @@ def pause_routes(site: Site) -> APIRouter:
     router = APIRouter(prefix="/pauses", tags=["act"])
     acts = Depends(acting(site))
 
-    @router.post("", responses=told(api_models.Paused, problems=ACTS, example=api_examples.PAUSED))
+    @router.post("", responses=told(api_models.Paused, problems=ACTS))
     def pause(wish: PauseBody, who: Principal = acts) -> Response:
         """Start nothing more of a plan, of a stage, on a host, or at all; running fits go on."""
         scope = _scope(wish.plan, wish.stage, wish.host, everything=wish.all)

@@ -16,7 +16,7 @@ from daemon.views.plan_told import (
     targets_document,
 )
 from daemon.views.remaining import remaining
-from daemon.web import api_examples, api_models
+from daemon.web import api_models
 from daemon.web.api_answers import Limit, Offset, PlanId, answer, told
 from daemon.web.site import Site
 from store.filters import FitFilter
@@ -32,12 +32,12 @@ def plan_routes(site: Site) -> APIRouter:
     """Return the routes about plans."""
     router = APIRouter(prefix="/plans", tags=["plans"])
 
-    @router.get("", responses=told(api_models.Plans, example=api_examples.PLANS))
+    @router.get("", responses=told(api_models.Plans))
     def plans() -> Response:
         """All plans in the order of their acceptance."""
         return answer({"plans": [plan_document(plan) for plan in site.reader.plans()]})
 
-    @router.get("/{plan}", responses=told(api_models.PlanWhole, example=api_examples.PLAN_WHOLE))
+    @router.get("/{plan}", responses=told(api_models.PlanWhole))
     def one_plan(plan: PlanId) -> Response:
         """One plan with the counts of its fits, and how long it will still take."""
         row = site.reader.plan_row(plan)

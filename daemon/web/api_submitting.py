@@ -12,7 +12,7 @@ from fastapi import Path as InPath
 from fastapi.responses import JSONResponse
 
 from daemon.handing_over import Receipt, drop_document, find_receipt, is_at_work, wait_for_receipt
-from daemon.web import api_examples, api_models
+from daemon.web import api_models
 from daemon.web.access import acting
 from daemon.web.api_answers import ACTS, answer, told
 from daemon.web.problems import Problem
@@ -32,7 +32,7 @@ _BODY = {
     "requestBody": {
         "required": True,
         "description": "a master training plan, as in globals/training_plan/master_training_plan.json",
-        "content": {"application/json": {"schema": {"type": "object"}, "example": api_examples.MASTER_PLAN}},
+        "content": {"application/json": {"schema": {"type": "object"}}},
     }
 }
 
@@ -41,7 +41,7 @@ def submitting_routes(site: Site) -> APIRouter:
     """Return the routes that hand plans over."""
     router = APIRouter(tags=["act"])
     receipts = {
-        **told(api_models.ReceiptDocument, problems=ACTS, example=api_examples.RECEIPT),
+        **told(api_models.ReceiptDocument, problems=ACTS),
         201: {"model": api_models.ReceiptDocument, "description": "Accepted, and new."},
         202: {"model": api_models.ReceiptDocument, "description": "Handed over; nobody has answered yet."},
     }
