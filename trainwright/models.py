@@ -115,6 +115,6 @@ class Model:
             ("target", f"{card['target']} ({card['task']}, {ahead})"),
             ("score", f"{score}, {metrics['baseline']} {metrics['baseline_score']:+.3f}"),
             ("features", f"{len(card['features'])}, importance by {card['importance_method']}"),
-            ("steps", f"{card['steps']}, best {card['best_step']}, on {card['device']}"),
+            ("trained", f"{card['steps']} steps on {card['device']}, seed {card['seed']}"),
             ("identity", f"{card['sha256'][:16]}, {bytes_words(self.told.bytes)}"),
         ]

@@ -11,7 +11,7 @@ from typing import Any
 from daemon.errors import DaemonError
 from daemon.views.filters import parse_filter
 from daemon.views.remaining import remaining
-from daemon.views.words import counts_words, moment
+from daemon.views.words import counted, counts_words, moment
 from store.reading import Reader
 from store.records import PlanRow
 from trainwright.fits import FITS, Fit
@@ -131,7 +131,7 @@ class Plan:
         row = self.row
         return [
             ("name", row.name),
-            ("fits", f"{row.fits:,} of {row.jobs:,} jobs: {self.progress}"),
+            ("holds", f"{counted(row.fits, 'fit')} of {counted(row.jobs, 'job')}: {self.progress}"),
             ("accepted", moment(row.accepted_at)),
             ("completed", moment(row.completed_at)),
         ]

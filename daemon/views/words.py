@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -31,7 +32,9 @@ def share_words(share: float) -> str:
 
 
 def bytes_words(count: int) -> str:
-    """A number of bytes: ``151 MiB``, ``2.4 GiB``."""
+    """A number of bytes: ``12 KiB``, ``151 MiB``, ``2.4 GiB``."""
+    if count < 2**20:
+        return f"{math.ceil(count / 2**10)} KiB"
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
