@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from daemon.report.material import Material
@@ -32,8 +33,9 @@ class Board:
 
     @property
     def key(self) -> str:
-        """A name for links that is safe whatever the target is called."""
-        return f"board-{self.best.id}"
+        """A name for links, safe whatever the target is called; single symbols of a target share one."""
+        told = f"{self.target} alone" if self.symbol is not None else f"{self.target} {self.metric}"
+        return f"models-{sha256(told.encode()).hexdigest()[:12]}"
 
 
 def boards_of(material: Material) -> tuple[Board, ...]:

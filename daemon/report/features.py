@@ -9,7 +9,7 @@ from daemon.pictures.drawing import NOTHING
 from daemon.pictures.scores import bars
 from daemon.report.blocks import Block, Cell, Figure, Heading, Section, Table, Words, rest
 from daemon.report.material import Material
-from daemon.report.numbers import CODE, compact, event, finite, listed
+from daemon.report.numbers import CODE, compact, event, events, finite, listed
 from daemon.views.words import counted, share_words
 from store.records import DecisionRow, JobRow
 
@@ -77,8 +77,8 @@ def _detailed(row: DecisionRow) -> list[Block]:
         blocks.append(Words(text=f"All together: {tail.removeprefix('; ')}."))
     table = Table(
         caption="Selected, the most important first",
-        headers=("", "feature", "stability", "weight", "why"),
-        right=("", "stability", "weight"),
+        headers=("#", "feature", "stability", "weight", "why"),
+        right=("#", "stability", "weight"),
         wide=("why",),
         rows=[
             (
@@ -140,9 +140,9 @@ def _left_out(features: Sequence[str], because: Mapping[str, str]) -> list[Block
     return [
         Table(
             caption="Not selected",
-            headers=("features", "", "why"),
+            headers=("features", "which", "why"),
             right=("features",),
-            wide=("", "why"),
+            wide=("which", "why"),
             rows=[(len(names), listed(names, 6), reason) for reason, names in ordered[:FEATURES_LISTED]],
             left_out=rest(len(ordered) - FEATURES_LISTED, "reasons", "trainwright why TARGET/FEATURE"),
         )
@@ -191,4 +191,4 @@ def _source(material: Material, chosen: Mapping[Any, DecisionRow]) -> str:
     if not chosen:
         return f"the plan as it was accepted, event #{material.accepted.seq}"
     seqs = [row.seq for row in chosen.values()]
-    return f"events #{min(seqs)} to #{max(seqs)} (FeaturesSelected)"
+    return events(seqs, "FeaturesSelected")

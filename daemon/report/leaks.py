@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from daemon.report.blocks import Block, Cell, Section, Table, Words, rest
 from daemon.report.material import Material
-from daemon.report.numbers import BAD, event, listed
+from daemon.report.numbers import BAD, event, events, listed
 from daemon.views.words import counted
 from store.records import DecisionRow
 
@@ -159,5 +159,5 @@ def _plan_source(material: Material) -> str:
 
 def _source(material: Material, found: Sequence[Leak]) -> str:
     seqs = [row.seq for leak in found for row in leak.rows]
-    span = f", events #{min(seqs)} to #{max(seqs)} (LeakFound)" if seqs else ""
-    return f"planning {material.planning_words}{span}"
+    planning = f"planning {material.planning_words}"
+    return ", ".join(filter(None, (planning, events(seqs, "LeakFound"))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from daemon.report.blocks import Cell
@@ -45,6 +45,14 @@ def compact(value: object) -> str:
     if known == int(known) and abs(known) < 1e9:
         return f"{int(known):,}"
     return f"{known:.3g}"
+
+
+def events(seqs: Collection[int], kind: str) -> str:
+    """Where several lines come from: ``events #3 to #9 (TargetRanked)``; "" for none."""
+    if not seqs:
+        return ""
+    first, last = min(seqs), max(seqs)
+    return f"event #{first} ({kind})" if first == last else f"events #{first} to #{last} ({kind})"
 
 
 def event(seq: int | None) -> Cell:

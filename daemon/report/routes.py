@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from daemon.pictures.drawing import NOTHING
 from daemon.report.blocks import Block, Figure, Section, Table, Value, Words, rest
 from daemon.report.material import Material
-from daemon.report.numbers import event, listed
+from daemon.report.numbers import event, events, listed
 from daemon.views.plan_drawn import routes_drawn
 from daemon.views.words import counted, route_words
 from store.records import DecisionRow
@@ -119,4 +119,4 @@ def _counts(rows: Sequence[DecisionRow]) -> str:
 def _source(material: Material) -> str:
     seqs = [row.seq for row in material.decided.get("RouteChosen", ())]
     planned = f"the plan as it was accepted, event #{material.accepted.seq} and those behind it (JobPlanned)"
-    return f"{planned}; events #{min(seqs)} to #{max(seqs)} (RouteChosen)" if seqs else planned
+    return "; ".join(filter(None, (planned, events(seqs, "RouteChosen"))))

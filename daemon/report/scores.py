@@ -9,7 +9,7 @@ from daemon.pictures.scores import Estimate, forest
 from daemon.report.blocks import Block, Cell, Figure, Heading, Section, Table, Value, Words, rest
 from daemon.report.boards import Board, metrics_of
 from daemon.report.material import Material
-from daemon.report.numbers import BAD, GOOD, SOFT, event, finite, signed, with_interval
+from daemon.report.numbers import BAD, GOOD, SOFT, event, events, finite, signed, with_interval
 from daemon.views.fits import verdict
 from daemon.views.words import counted
 from store.records import FitRow
@@ -32,8 +32,7 @@ def scores_section(material: Material, boards: Sequence[Board]) -> Section:
         blocks += _of_target(group, material.success_seq)
     others = [board for group in groups[TARGETS_DETAILED:] for board in group]
     blocks += _others(others) if others else []
-    seqs = sorted(material.success_seq.values())
-    source = f"events #{seqs[0]} to #{seqs[-1]} (FitSucceeded), one for each model" if seqs else ""
+    source = f"{events([*material.success_seq.values()], 'FitSucceeded')}, one for each model"
     return Section(key="models", title="Models against the naive forecast", blocks=blocks, source=source)
 
 
@@ -132,8 +131,8 @@ def _detailed(
         blocks.append(Figure(pictures=[picture], caption=caption))
     table = Table(
         caption=f"{title} by {board.metric}",
-        headers=("", "model", "score (95 %)", "naive", "ahead (95 %)", "error", "worth", "event"),
-        right=("", "score (95 %)", "naive", "ahead (95 %)", "error"),
+        headers=("#", "model", "score (95 %)", "naive", "ahead (95 %)", "error", "worth", "event"),
+        right=("#", "score (95 %)", "naive", "ahead (95 %)", "error"),
         rows=[_row(place, *one, success_seq) for place, one in enumerate(shown, start=1)],
         left_out=rest(len(rows) - len(shown), "models", "trainwright models leaderboard"),
     )

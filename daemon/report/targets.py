@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from daemon.pictures.drawing import NOTHING
 from daemon.report.blocks import Block, Cell, Figure, Section, Table, Value, Words, rest
 from daemon.report.material import Material
-from daemon.report.numbers import BAD, GOOD, compact, event, finite
+from daemon.report.numbers import BAD, GOOD, compact, event, events, finite
 from daemon.views.plan_drawn import ranking_drawn
 from daemon.views.words import counted, score_words
 from store.records import DecisionRow
@@ -132,8 +132,8 @@ def _no_skill(metric: str) -> float:
 def _trained_table(trained: Sequence[Standing]) -> Table:
     return Table(
         caption="Trained",
-        headers=("", "target", "metric", "score", "q", "symbols alone", "why", "event"),
-        right=("", "score", "q"),
+        headers=("#", "target", "metric", "score", "q", "symbols alone", "why", "event"),
+        right=("#", "score", "q"),
         wide=("why",),
         rows=[
             (place, Cell(text=one.target, kind=GOOD), *_measured(one))
@@ -202,5 +202,6 @@ def _source(material: Material) -> str:
     if material.planning is None:
         return f"the plan as it was accepted, event #{material.accepted.seq}"
     seqs = [row.seq for row in material.decided.get("TargetRanked", ())]
-    span = f", events #{min(seqs)} to #{max(seqs)} (TargetRanked)" if seqs else ""
-    return f"planning {material.planning_words}{span}; reasons: the plan, event #{material.accepted.seq}"
+    reasons = f"reasons: the plan, event #{material.accepted.seq}"
+    told = (f"planning {material.planning_words}", events(seqs, "TargetRanked"), reasons)
+    return "; ".join(filter(None, told))
