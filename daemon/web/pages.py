@@ -50,10 +50,11 @@ def pages(site: Site) -> APIRouter:
 
     @router.get("/fits/{name:path}")
     def fit(name: str, request: Request, who: Principal = looks) -> HTMLResponse:
-        view = View.parse(request.url.query).but(tab="fit")
-        scene = Scene(site, view.but(fit=site.reader.fit(name).id))
-        found = scene.reader.fit(scene.view.fit or "")
-        return shown(scene, who, "fit.html", parts_of(scene), {"fit": found}, path=f"/fits/{found.id}")
+        found = site.reader.fit(name)
+        view = View.parse(request.url.query).but(tab="fit", fit=found.id, plan=found.plan_id)
+        scene = Scene(site, view)
+        values = {"fit": scene.reader.fit(found.id)}
+        return shown(scene, who, "fit.html", parts_of(scene), values, path=f"/fits/{found.id}")
 
     @router.get("/events")
     def events(

@@ -115,6 +115,7 @@ function take(message) {
   moveSlider(message.seq);
   tick();
   count();
+  if (message.events.some((event) => event.kind === "PlanAccepted")) go(location.href, { push: false }); // more to choose from
 }
 
 function show(name, html) {
@@ -248,6 +249,7 @@ function arrive() {
   const log = find("#log");
   if (log) log.scrollTop = log.scrollHeight;
   for (const select of all("select")) select.value = find("option[selected]", select)?.value ?? select.options[0]?.value;
+  closeTimeline();
   mark();
   tick();
   count();
@@ -332,6 +334,14 @@ function moveSlider(seq) {
   slider.value = seq;
   slider.disabled = false;
   find("#slid").textContent = seq.toLocaleString("en");
+}
+
+// ---- what somebody closed stays closed ----
+
+document.addEventListener("toggle", (event) => event.target.id === "gantt" && localStorage.setItem("gantt", event.target.open ? "open" : "closed"), true);
+
+function closeTimeline() {
+  if (localStorage.getItem("gantt") === "closed") find("#gantt")?.removeAttribute("open");
 }
 
 // ---- what is chosen ----
