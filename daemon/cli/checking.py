@@ -9,14 +9,19 @@ from pathlib import Path
 
 import click
 
-from daemon.cli import host_checks, machine_checks, place_checks
+from daemon.cli import host_checks, machine_checks, page_checks, place_checks
 from daemon.cli.configuration import settings_for
 from daemon.cli.findings import FAIL, OK, WARN, Asked, Check, Finding
 from daemon.cli.screen import emit, say
 from daemon.cli.workspace import CONFIG_FILE, json_option, results_option
 from store.errors import StoreError
 
-CHECKS: tuple[Check, ...] = (*machine_checks.CHECKS, *place_checks.CHECKS, *host_checks.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *machine_checks.CHECKS,
+    *place_checks.CHECKS,
+    *host_checks.CHECKS,
+    *page_checks.CHECKS,
+)
 
 
 @click.command(epilog="Example: trainwright doctor --send-test")
