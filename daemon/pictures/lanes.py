@@ -20,7 +20,7 @@ _LEAST = 2.0  # a bar nobody could see or hit would be none
 _HATCH = "pic-hatch"
 _STEPS = (
     1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 172_800,
-    604_800, 2_592_000, 31_536_000,
+    604_800, 2_592_000, 7_776_000, 31_536_000,
 )  # fmt: skip
 _TOLD = {
     "succeeded": "done",
@@ -232,7 +232,7 @@ def _ticks(time: _Time, top: float, bottom: float, now: datetime | None) -> Iter
 
 def _moment(moment: datetime, step: float) -> str:
     if step >= 86_400:
-        return f"{moment:%m-%d}" if step < 2_592_000 else f"{moment:%Y-%m}"
+        return f"{moment:%m-%d}" if step < 2_592_000 else f"{moment:%Y-%m-%d}"
     if moment.hour == moment.minute == moment.second == 0:
         return f"{moment:%m-%d}"
     return f"{moment:%H:%M:%S}" if step < 60 else f"{moment:%H:%M}"

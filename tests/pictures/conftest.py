@@ -1,0 +1,8 @@
+"""The checks of pictures, for all of their tests."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
