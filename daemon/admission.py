@@ -10,6 +10,7 @@ import structlog
 
 from daemon.settings import Settings
 from daemon.surveying import Description, check_jobs
+from daemon.views.words import counted
 from daemon.workplace import Workplace
 from executors.errors import UnknownFamily
 from executors.families import availability, resolve
@@ -139,7 +140,7 @@ def left_out_words(fits: Iterable[tuple[str, str, str]]) -> tuple[str, ...]:
     return tuple(
         f"{job_ids[0]}/{family}: {reason}"
         if len(job_ids) == 1
-        else f"{family} of {len(job_ids)} jobs: {reason}"
+        else f"{family} of {counted(len(job_ids), 'job')}: {reason}"
         for (family, reason), job_ids in found.items()
     )
 

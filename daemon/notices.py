@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from daemon.views.words import counts_words
+from daemon.views.words import counted, counts_words
 from store.errors import NotFound
 from store.events import FitFailed, PlanCompleted, PlanRefused, WorkPaused
 from store.moments import iso_utc
@@ -159,4 +159,4 @@ def _size(event: EventRow, reader: Reader) -> str:
         plan = reader.plan_row(event.plan or "")
     except NotFound:
         return ""
-    return f"{plan.jobs:,} jobs, {plan.fits:,} fits: "
+    return f"{counted(plan.jobs, 'job')}, {counted(plan.fits, 'fit')}: "

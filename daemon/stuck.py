@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from daemon.notices import Notice
 from daemon.views.waiting import WaitingGroup, Watch
-from daemon.views.words import span
+from daemon.views.words import counted, span
 from store.errors import StoreError
 from store.events import FitClaimed
 from store.ids import new_event_id
@@ -85,6 +85,9 @@ def is_wanted(codes: Collection[str]) -> bool:
 def _words(groups: Collection[WaitingGroup]) -> str:
     """Return what waits, in the words of `status`."""
     shown = sorted(groups, key=lambda group: -group.fits)
-    words = [f"{one.fits:,} {one.stage.upper()} fits wait, {one.code}: {one.words}" for one in shown[:SHOWN]]
+    words = [
+        f"{counted(one.fits, f'{one.stage.upper()} fit')} waiting, {one.code}: {one.words}"
+        for one in shown[:SHOWN]
+    ]
     more = len(shown) - SHOWN
     return "; ".join([*words, f"and {more} more reasons"] if more > 0 else words)

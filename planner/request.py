@@ -100,5 +100,10 @@ class PlanningResult:
         """Return one sentence: how many jobs for how many targets, or why there are none."""
         if self.jobs:
             targets = {job["target"] for job in self.training_plan["jobs"]}
-            return f"{self.jobs} jobs for {len(targets)} targets planned in {self.plan_dir}"
+            size = f"{_counted(self.jobs, 'job')} for {_counted(len(targets), 'target')}"
+            return f"{size} planned in {self.plan_dir}"
         return f"no jobs: none of {len(self.blocked)} targets may be trained; the plan says why for each"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -90,7 +90,7 @@ def pause_words(pause: PauseRow) -> str:
 
 def _first_words(fit: FitRow, ahead: int, context: WaitingContext) -> str:
     """Return how many fits come first, and where others' plans are among them, of which."""
-    first = f"1 {fit.stage.upper()} fit comes" if ahead == 1 else f"{ahead} {fit.stage.upper()} fits come"
+    first = f"{_counted(ahead, f'{fit.stage.upper()} fit')} {'comes' if ahead == 1 else 'come'}"
     if not context.ahead_of_others:
         return f"{first} first"
     own = ahead - sum(fits for _, fits in context.ahead_of_others)
@@ -132,7 +132,7 @@ def _for_others(fit: FitRow, context: WaitingContext) -> WaitingReason | None:
         scope = "its job" if fit.stage_barrier == "job" else "its plan"
         return WaitingReason(
             code="WaitingForCpuStage",
-            words=f"{context.cpu_open} CPU fits of {scope} must end before its GPU fits start",
+            words=f"{_counted(context.cpu_open, 'CPU fit')} of {scope} must end before its GPU fits start",
         )
     return None
 
@@ -162,14 +162,16 @@ def _for_time(fit: FitRow, context: WaitingContext) -> WaitingReason | None:
     if fit.cause == "disk_full":
         words = f"the disk was full; it is tried again {when}, and no attempt is used up"
         return WaitingReason(code="DiskLow", words=words)
-    return WaitingReason(code="Backoff", words=f"it failed {fit.failures} times and is tried again {when}")
+    return WaitingReason(
+        code="Backoff", words=f"it failed {_counted(fit.failures, 'time')} and is tried again {when}"
+    )
 
 
 def _for_room(fit: FitRow, context: WaitingContext) -> WaitingReason | None:
     """Return what no daemon has enough of; nothing for a fit that others come before."""
     if context.rooms is None:
         if context.running and context.ahead == 0:
-            words = f"all {fit.stage.upper()} places are taken, {context.running} fits run"
+            words = f"all {fit.stage.upper()} places are taken, {_counted(context.running, 'fit')} at work"
             return WaitingReason(code=f"Resources({fit.stage})", words=words)
         return None
     # What every host has too little of is passed over for ever, whoever comes first.
@@ -188,13 +190,18 @@ def _lack(fit: FitRow, rooms: Sequence[Room | None], are: str) -> WaitingReason 
 def _lack_of(fit: FitRow, room: Room, are: str) -> WaitingReason | None:
     """Return the first resource that a room has too little of, with a sentence; None when there is enough."""
     if fit.gpus > room.gpus:
-        words = f"it needs {fit.gpus} GPU places and {room.gpus} {are}"
+        words = f"it needs {_counted(fit.gpus, 'GPU place')} and {room.gpus} {are}"
         return WaitingReason(code="Resources(gpu)", words=words)
     if fit.cores > room.cores:
-        words = f"it needs {fit.cores} CPU places and {room.cores} {are}"
+        words = f"it needs {_counted(fit.cores, 'CPU place')} and {room.cores} {are}"
         return WaitingReason(code="Resources(cpu)", words=words)
     if room.memory_bytes is not None and fit.memory_bytes > room.memory_bytes:
         need, have = fit.memory_bytes / 1e9, room.memory_bytes / 1e9
         words = f"it needs {need:.1f} GB of memory and {have:.1f} GB {are}"
         return WaitingReason(code="Resources(memory)", words=words)
     return None
+
+
+def _counted(count: int, noun: str) -> str:
+    """A number of things: ``1 fit``, ``10,000 fits``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

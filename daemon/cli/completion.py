@@ -25,7 +25,9 @@ INSTALLING = {
 }
 
 
-@click.command(epilog='Example: eval "$(trainwright completion bash)"')
+@click.command(
+    epilog="Example: trainwright completion bash > ~/.local/share/bash-completion/completions/trainwright"
+)
 @click.argument("shell", type=click.Choice(SHELLS), required=False)
 @click.pass_context
 def completion(ctx: click.Context, *, shell: str | None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from daemon.cli.screen import say, wrapped
 from daemon.views.difference_words import comparison_parts
+from daemon.views.words import counted
 from planner.comparing import Comparison
 
 ROWS_MAX = 15
@@ -13,7 +14,7 @@ ROWS_MAX = 15
 
 def say_comparison(comparison: Comparison, *, rows_max: int | None = ROWS_MAX) -> None:
     """Print a comparison, each part with at most so many lines and the count of the rest; None prints all."""
-    counts = f"{comparison.jobs_before} jobs -> {comparison.jobs_after} jobs"
+    counts = f"{counted(comparison.jobs_before, 'job')} -> {counted(comparison.jobs_after, 'job')}"
     say(wrapped("plans", f"{comparison.before} -> {comparison.after}: {counts}"))
     if comparison.equal:
         say("equal     the same jobs from the same data under the same settings")

@@ -11,6 +11,7 @@ from daemon.admission import rehearse
 from daemon.cli.configuration import settings_for
 from daemon.cli.screen import emit, say
 from daemon.cli.workspace import config_option, json_option
+from daemon.views.words import counted
 from store import load_plan_directory
 from store.plan_mirror import mirror_warning
 
@@ -30,7 +31,8 @@ def validate(directory: Path, *, config: Path | None, as_json: bool) -> None:
         counts = {"jobs": len(completed.jobs), "fits": dict(stages), "unavailable": len(missing)}
         emit({"valid": True, **counts, "warnings": [warning] if warning else []})
         return
-    say(f"valid: {len(completed.jobs)} jobs, {stages['cpu']} CPU fits, {stages['gpu']} GPU fits")
+    stage_words = ", ".join(counted(stages[stage], f"{stage.upper()} fit") for stage in ("cpu", "gpu"))
+    say(f"valid: {counted(len(completed.jobs), 'job')}, {stage_words}")
     if warning:
         say(f"warning: {warning}")
     for fit in missing:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from daemon.cli.screen import tell
+from daemon.views.words import counted
 from planner.documents import read_plan
 from planner.errors import NotInResults
 from planner.exporting import FORMATS, exported
@@ -33,4 +34,4 @@ def export(*, place: Path, form: str, what: str, output: Path | None) -> None:
         click.echo(data, nl=False)
         return
     write_atomically(output, data)
-    tell(f"{len(plan['jobs'])} jobs written to {output}")
+    tell(f"{counted(len(plan['jobs']), 'job')} written to {output}")

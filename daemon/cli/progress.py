@@ -10,7 +10,7 @@ import click
 
 from daemon.cli.screen import bar, speakable, tell
 from daemon.news import FitBegan, FitEnded, FitMoved, FitRescued, News, PlanFinished
-from daemon.views.words import span
+from daemon.views.words import counted, span
 from store.records import FitRow
 
 STAGE_WORDS = {"cpu": "CPU stage", "gpu": "GPU stage"}
@@ -51,7 +51,7 @@ class TrainingNarrator:
     def _began(self, news: FitBegan) -> None:
         if news.stage != self._stage:
             self._stage = news.stage
-            self._line(f" {STAGE_WORDS[news.stage]}: {self._total[news.stage]} fits")
+            self._line(f" {STAGE_WORDS[news.stage]}: {counted(self._total[news.stage], 'fit')}")
         fell_back = news.stage == "gpu" and news.device_used == "cpu"
         if fell_back and news.device_reason not in self._devices_told:
             self._devices_told.add(news.device_reason)

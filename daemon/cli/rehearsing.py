@@ -12,6 +12,7 @@ from daemon.cli.differences import say_comparison
 from daemon.cli.earlier import planned
 from daemon.cli.narration import PlanningNarrator, show_planning
 from daemon.cli.screen import emit, say, tell, wrapped
+from daemon.views.words import counted
 from planner import PlanRequest, make_plan
 from planner.comparing import compare
 from planner.findings import Results
@@ -45,7 +46,7 @@ def rehearse_planning(request: PlanRequest, before: Results | None, *, log_url: 
         if comparison is not None:
             say()
             say_comparison(comparison)
-        say(f"dry run: {result.jobs} jobs, no plan was written and nothing trained")
+        say(f"dry run: {counted(result.jobs, 'job')}, no plan was written and nothing trained")
         if kept == cache:
             tell(f"what was measured is kept in {cache}")
     finally:

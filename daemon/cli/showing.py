@@ -14,7 +14,7 @@ from daemon.cli.greedy import GreedyCommand
 from daemon.cli.screen import say, tell
 from daemon.demo import PLANTED_FEATURE, PLANTED_TARGET, claim_folder, label_bars_with_plants, write_bars
 from daemon.settings import Settings
-from daemon.views.words import span
+from daemon.views.words import counted, span
 from executors.families import DEFAULT_FAMILIES
 from planner import PlannerConfig, PlanRequest
 from store import PlanStore, open_store
@@ -94,10 +94,10 @@ def _show_files(settings: Settings, store: PlanStore, plan_id: str) -> None:
     say(f"plan    {_near(settings.results_dir / 'globals/training_plan/training_plan.md')}   ({plan_id})")
     say(f"why     {_near(settings.results_dir / 'METRICS' / 'routing_plan' / 'routing_plan.md')}")
     if bundles:
-        say(f"models  {_near(Path(os.path.commonpath(bundles)))}/   ({len(bundles)} bundles)")
+        say(f"models  {_near(Path(os.path.commonpath(bundles)))}/   ({counted(len(bundles), 'bundle')})")
     log = settings.results_dir / "trainwright.db"
     place = _near(log) if settings.database_url == f"sqlite:///{log}" else store.info().url
-    say(f"log     {place}   ({store.head_seq():,} events)")
+    say(f"log     {place}   ({counted(store.head_seq(), 'event')})")
 
 
 def _near(path: Path) -> str:
@@ -112,3 +112,5 @@ def _show_next(folder: Path) -> None:
     say(f"next  {command} -C {folder} status")
     say(f"      {command} -C {folder} why {PLANTED_TARGET}")
     say(f"      {command} -C {folder} models ls")
+    say(f"      {command} -C {folder} report -o report.html   (one file, to send to a colleague)")
+    say(f"      {command} -C {folder} serve   (the page: http://127.0.0.1:8765)")

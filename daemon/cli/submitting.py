@@ -9,13 +9,16 @@ import click
 
 from daemon.admission import left_out, rehearse
 from daemon.cli.configuration import settings_for
-from daemon.cli.screen import emit, say, tell
+from daemon.cli.screen import emit, say, tell, wrapped
 from daemon.cli.workspace import LogForbidden, NoLogHere, json_option, reader_for, results_option
 from daemon.handing_over import NoReceipt, Receipt, drop, is_at_work, wait_for_receipt
+from daemon.views.words import bytes_words, counted, names_words, span
 from store.errors import StoreError
 from store.plan import Plan
 from store.plan_document import load_plan_directory
 from store.plan_mirror import mirror_warning
+
+JOBS_SHOWN = 20
 
 
 @click.command(epilog="Example: trainwright submit results")
@@ -44,7 +47,8 @@ def submit(
         tell(f"warning: {warning}")
     if dry_run:
         plan = rehearse(settings, document, source=str(directory))
-        _show_dry_run(plan, settings.inbox_dir, as_json=as_json)
+        known = _is_known(config, results_dir, plan.id)
+        _show_dry_run(plan, settings.inbox_dir, known=known, as_json=as_json)
         return
     dropped = drop(directory, settings.inbox_dir)
     if not daemon_at_work(config, results_dir):
@@ -68,15 +72,59 @@ def daemon_at_work(config: Path | None, results_dir: Path | None) -> bool:
         return True
 
 
-def _show_dry_run(plan: Plan, inbox: Path, *, as_json: bool) -> None:
+def _show_dry_run(plan: Plan, inbox: Path, *, known: bool, as_json: bool) -> None:
+    """Each job with its reason, what it would cost, and what it would go without."""
     missing = left_out(plan)
+    seconds, memory_bytes = _costs(plan)
     if as_json:
-        jobs = len(plan.jobs)
-        emit({"dry_run": True, "valid": True, "jobs": jobs, "inbox": inbox, "left_out": list(missing)})
+        emit(
+            {
+                "dry_run": True,
+                "valid": True,
+                "plan": plan.id,
+                "known": known,
+                "jobs": len(plan.jobs),
+                "would_train": [
+                    {"job": job.id, "families": [fit.family for fit in job.fits], "reason": job.reason}
+                    for job in plan.jobs
+                ],
+                "estimated_seconds": seconds,
+                "memory_bytes": memory_bytes,
+                "inbox": inbox,
+                "left_out": list(missing),
+            }
+        )
         return
-    say(f"would hand over {len(plan.jobs)} jobs to {inbox}")
+    for job in plan.jobs[:JOBS_SHOWN]:
+        families = names_words([fit.family for fit in job.fits])
+        say(wrapped("would train", f"{job.id}  {families}  because {job.reason}", indent=13))
+    if len(plan.jobs) > JOBS_SHOWN:
+        say(f"             … and {counted(len(plan.jobs) - JOBS_SHOWN, 'more job')}: --json")
     for words in missing:
         say(f"left out  {words}")
+    cost = "" if seconds is None else f": about {span(seconds)} of work"
+    cost += "" if memory_bytes is None else f", a fit of {bytes_words(memory_bytes)} at most"
+    fits = sum(len(job.fits) for job in plan.jobs)
+    say(f"would hand over {counted(len(plan.jobs), 'job')}, {counted(fits, 'fit')} to {inbox}{cost}")
+    if known:
+        say(f"             it is accepted already as {plan.id}: there would be no new jobs")
+
+
+def _costs(plan: Plan) -> tuple[float | None, int | None]:
+    """Seconds of all fits together and bytes of the largest, as far as the plan says them."""
+    told = [fit.get("estimate") or {} for job in plan.jobs for fit in job.record.get("fits") or ()]
+    seconds = [one["seconds"] for one in told if isinstance(one.get("seconds"), int | float)]
+    sizes = [one["memory_bytes"] for one in told if isinstance(one.get("memory_bytes"), int)]
+    return (sum(seconds) if seconds else None), (max(sizes) if sizes else None)
+
+
+def _is_known(config: Path | None, results_dir: Path | None, plan_id: str) -> bool:
+    """Whether the log has this plan; False when it cannot be asked."""
+    try:
+        with reader_for(config, results_dir) as reader:
+            return reader.find_plan_row(plan_id) is not None
+    except (StoreError, NoLogHere, LogForbidden):
+        return False
 
 
 def _show(receipt: Receipt, *, as_json: bool) -> None:

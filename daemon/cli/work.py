@@ -15,6 +15,7 @@ from daemon.cli.scoreboard import scoreboard
 from daemon.cli.screen import emit, say, tell
 from daemon.drained import Drained
 from daemon.settings import Settings
+from daemon.views.words import counted
 from daemon.workplace import Workplace
 from planner import PlanningResult, PlanRequest, make_plan
 from planner.comparing import Comparison
@@ -59,7 +60,7 @@ def train(
     drained: Drained = service.drain(settings, store, [accepted.plan_id], tell=narrator)
     if drained.interrupted:
         rest = store.reading.plan_row(accepted.plan_id).open
-        tell(f"interrupted; {rest} fits are left with their checkpoints; go on: trainwright daemon --drain")
+        tell(f"interrupted; {counted(rest, 'fit')} left, with checkpoints; go on: trainwright daemon --drain")
     return accepted.plan_id, drained
 
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import cached_property
 
 from daemon.identity import is_dead
+from daemon.views.words import counted
 from store.reading import Reader
 from store.reasons import WaitingReason, waiting_reason
 from store.records import FitRow, HostRow, PauseRow, PlanRow, ReadyGroup, Room
@@ -157,7 +158,7 @@ class Watch:
             cpu_open = self._cpu_open_of(fit.plan_id, fit.job_id if by_job else None)
         reason = waiting_reason(fit, dataclasses.replace(self._context, cpu_open=cpu_open))
         if reason is not None and reason.code == "WaitingForCpuStage" and of_group:
-            which = f"each for those of its own job, {cpu_open} CPU fits of the plan"
+            which = f"each for those of its own job, {counted(cpu_open, 'CPU fit')} of the plan"
             words = f"{which} must end before its GPU fits start"
             return dataclasses.replace(reason, words=words)
         return QUEUED if reason is not None and reason.code in ("Next", "Priority") else reason

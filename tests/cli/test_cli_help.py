@@ -41,9 +41,7 @@ TREE = dict(commands(cli))
 
 def example_of(command: click.Command) -> list[str]:
     """The words of a command's example behind ``trainwright``."""
-    found = re.search(
-        r"Example: (?:eval \"\$\()?trainwright (.*?)(?:   +\(.*)?(?:\)\")?$", command.epilog or ""
-    )
+    found = re.search(r"Example: trainwright (.*?)(?:   +\(.*)?(?: > .*)?$", command.epilog or "")
     assert found, f"{command.name} has no example: {command.epilog}"
     return shlex.split(found[1])
 

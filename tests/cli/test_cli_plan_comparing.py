@@ -29,7 +29,7 @@ def test_the_number_that_moved_stands_beside_the_route(call: Call, two: tuple[st
     done = call("plan", "diff", *two)
     text = " ".join(done.out.split())
     assert done.code == 0
-    assert done.lines[0] == "plans     a -> b: 2 jobs -> 1 jobs"
+    assert done.lines[0] == "plans     a -> b: 2 jobs -> 1 job"
     assert "settings routing.min_score 0.0 -> 0.02" in text
     assert "data panel d_1 -> d_2" in text
     assert (

@@ -133,7 +133,7 @@ def test_the_difference_from_the_last_plan_is_told_shortly(
     document["jobs"] = [job for job in document["jobs"] if job["job_id"] != "cs_y_5d"]
     plan.write_text(json.dumps(document))
     done = call("plan", "make", "--data-dir", "d")
-    assert "this plan: 1 jobs -> 2 jobs" in " ".join(done.out.split())
+    assert "this plan: 1 job -> 2 jobs" in " ".join(done.out.split())
     assert "+ cs_y_5d" in done.out
     found = call("plan", "make", "--data-dir", "d", "--json").document
     assert (found["differences"]["jobs"][0]["job_id"], found["from_cache"]) == (

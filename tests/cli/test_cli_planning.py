@@ -80,7 +80,7 @@ def test_skipping_the_training_records_the_planning_and_names_the_next_command(
 ) -> None:
     """The decisions are events; nothing was accepted for training."""
     done = call("run", "--data-dir", "d", "--auto-targets", "--skip-training")
-    assert done.lines[-2] == f"1 jobs for 1 targets planned in {folder}/results/globals/training_plan"
+    assert done.lines[-2] == f"1 job for 1 target planned in {folder}/results/globals/training_plan"
     assert done.lines[-1].startswith("next  trainwright train --data-dir ")
     assert "not trained: 1 targets" in done.out
     assert "warning: a symbol is short" in done.err

@@ -43,7 +43,7 @@ def test_a_valid_plan_is_counted_by_stage(call: Call, folder: Path, ngboost_miss
     write_plan(folder, cs_job("y", families=("LightGBM", "lstm", "NGBoost")))
     done = call("plan", "validate", "results")
     assert done.code == 0
-    assert done.lines[0] == "valid: 1 jobs, 2 CPU fits, 1 GPU fits"
+    assert done.lines[0] == "valid: 1 job, 2 CPU fits, 1 GPU fit"
     assert "left out  cs_y/NGBoost: " in done.out
     assert call("plan", "validate", "results", "--json").document["unavailable"] == 1
 
@@ -74,4 +74,4 @@ def test_a_plan_that_the_daemon_would_complete_is_valid(call: Call, folder: Path
     text = json.dumps({"metadata": {}, "jobs": [job]})
     (folder / "older" / "master_training_plan.json").write_text(text, encoding="utf-8")
     done = call("plan", "validate", "older")
-    assert (done.code, done.lines[0]) == (0, "valid: 1 jobs, 2 CPU fits, 1 GPU fits")
+    assert (done.code, done.lines[0]) == (0, "valid: 1 job, 2 CPU fits, 1 GPU fit")

@@ -152,8 +152,12 @@ def test_a_daemon_that_does_not_answer_is_code_five_too(call: Call, plan_dir: Pa
 
 def test_a_dry_run_hands_nothing_over(call: Call, folder: Path, plan_dir: Path) -> None:
     """It checks the document and says what would be; a bad one is refused here already."""
-    assert "would hand over 1 jobs" in call("submit", "mine", "--dry-run").out
-    assert call("submit", "mine", "--dry-run", "--json").document["jobs"] == 1
+    told = call("submit", "mine", "--dry-run").lines
+    assert told[0].startswith("would train  cs_fwd_ret_1d  LightGBM, LSTM  because ")
+    assert told[-1].startswith("would hand over 1 job, ")
+    document = call("submit", "mine", "--dry-run", "--json").document
+    assert (document["jobs"], document["known"]) == (1, False)
+    assert document["would_train"][0]["reason"] in told[0]
     (folder / "bad").mkdir()
     (folder / "bad" / "master_training_plan.json").write_text('{"jobs": [{"job_id": 1}]}')
     done = call("submit", "bad")

@@ -186,5 +186,5 @@ def test_an_interruption_keeps_the_fits_and_says_how_to_go_on(
     monkeypatch.setattr(service, "drain", drain)
     done = call("train", "--data-dir", "data", "--no-training-plan", "--families", "lightgbm")
     assert done.code == 130
-    assert "interrupted; 2 fits are left" in done.err
+    assert "interrupted; 2 fits left, with checkpoints" in done.err
     assert "trainwright daemon --drain" in done.err

@@ -75,7 +75,7 @@ def test_a_finished_plan_is_told_with_its_counts(store: PlanStore) -> None:
     store.failed(mine["XGBoost"], Failure(cause="bad_input", sentence="no"))
     finished = told(store)[-1]
     assert finished.kind == "plan_finished"
-    assert finished.sentence == f"plan {plan} is finished: 1 jobs, 2 fits: 1 done, 1 failed"
+    assert finished.sentence == f"plan {plan} is finished: 1 job, 2 fits: 1 done, 1 failed"
     assert finished.next == "trainwright jobs --failed"
 
 

@@ -116,7 +116,7 @@ def test_many_that_wait_for_room_say_what_the_first_of_them_lacks(
     store.claim(start.worker, stage="cpu", limit=1)
     (group,) = Watch(store.reading).groups(store.reading.plans())
     assert (group.fits, group.code) == (3, "Resources(cpu)")
-    assert group.words == "it needs 1 CPU places and 0 are free"
+    assert group.words == "it needs 1 CPU place and 0 are free"
 
 
 def test_a_host_made_smaller_lacks_nothing_that_is_not_asked_for(store: PlanStore) -> None:
@@ -128,4 +128,4 @@ def test_a_host_made_smaller_lacks_nothing_that_is_not_asked_for(store: PlanStor
     store.daemon_started(replace(start, cpu_slots=0))
     reason = Watch(store.reading).reason(store.reading.fits(states=("ready",))[0])
     assert reason is not None
-    assert reason.words == "it needs 1 CPU places and 0 are all there is"
+    assert reason.words == "it needs 1 CPU place and 0 are all there is"
