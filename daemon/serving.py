@@ -47,11 +47,11 @@ class Serving:
         config: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
         start: Start | None = None,
-        is_installed: Callable[[], bool] = lambda: all(find_spec(name) for name in LIBRARIES),
+        is_installed: Callable[[], bool] | None = None,
     ) -> None:
         self.live = LIVE
         self._settings, self._config, self._clock = settings, config, clock
-        self._begin, self._is_installed = start or _started, is_installed
+        self._begin, self._is_installed = start or _started, is_installed or _has_libraries
         self._process: subprocess.Popen[bytes] | None = None
         self._life: OwnProcess | None = None
         self._heard = b""
@@ -165,6 +165,10 @@ class Serving:
         if self._process is not None and self._process.stdout is not None:
             self._process.stdout.close()
         self._process = self._life = None
+
+
+def _has_libraries() -> bool:
+    return all(find_spec(library) is not None for library in LIBRARIES)
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -19,7 +19,7 @@ COMMAND = PREFIX / ".venv/bin/trainwright"
 USER = "trainwright"
 _UNITS = "/etc/systemd/system"
 _PLACES = {
-    **{f"*.{kind}": _UNITS for kind in ("service", "slice", "path", "timer")},
+    **{f"*.{kind}": _UNITS for kind in ("service", "socket", "slice", "path", "timer")},
     **{f"{folder}/*.conf": f"/etc/{folder}" for folder in ("sysusers.d", "tmpfiles.d")},
 }
 Params = Mapping[str, Mapping[str, Any]]
@@ -44,6 +44,7 @@ SETTINGS = {
     "checkpoint_rounds": 40,
     "checkpoint_seconds": 5.0,
     "disk_floor_bytes": 0,
+    "web_listen": "off",
 }
 
 
