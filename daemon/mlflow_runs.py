@@ -36,10 +36,13 @@ class NotTracked(DaemonError):
 
 
 class MlflowRuns:
-    """The runs of one experiment on one tracking server."""
+    """The runs of one experiment on one tracking server; raises NotTracked for an address of no kind."""
 
     def __init__(self, uri: str, experiment: str) -> None:
-        self._client: Any = MlflowClient(tracking_uri=uri)
+        try:
+            self._client: Any = MlflowClient(tracking_uri=uri)
+        except MlflowException as error:  # of an address it cannot work with
+            raise NotTracked(" ".join(str(error).split())[:500]) from error
         self._name = experiment
         self._experiment: str | None = None
 

@@ -6,19 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from daemon.tracking import ENDS
 from daemon.views.curves import Curve, curve_of
 from daemon.views.models import ModelTold, model_of
 from store.errors import NotFound
 from store.reading import Reader
 from store.records import AttemptRow, EventRow, FitRow
 
-ENDS = ("FitSucceeded", "FitFailed", "FitCancelled")  # of them the final ones
 STATUS = {"succeeded": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 PREFIX = "trainwright."
 EVENTS_MAX = 100_000  # of one fit
 
 PARAMS_MAX, PARAM_LENGTH = 100, 500  # what servers take at once, and of each value
-TAG_LENGTH = 4000
+TAG_LENGTH, NAME_LENGTH = 4000, 250
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def run_of(reader: Reader, fit_id: str, *, host: str) -> TrackedRun | None:
     return TrackedRun(
         fit=fit.id,
         ended=end.event_id,
-        name=fit.name,
+        name=fit.name[:NAME_LENGTH],
         status=STATUS[fit.state],
         began_ms=_milliseconds(began),
         ended_ms=max(_milliseconds(end.at), _milliseconds(began)),

@@ -23,6 +23,7 @@ from daemon.settings import Settings
 from daemon.settings_reading import PREFIX
 from executors.lives import OwnProcess
 
+ENDS = ("FitSucceeded", "FitFailed", "FitCancelled")  # of them the final ones are told
 LIVE = frozenset({"mlflow_uri", "mlflow_experiment"})
 WAIT_SECONDS, WAIT_SECONDS_MAX = 1.0, 300.0  # before it is started again: doubled each time
 STABLE_SECONDS = 60.0  # after which a life counts as a good one
@@ -31,6 +32,11 @@ EXTRA_MISSING = "fits are not tracked: the extra is not installed; pip install '
 
 log = structlog.get_logger("tracking")
 Start = Callable[[Sequence[str], dict[str, str]], OwnProcess]
+
+
+def tracking_path(results_dir: Path) -> Path:
+    """Return where it is noted how far the server was told."""
+    return results_dir / "tracking" / "mlflow.json"
 
 
 class Tracking:

@@ -20,11 +20,13 @@ import structlog
 
 from daemon.cli.configuration import settings_for
 from daemon.cursor import Cursor, open_cursor
+from daemon.errors import DaemonError
 from daemon.identity import own_identity
 from daemon.logs import configure_logs, take_in_other_logs
 from daemon.mlflow_runs import MlflowRuns, NotTracked
 from daemon.settings import Settings
-from daemon.tracked_runs import ENDS, TrackedRun, run_of
+from daemon.tracked_runs import TrackedRun, run_of
+from daemon.tracking import ENDS, tracking_path
 from executors.confinement import die_with_parent
 from store.errors import StoreError
 from store.reading import Reader, open_reader
@@ -34,6 +36,7 @@ LOOK_SECONDS = 1.0  # between two questions whether a fit has ended
 WAIT_SECONDS, WAIT_SECONDS_MAX = 1.0, 300.0  # before a run is tried again: doubled each time
 TRIES_REFUSED = 5  # of a run that the server took offence at
 PAGE = 200
+FAILED = 1
 
 log = structlog.get_logger("tracking")
 
@@ -105,11 +108,6 @@ class Tracker:
             log.warning("the event log does not answer; trying again", cause=str(error))
 
 
-def tracking_path(results_dir: Path) -> Path:
-    """Return where it is noted how far the server was told."""
-    return results_dir / "tracking" / "mlflow.json"
-
-
 def track(settings: Settings, *, host: str) -> None:
     """Track until SIGTERM; a server that is new to this host is told of the whole log.
 
@@ -139,8 +137,12 @@ def run(arguments: Sequence[str]) -> int:
         os.nice(NICENESS)
     configure_logs()
     take_in_other_logs()
-    settings = settings_for(asked.config)
-    track(settings, host=own_identity(settings.host_name).host)
+    try:
+        settings = settings_for(asked.config)
+        track(settings, host=own_identity(settings.host_name).host)
+    except (DaemonError, StoreError) as error:
+        log.error("fits cannot be tracked", cause=" ".join(str(error).split()))
+        return FAILED
     return 0
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from daemon.errors import DaemonError
@@ -102,6 +103,20 @@ class Plan:
     def document(self) -> dict[str, Any]:
         """Return the master plan, whole, as it was accepted."""
         return dict(self.reader.plan(self.id).document)
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the report on it, one HTML file to send to a colleague, and return where it lies.
+
+        Without a path that is ``report-PLAN.html`` in the working directory.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from daemon.report import report_html  # noqa: PLC0415 (what it reads takes half a second to load)
+
+        place = Path(path) if path is not None else Path(f"report-{self.id}.html")
+        place.write_text(report_html(self.reader, self.id), encoding="utf-8")
+        return place
 
     def wait(self, timeout: float | None = None, *, rest: Callable[[float], object] = time.sleep) -> Plan:
         """Return the plan once all its fits have ended; looks, and trains nothing itself.

@@ -23,8 +23,8 @@ from daemon.identity import own_identity
 from daemon.mlflow_runs import MlflowClient, MlflowException, MlflowRuns, NotTracked, Run, ViewType
 from daemon.settings import Settings
 from daemon.tracked_runs import TrackedRun, run_of
-from daemon.tracking import EXTRA_MISSING, Tracking
-from daemon.tracking_process import Tracker, tracking_path
+from daemon.tracking import EXTRA_MISSING, Tracking, tracking_path
+from daemon.tracking_process import Tracker
 from executors.lives import OwnProcess
 from store import PlanStore, open_store
 from store.events import FitProgressed, FitSucceeded

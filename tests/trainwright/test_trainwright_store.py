@@ -182,6 +182,14 @@ def test_a_plan_tells_how_it_stands(opened: tw.Store) -> None:
     assert plan.id in plan._repr_html_()
 
 
+def test_a_plan_has_a_report(opened: tw.Store, folder: Path) -> None:
+    """The file of `trainwright report`, where it is wanted."""
+    plan = opened.plan()
+    assert plan.report() == Path(f"report-{plan.id}.html")
+    assert plan.id in plan.report(folder / "mine.html").read_text(encoding="utf-8")
+    assert (folder / f"report-{plan.id}.html").exists()
+
+
 def test_waiting_ends_when_the_plan_does_and_in_time_when_it_does_not(opened: tw.Store) -> None:
     """It looks now and then; what is trained is trained all the same."""
     with pytest.raises(tw.StillOpen) as late:
