@@ -14,6 +14,8 @@ from daemon.web.scene import Scene
 from daemon.web.site import Site
 from daemon.web.view import View
 
+GANTT_SECONDS = 2.0  # how old it may be
+
 
 def fragments(site: Site, view: View) -> dict[str, str]:
     """Return every living part of a view's page.
@@ -30,8 +32,19 @@ def parts_of(scene: Scene) -> dict[str, str]:
     if scene.view.tab == "overview":
         parts["notes"] = notes(scene)
         parts |= jobs_parts(scene)
-        picture = gantt_part(scene.site, scene.reader, scene.view, watch=scene.watch)
-        parts["gantt"] = f'<div id="live-gantt">{picture}</div>'
+        parts["gantt"] = f'<div id="live-gantt">{_gantt(scene)}</div>'
     if scene.view.fit is not None:
         parts |= fit_parts(scene, scene.view.fit)
     return parts
+
+
+def _gantt(scene: Scene) -> str:
+    """The picture of time: the dearest part, and the one that nobody needs to the moment."""
+    view = scene.view
+
+    def draw() -> str:
+        return gantt_part(scene.site, scene.reader, view, watch=scene.watch)
+
+    if scene.past is not None:
+        return draw()
+    return scene.site.lately.made(("gantt", view), GANTT_SECONDS, draw)

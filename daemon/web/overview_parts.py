@@ -90,21 +90,21 @@ def newest_events(scene: Scene) -> list[EventTold]:
 
 
 def _uses(machine: MachineUse) -> list[Use]:
-    """CPU, memory and devices of this machine, as far as they are known."""
-    memory = f"of {bytes_words(machine.memory_bytes)}"
-    found: list[Use | None] = [_use("CPU", machine.cpu_share, f"of {counted(machine.cpus, 'core')}")]
-    found.append(_use("RAM", machine.memory_share, memory))
+    """CPU, memory and devices of this machine; each keeps its place, also while nothing is known yet."""
+    uses = [
+        _use("CPU", machine.cpu_share, f"of {counted(machine.cpus, 'core')}"),
+        _use("RAM", machine.memory_share, f"of {bytes_words(machine.memory_bytes)}"),
+    ]
     for place, gpu in enumerate(machine.gpus):
         name = "GPU" if len(machine.gpus) == 1 else f"GPU {place}"
-        share = gpu.memory_share if gpu.share is None else gpu.share
-        found.append(_use(name, share, "of its memory" if gpu.share is None else ""))
-    return [use for use in found if use is not None]
+        says = gpu.share is not None
+        uses.append(_use(name, gpu.share if says else gpu.memory_share, "" if says else "of its memory"))
+    return uses
 
 
-def _use(name: str, share: float | None, of: str) -> Use | None:
-    if share is None:
-        return None
-    return Use(name=name, percent=round(100 * share), words=f"{100 * share:.0f} % {of}".strip())
+def _use(name: str, share: float | None, of: str) -> Use:
+    words = "-" if share is None else f"{100 * share:.0f} %"
+    return Use(name=name, percent=round(100 * (share or 0.0)), words=f"{words} {of}".strip())
 
 
 def _host_told(scene: Scene, row: HostRow) -> HostTold:

@@ -16,6 +16,7 @@ from store.history import Past
 from store.reading import Reader
 from store.records import PlanRow
 
+REMAINING_SECONDS = 3.0  # how old an estimate may be
 PLANS_SHOWN = 5  # of those that are at work, the newest
 
 
@@ -70,7 +71,11 @@ class Scene:
         """How long a plan will still take; None for one that has ended, and in the past."""
         if self.past is not None or not plan.open:
             return None
-        return remaining(self.reader, plan.id, watch=self.watch)
+        return self.site.lately.made(
+            ("remaining", plan.id),
+            REMAINING_SECONDS,
+            lambda: remaining(self.reader, plan.id, watch=self.watch),
+        )
 
     @cached_property
     def last_event_at(self) -> datetime | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from daemon.settings import Settings
 from daemon.web.assets import Assets
+from daemon.web.lately import Lately
 from daemon.web.listening import Listening, listening_at, names_of
 from daemon.web.machine_use import Machine
 from daemon.web.pasts import Pasts
@@ -42,6 +43,7 @@ class Site:
         self.require_log()
         self.reader = Reader(self._database)
         self.machine = Machine(settings.results_dir).use
+        self.lately = Lately()
         self.pasts = Pasts(settings.database_url)
         self.assets = Assets((HERE / "static", HERE.parent / "pictures"))
         self.templates = environment(HERE / "templates")
