@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,12 +15,13 @@ from typing import Any
 
 import pytest
 from cli_samples import METRICS
-from daemon_samples import FakeClock, await_that, settings_in
+from daemon_samples import PATIENCE_SECONDS, FakeClock, await_that, document, job, settings_in, write_data
 from store_samples import STARTED, cs_job, plan_of
 
 from daemon import tracking_process
 from daemon.cursor import open_cursor
 from daemon.errors import SettingsInvalid
+from daemon.handing_over import drop_document
 from daemon.identity import own_identity
 from daemon.mlflow_runs import MlflowClient, MlflowException, MlflowRuns, NotTracked, Run, ViewType
 from daemon.settings import Settings
@@ -369,6 +372,33 @@ def test_a_real_process_tracks_a_real_log_and_dies_with_the_duty(
         duty.stop()
     assert duty.pid is None
     assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.slow
+def test_a_server_that_takes_everything_and_says_nothing_harms_no_fit_and_no_stop(tmp_path: Path) -> None:
+    """The fit is trained, the daemon ends well, and the fit is told of once the server is back."""
+    write_data(tmp_path / "data", rows=300)
+    settings = settings_in(tmp_path)
+    rounds = {"params": {"LightGBM": {"rounds": 5}}}
+    with socket.create_server(("127.0.0.1", 0)) as silent, open_store(settings.database_url) as store:
+        told = {
+            "TRAINWRIGHT_MLFLOW_URI": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "TRAINWRIGHT_WEB_LISTEN": "off",
+        }
+        words = [sys.executable, "-m", "daemon.cli.main", "daemon", "--data-dir", "data", "--cpu-slots", "1"]
+        drop_document(document(job(), training=rounds), settings.inbox_dir)
+        with subprocess.Popen(words, cwd=tmp_path, env=os.environ | told) as daemon:
+            try:
+                await_that(lambda: store.reading.fits(states=("succeeded",)), "trained fit")
+                silent.settimeout(PATIENCE_SECONDS)
+                silent.accept()[0].close()  # it was asked
+                daemon.send_signal(signal.SIGTERM)
+                assert daemon.wait(PATIENCE_SECONDS) == 0
+            finally:
+                daemon.kill()
+        runs = FakeRuns()
+        assert tracker(settings, store, runs, host=own_identity().host).turn()
+        assert [run.name for run in runs.given] == ["cs_fwd_ret_1d/LightGBM"]
 
 
 @pytest.mark.slow
