@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "daemon"))
-
 from eye import ARGUMENTS, CHROMIUM, WATCH, Eye, OpenEye
 from living_site import LivingSite
 from many_jobs import copied_log, many_jobs, small_log

@@ -30,7 +30,9 @@ class LivingSite:
         port: where the server that was started last listens.
     """
 
-    def __init__(self, folder: Path, *, settings: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, settings: Mapping[str, object] | None = None, tables: str = ""
+    ) -> None:
         self.folder = folder
         self.relay = Relay()
         self.url = self.relay.url
@@ -38,7 +40,7 @@ class LivingSite:
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._config = folder.parent / f"{folder.name}.toml"
-        self._settle(settings or {})
+        self._settle(settings or {}, tables)
 
     @property
     def database_url(self) -> str:
@@ -91,8 +93,8 @@ class LivingSite:
         """What the processes wrote."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def _settle(self, settings: Mapping[str, object]) -> None:
-        """Write the configuration file; the port is one that is free."""
+    def _settle(self, settings: Mapping[str, object], tables: str) -> None:
+        """Write the configuration file, with further tables; the port is one that is free."""
         values = {
             "results_dir": str(self.folder),
             "output_dir": str(self.folder.parent / "output"),
@@ -105,7 +107,7 @@ class LivingSite:
             **settings,
         }
         lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
-        text = "[daemon]\n" + "\n".join(lines) + "\n"
+        text = "[daemon]\n" + "\n".join(lines) + f"\n{tables}"
         self._config.write_text(text, encoding="utf-8")
 
     def _start(self, *words: str) -> None:
