@@ -95,7 +95,7 @@ def jobs_parts(scene: Scene) -> dict[str, str]:
         "past": scene.past,
         "page": page,
         "problem": problem,
-        "chips": _chips(scene.view.q, page.counts),
+        "chips": _chips(scene.view.q, _counts(scene, where, page)),
         "rows": ROWS,
         "empty": not scene.plans,
     }
@@ -199,6 +199,13 @@ def _progress(fit: FitRow) -> tuple[str, float | None]:
         return "", None
     step = max(fit.step or 0, fit.checkpoint_step or 0)
     return f"{step:,} of {fit.steps_total:,}", round(100 * min(1.0, step / fit.steps_total), 1)
+
+
+def _counts(scene: Scene, where: FitFilter | None, page: FitPage) -> Mapping[str, int]:
+    """How many fits are in each state, of all that the filter means but for its states."""
+    if where is None or not where.states:
+        return page.counts
+    return scene.reader.fit_tally(dataclasses.replace(where, states=()))
 
 
 def _chips(q: str, counts: Mapping[str, int]) -> list[Chip]:

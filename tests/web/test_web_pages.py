@@ -132,6 +132,17 @@ def test_the_filter_box_means_what_it_means_everywhere(
     assert page.one("input", id="q").attributes["value"] == q
 
 
+def test_the_counts_by_state_stay_when_a_state_is_chosen(client: TestClient, store: PlanStore) -> None:
+    """With one state chosen the counts of the others still lead to them; all leads back to all."""
+    page = page_at(client, "/?q=state:failed family:LightGBM")
+    told = page.one("ul", class_="chips").text
+    tally = store.reading.fit_tally(FitFilter(families=("LightGBM",)))
+    assert f"all {sum(tally.values())}" in told
+    assert f"succeeded {tally['succeeded']}" in told
+    assert "/?q=state%3Asucceeded+family%3ALightGBM" in page.links
+    assert "/?q=family%3ALightGBM" in page.links
+
+
 def test_a_wrong_filter_is_one_sentence_with_the_nearest_word(client: TestClient) -> None:
     """A filter nobody can mean shows no rows, says what is wrong and what was perhaps meant."""
     page = page_at(client, "/?q=state:faild")

@@ -56,7 +56,7 @@ def test_a_question_changes_nothing_and_tells_how_many_and_why(client: TestClien
     told = page.one("form", class_="ask").text
     assert "it waits: it will not be started" in told
     assert "it is running: its process is ended" in told
-    assert sum(int(count) for count in re.findall(r"(\d+) fits? it", told)) == len(open_fits) + len(ended)
+    assert sum(int(count) for count in re.findall(r"(\d+) fits?: it", told)) == len(open_fits) + len(ended)
     assert store.head_seq() == head
 
 
