@@ -185,7 +185,7 @@ def _learning(reader: Reader, board: Board) -> list[Block]:
     best = curve_of(reader, board.best.id)
     picture = curve(best.steps, best.series, best_step=best.best_step, label=f"{board.best.name} learning")
     if picture == NOTHING:
-        text = f"{board.best.family} has no learning curve: it is not trained step by step, or only once."
+        text = f"{board.best.family} has no learning curve: it is made in one step, or from other models."
         return [Words(text=text, kind="note")]
     caption = "Learning curve: the loss by step, on training rows and on those that decide when to stop."
     return [Figure(pictures=[picture], caption=caption)]

@@ -19,6 +19,7 @@ from store.reading import Reader
 from store.records import FitRow
 
 ATTEMPTS_DRAWN = 200
+_UNITS = (("Hours", 3600), ("Minutes", 60), ("Seconds", 1))
 
 
 def costs_section(reader: Reader, material: Material) -> Section:
@@ -29,14 +30,7 @@ def costs_section(reader: Reader, material: Material) -> Section:
     for fit in done:
         groups.setdefault(fit.family, []).append(fit)
     if groups:
-        totals = sorted(
-            ((name, _total(fits), None) for name, fits in groups.items()), key=lambda row: -row[1]
-        )
-        picture = bars(totals, label="seconds by family")
-        if picture != NOTHING:
-            blocks.append(
-                Figure(pictures=[picture], caption="Seconds of training by family, all fits together.")
-            )
+        blocks += _by_family(groups)
         blocks.append(_table(groups, _expected(material)))
     blocks.append(
         Words(
@@ -48,9 +42,24 @@ def costs_section(reader: Reader, material: Material) -> Section:
     return Section(key="costs", title="What it cost", blocks=blocks, source=_source(material))
 
 
+def _by_family(groups: Mapping[str, Sequence[FitRow]]) -> list[Block]:
+    """How long the fits of each family took together, in the unit that reads best."""
+    longest = max(_total(fits) for fits in groups.values())
+    unit, seconds = next(
+        (unit, seconds) for unit, seconds in _UNITS if longest >= 2 * seconds or seconds == 1
+    )
+    rows = sorted(groups.items(), key=lambda item: -_total(item[1]))
+    picture = bars([(name, _total(fits) / seconds, None) for name, fits in rows], label=f"{unit} by family")
+    if picture == NOTHING:
+        return []
+    return [Figure(pictures=[picture], caption=f"{unit} of training by family, all fits together.")]
+
+
 def _course(reader: Reader, material: Material) -> list[Block]:
     """Which fit ran when, on which place."""
-    found = timeline(reader, plan=material.plan.id, limit=ATTEMPTS_DRAWN)
+    # Up to the last event, not to now: the same log shall give the same report.
+    head = material.head
+    found = timeline(reader, plan=material.plan.id, until=head.seq, end=head.at, limit=ATTEMPTS_DRAWN)
     if found is None:
         return []
     caption = f"What ran when, side by side; at most the newest {ATTEMPTS_DRAWN} attempts."
@@ -97,7 +106,7 @@ def _row(name: str, fits: Sequence[FitRow], expected: Mapping[tuple[str, str], f
     return (
         name,
         len(fits),
-        ", ".join(sorted({fit.device_used or "-" for fit in fits})),
+        ", ".join(sorted({fit.device_used for fit in fits if fit.device_used})) or "-",
         span(sum(seconds)),
         span(statistics.median(seconds)),
         span(max(seconds)),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from daemon.report.blocks import Block, Cell, Section, Table, Value, Words, rest
 from daemon.report.material import Material
-from daemon.report.numbers import BAD, event
+from daemon.report.numbers import BAD, event, listed
 from daemon.views.words import counted, moment, span
 from store.records import EventRow, FitRow
 
-LISTED = 100
+LISTED = 40
+GROUPED_FROM = 12  # fits without a model: so many say more by their reasons than one by one
 LOST = ("LeaseExpired", "FitReleased", "FitFailed")
 OPEN = ("ready", "claimed", "running")
 _ENDS = {"failed": "FitFailed", "unavailable": "FitUnavailable", "cancelled": "FitCancelled"}
@@ -22,13 +23,15 @@ def failures_section(material: Material) -> Section:
     still_open = [fit for fit in material.fits if fit.state in OPEN]
     lost = lost_attempts(material)
     blocks: list[Block] = [Words(text=_lead(without, still_open, lost))]
+    if len(without) >= GROUPED_FROM:
+        blocks.append(_by_reason(material, without))
     if without:
         blocks.append(_table(material, without))
     blocks += _left_out(material)
     if still_open:
         blocks.append(_open_table(still_open))
     if lost:
-        blocks.append(_lost_table(lost))
+        blocks.append(_lost_table(material, lost))
     return Section(
         key="failures", title="What went wrong, and what is missing", blocks=blocks, source=_source(material)
     )
@@ -61,6 +64,35 @@ def _lead(without: Sequence[FitRow], still_open: Sequence[FitRow], lost: Sequenc
     return said + "No attempt broke off."
 
 
+def _by_reason(material: Material, without: Sequence[FitRow]) -> Table:
+    """The fits without a model by their reason, the most frequent first."""
+    groups: dict[tuple[str, str], list[FitRow]] = {}
+    for fit in without:
+        groups.setdefault((fit.state, _why(material, fit)), []).append(fit)
+    rows = sorted(groups.items(), key=lambda item: -len(item[1]))
+    return Table(
+        caption="Without a model, by reason",
+        headers=("fits", "state", "why", "families"),
+        right=("fits",),
+        wide=("why", "families"),
+        rows=[
+            (len(fits), state, why, listed(sorted({fit.family for fit in fits}), 6))
+            for (state, why), fits in rows[:LISTED]
+        ],
+        left_out=rest(len(rows) - LISTED, "reasons", "trainwright jobs --failed"),
+    )
+
+
+def _why(material: Material, fit: FitRow) -> str:
+    last = _last_end(material, fit)
+    return fit.sentence or (str(last.data.get("reason") or "") if last else "") or "no reason was given"
+
+
+def _last_end(material: Material, fit: FitRow) -> EventRow | None:
+    ends = [one for one in material.of_fit.get(fit.id, ()) if one.kind == _ENDS[fit.state]]
+    return ends[-1] if ends else None
+
+
 def _table(material: Material, without: Sequence[FitRow]) -> Table:
     return Table(
         caption="Without a model",
@@ -73,12 +105,10 @@ def _table(material: Material, without: Sequence[FitRow]) -> Table:
 
 
 def _row(material: Material, fit: FitRow) -> tuple[Value, ...]:
-    ends = [one for one in material.of_fit.get(fit.id, ()) if one.kind == _ENDS[fit.state]]
-    last = ends[-1] if ends else None
-    why = fit.sentence or (str(last.data.get("reason") or "") if last else "") or "no reason was given"
+    last = _last_end(material, fit)
     place = f" ({fit.place.splitlines()[0]})" if fit.place else ""
     state = Cell(text=fit.state, kind=BAD if fit.state == "failed" else "")
-    return fit.name, state, f"{why}{place}", fit.attempt, event(last.seq if last else None)
+    return fit.name, state, f"{_why(material, fit)}{place}", fit.attempt, event(last.seq if last else None)
 
 
 def _left_out(material: Material) -> list[Block]:
@@ -116,22 +146,23 @@ def _open_table(still_open: Sequence[FitRow]) -> Table:
     )
 
 
-def _lost_table(lost: Sequence[EventRow]) -> Table:
+def _lost_table(material: Material, lost: Sequence[EventRow]) -> Table:
+    names = {fit.id: fit.name for fit in material.fits}
     return Table(
         caption="Attempts that broke off",
         headers=("fit", "attempt", "when", "why", "work lost", "event"),
         right=("attempt", "work lost"),
         wide=("why",),
-        rows=[_lost_row(one) for one in lost[-LISTED:]],
+        rows=[_lost_row(one, names) for one in lost[-LISTED:]],
         left_out=rest(len(lost) - LISTED, "older ones", "trainwright job FIT"),
     )
 
 
-def _lost_row(one: EventRow) -> tuple[Value, ...]:
+def _lost_row(one: EventRow, names: Mapping[str, str]) -> tuple[Value, ...]:
     lost = one.data.get("lost_seconds")
     why = one.data.get("sentence") or one.data.get("cause") or "-"
     return (
-        one.job if one.fit is None else f"{one.job} ({one.fit})",
+        names.get(one.fit or "", one.job),
         one.attempt,
         moment(one.at),
         str(why),

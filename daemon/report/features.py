@@ -13,9 +13,9 @@ from daemon.report.numbers import CODE, compact, event, events, finite, listed
 from daemon.views.words import counted, share_words
 from store.records import DecisionRow, JobRow
 
-CELLS_DETAILED = 12  # (target, symbol) with a table of their own
+CELLS_DETAILED = 10  # (target, symbol) with a table of their own
 FEATURES_LISTED = 20  # of each of these
-CELLS_LISTED = 200
+CELLS_LISTED = 60
 NOT_RECORDED = "not recorded"
 
 
@@ -72,7 +72,7 @@ def _detailed(row: DecisionRow) -> list[Block]:
     blocks: list[Block] = [Heading(text=_title(row)), Words(text=_counts(row))]
     blocks += _weights_picture(row, [(name, finite(weights.get(name)), None) for name in shown])
     because: Mapping[str, str] = data.get("because") or {}
-    tail = _common_tail([because[name] for name in features if name in because])
+    tail = _shared_tail([because[name] for name in features if name in because])
     if tail:
         blocks.append(Words(text=f"All together: {tail.removeprefix('; ')}."))
     table = Table(
@@ -110,7 +110,7 @@ def _counts(row: DecisionRow) -> str:
     return f"{said} (event #{row.seq})."
 
 
-def _common_tail(reasons: Sequence[str]) -> str:
+def _shared_tail(reasons: Sequence[str]) -> str:
     """What all reasons end in behind their last semicolon; "" where they do not."""
     tails = {"".join(reason.rpartition(";")[1:]) for reason in reasons if ";" in reason}
     return tails.pop() if len(tails) == 1 and all(";" in reason for reason in reasons) else ""

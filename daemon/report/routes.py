@@ -13,7 +13,7 @@ from daemon.views.plan_drawn import routes_drawn
 from daemon.views.words import counted, route_words
 from store.records import DecisionRow
 
-TARGETS_LISTED = 100
+TARGETS_LISTED = 60
 BLOCKED = "ROUTE_BLOCKED"
 MEANING = {
     "ROUTE_CROSS_SECTIONAL": "one model of all symbols",

@@ -16,7 +16,7 @@ from store.records import FitRow
 
 TARGETS_DETAILED = 24
 MODELS_LISTED = 40  # of each of these, and of its symbols
-BOARDS_LISTED = 300
+BOARDS_LISTED = 150
 BETTER = "better than naive"
 FURTHER = "targets and symbols"
 

@@ -14,7 +14,7 @@ from daemon.views.words import counted, score_words
 from store.records import DecisionRow
 
 TARGETS_DRAWN = 40
-TARGETS_LISTED = 150
+TARGETS_LISTED = 100
 REASONS_LISTED = 4  # of one target that is not trained
 WHERE_ALL = "trainwright why TARGET has each of them"
 

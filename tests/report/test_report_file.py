@@ -13,6 +13,7 @@ from report_samples import Elements, filled, report_on, words_of
 
 from store import open_store
 from store.events import FitStarted, FitSucceeded
+from store.reading import Reader
 
 LARGEST_BYTES = 5_000_000
 NOTHING_RAN = Shares(succeeded=0.0, failed=0.0, unclear=0.0, cancelled=0.0, held=0.0)
@@ -68,10 +69,14 @@ def test_it_is_of_light_and_dark_and_of_paper(html: str) -> None:
     assert "<html lang" in html
 
 
-def test_the_same_log_gives_the_same_bytes(tmp_path: Path) -> None:
-    """Nothing of the moment or the place it is made in gets into the file."""
-    url, _ = filled(tmp_path)
-    assert report_on(url) == report_on(url)
+def test_the_same_log_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour later the report is the same, also while fits are at work."""
+    url = small_log(tmp_path)
+    first = report_on(url)
+    assert "running" in first
+    now = Reader.now
+    monkeypatch.setattr(Reader, "now", lambda reader: now(reader) + 3_600_000_000)
+    assert report_on(url) == first
 
 
 def test_names_of_a_plan_are_shown_and_never_obeyed(tmp_path: Path) -> None:
