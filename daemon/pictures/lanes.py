@@ -13,7 +13,9 @@ from daemon.pictures.drawing import NOTHING, coordinate, element, line, linked, 
 _WIDTH = 960.0
 _LEFT, _RIGHT = 64.0, 952.0
 _QUEUE = 150.0  # the room for what is queued, right of now
-_LANE, _THIN_LANE, _MANY_LANES, _MOST_LANES = 18.0, 9.0, 10, 40
+_LANE, _MOST_LANES = 18.0, 40
+_HEIGHTS = ((5, _LANE), (12, 13.0))  # of a lane where there are up to so many; of more:
+_THIN_LANE = 8.0
 _WAITING = 18.0
 _SIGN = 6.8  # about the width of a sign
 _LEAST = 2.0  # a bar nobody could see or hit would be none
@@ -126,7 +128,7 @@ def _hatch() -> Markup:
 def _stage(stage: Lanes, time: _Time, y: float, now: datetime | None) -> tuple[list[Markup], float]:
     """The lanes of a stage from a height on, and the height below them."""
     lanes = stage.lanes[:_MOST_LANES]
-    height = _LANE if len(lanes) <= _MANY_LANES else _THIN_LANE
+    height = next((height for most, height in _HEIGHTS if len(lanes) <= most), _THIN_LANE)
     parts = [words(4, y + 13, stage.name, kind="head"), line(4, y - 2, _RIGHT, y - 2, "grid")]
     top = y
     for lane in lanes:
@@ -151,13 +153,13 @@ def _bar(bar: Bar, time: _Time, y: float, height: float, now: datetime | None) -
     parts = [element("path", d=_box(x, y, width, height), class_=f"bar {bar.kind}")]
     if bar.done:
         parts.append(element("path", d=_box(x, y + height - 3, width * bar.done, 3), class_="f1"))
-    if bar.kind == "failed" and width >= 8 and height >= _LANE:
-        cross = f"M{coordinate(x + width - 8)} {coordinate(y + 6)}l5 5m0-5l-5 5"
+    if bar.kind == "failed" and width >= 8 and height > _THIN_LANE:
+        cross = f"M{coordinate(x + width - 8)} {coordinate(y + height / 2 - 2.5)}l5 5m0-5l-5 5"
         parts.append(element("path", d=cross, class_="cross"))
     room = int((width - (16 if bar.kind == "failed" else 8)) / _SIGN)
-    if room >= 5 and height >= _LANE:
+    if room >= 5 and height > _THIN_LANE:
         label = bar.label if len(bar.label) <= room or not bar.short else bar.short
-        parts.append(words(x + 4, y + 13, label, kind="small", limit=room))
+        parts.append(words(x + 4, y + height / 2 + 4, label, kind="small", limit=room))
     return _pointed(parts, bar.title or bar.label, bar.href)
 
 
@@ -202,9 +204,10 @@ def _depth(stage: Lanes, time: _Time, y: float) -> list[Markup]:
     parts = [titled(area, told), words(4, base - 4, "waiting", kind="soft small")]
     if stage.waiting_words or last:
         said = f"{last:,} wait" + (f": {stage.waiting_words}" if stage.waiting_words else "")
-        parts.append(
-            words(_LEFT + 6, base - 4, said, kind="small halo", limit=int((time.right - _LEFT) / _SIGN))
-        )
+        limit = int((time.right - _LEFT) / _SIGN)
+        ground = min(len(said), limit) * _SIGN + 8
+        parts.append(element("rect", x=_LEFT + 4, y=y + 2, width=ground, height=_WAITING - 4, class_="paper"))
+        parts.append(words(_LEFT + 8, base - 5, said, kind="small", limit=limit))
     return parts
 
 

@@ -54,9 +54,12 @@ def curve(
     series: Mapping[str, Sequence[float | None]],
     *,
     best_step: float | None = None,
+    kept_word: str = "kept",
     label: str = "learning curve",
 ) -> Markup:
     """Losses by step, each with its own dash, the kept step marked; nothing below two points.
+
+    `kept_word` is what that step is called: a fit that runs has kept nothing yet.
 
     Values that are not known leave a gap. Losses that span more than a decade and a half are drawn by their
     logarithm, which the picture says.
@@ -74,8 +77,9 @@ def curve(
         parts += _line(name, points, place, across, up, logarithmic=logarithmic)
     kept = finite(best_step)
     if kept is not None and across.low <= kept <= across.high:
-        parts += _kept(kept, drawn, across, up, logarithmic=logarithmic)
-    return picture("curve", _SIZE, _account(label, drawn, kept), parts)
+        parts += _kept(kept, kept_word, drawn, across, up, logarithmic=logarithmic)
+    said = f"; {kept_word} step {kept:.0f}" if kept is not None else ""
+    return picture("curve", _SIZE, _account(label, drawn) + said, parts)
 
 
 def _known(steps: Sequence[float], values: Sequence[float | None]) -> list[tuple[float, float]]:
@@ -128,6 +132,7 @@ def _line(
 
 def _kept(
     step: float,
+    word: str,
     drawn: Mapping[str, Sequence[tuple[float, float]]],
     across: Scale,
     up: Scale,
@@ -139,7 +144,7 @@ def _kept(
     parts = [line(x, _TOP, x, _BOTTOM, "mark")]
     points = list(drawn.values())[-1]
     nearest = min(points, key=lambda point: abs(point[0] - step))
-    told = f"kept: step {figure(step) if step != int(step) else int(step)}"
+    told = f"{word}: step {figure(step) if step != int(step) else int(step)}"
     if nearest[0] == step:
         y = up.at(_lifted(nearest[1], logarithmic))
         parts.append(element("circle", cx=x, cy=y, r=3.5, class_="hollow"))
@@ -149,10 +154,9 @@ def _kept(
     return parts
 
 
-def _account(label: str, drawn: Mapping[str, Sequence[tuple[float, float]]], kept: float | None) -> str:
+def _account(label: str, drawn: Mapping[str, Sequence[tuple[float, float]]]) -> str:
     told = [
         f"{name.replace('_', ' ')} from {figure(points[0][1])} to {figure(points[-1][1])}"
         for name, points in drawn.items()
     ]
-    told += [f"kept step {kept:.0f}"] if kept is not None else []
     return f"{legible(label)}: {'; '.join(told)}"

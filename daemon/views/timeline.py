@@ -6,6 +6,7 @@ Read from the log, newest first and bounded: a plan of ten thousand fits costs a
 from __future__ import annotations
 
 import bisect
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,8 @@ ENDINGS = {
     "FitCancelled": "cancelled",
 }
 RUNNING = "running"
-_STEPS = 100  # the right edge moves by such parts of the whole, not with every look
+_STEPS = 50  # the right edge moves by about such a part of the whole, not with every look
+_POINTS = 600  # and what is drawn of now by such: a picture that looks the same is the same
 _SECOND = timedelta(seconds=1)
 
 
@@ -88,6 +90,7 @@ def timeline(
     start: datetime | None = None,
     end: datetime | None = None,
     limit: int = LIMIT,
+    now: datetime | None = None,
 ) -> Timeline | None:
     """Return the newest attempts, or those between two moments; None where none was ever begun nor waits.
 
@@ -99,13 +102,15 @@ def timeline(
         start: with `end` the window to look at; each may be left out.
         end: see `start`.
         limit: how many attempts are shown at most.
+        now: the moment that is looked at, by default that of the states.
     """
     states = then or log
     low = 0 if start is None else seq_at(log, start)
-    high = until if end is None else min(seq_at(log, end), until or log.head_seq())
-    is_present = high is None or high == until
-    segments = _segments(log, states if is_present else None, low, high, plan, limit)
-    looked_at = moment_of(states.now())
+    head = log.head_seq() if until is None else until
+    high = head if end is None else min(seq_at(log, end), head)
+    is_present = high == head  # the window reaches to the moment that is looked at
+    segments = _segments(log, states if is_present else None, (low, high, head), plan, limit)
+    looked_at = now or moment_of(states.now())
     segments = [one for one in segments if _overlaps(one, start, end)]
     segments.sort(key=lambda one: (one.end or looked_at, one.start, one.fit))
     shown = segments[-limit:]
@@ -127,9 +132,10 @@ def timeline(
         )  # fmt: skip
         if told.lanes or ready:
             stages.append(told)
-    now = looked_at if is_present and any(one.end is None for one in shown) else None
+    runs = is_present and any(one.end is None for one in shown)
     return Timeline(
-        start=first, end=last, now=now, stages=tuple(stages), shown=len(shown), hidden=hidden
+        start=first, end=last, now=_drawn_now(first, last, looked_at) if runs else None,
+        stages=tuple(stages), shown=len(shown), hidden=hidden,
     )  # fmt: skip
 
 
@@ -147,16 +153,20 @@ def seq_at(reader: Reader, moment: datetime) -> int:
 
 
 def _segments(
-    log: Reader, states: Reader | None, low: int, high: int | None, plan: str | None, limit: int
+    log: Reader, states: Reader | None, bounds: tuple[int, int, int], plan: str | None, limit: int
 ) -> list[Segment]:
-    """The attempts that ended in a part of the log, that began in it, and that run; bounded, newest first."""
+    """The attempts that ended in a part of the log, that began before its end, and that run; bounded.
+
+    `bounds` are the part's first and last seq, and that of the last event that may be known.
+    """
+    low, high, head = bounds
     ended = log.newest_events(tuple(ENDINGS), after=low, until=high, plan=plan, limit=limit + 1)
     begun = log.newest_events(("FitClaimed",), until=high, plan=plan, limit=limit + 1)
     running = () if states is None else states.fits(plan=plan, states=("claimed", "running"), limit=limit)
     ids = dict.fromkeys(event.fit for event in (*ended, *begun) if event.fit is not None)
     history: dict[str, list[EventRow]] = defaultdict(list)
     for event in log.events_of(tuple(ids), kinds=("FitClaimed", *ENDINGS)):
-        if event.fit is not None and (states is None or high is None or event.seq <= high):
+        if event.fit is not None and event.seq <= head:
             history[event.fit].append(event)
     names = log.fit_names(tuple(dict.fromkeys((*ids, *(fit.id for fit in running)))))
     rows = {fit.id: fit for fit in running}
@@ -215,17 +225,23 @@ def _window(
 ) -> tuple[datetime, datetime]:
     """From when to when: all that is shown, or where older work is cut off from the first ending on."""
     last = end or max((one.end or now for one in shown), default=now)
+    ended = [(one.end, one.end - one.start) for one in shown if one.end is not None]
     first = start
-    if first is None and cut:
-        lengths = sorted((one.end or now) - one.start for one in shown)
-        first = min(one.end or now for one in shown) - lengths[len(lengths) // 2]
+    if first is None and cut and ended:  # by what has ended alone: what runs would move it all the time
+        first = min(moment for moment, _ in ended) - sorted(took for _, took in ended)[len(ended) // 2]
     if first is None:
         first = min((one.start for one in shown), default=last - _SECOND)
     span = max(last - first, _SECOND)
-    if end is None and any(one.end is None for one in shown):
-        step = span / _STEPS
-        return first, first + step * (1 + -(-(last - first) // step))
+    if end is None and len(ended) < len(shown):
+        step = timedelta(seconds=2.0 ** math.floor(math.log2(span.total_seconds() / _STEPS)))
+        return first, first + step * (1 + -(-span // step))
     return first, first + span
+
+
+def _drawn_now(first: datetime, last: datetime, now: datetime) -> datetime:
+    """Now, to a point of the picture."""
+    point = (last - first) / _POINTS
+    return first + point * ((now - first) // point)
 
 
 def _lanes(segments: Sequence[Segment]) -> tuple[tuple[Segment, ...], ...]:
