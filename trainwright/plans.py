@@ -9,8 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from daemon import pictures
 from daemon.errors import DaemonError
 from daemon.views.filters import parse_filter
+from daemon.views.plan_drawn import ranking_drawn, routes_drawn
+from daemon.views.plan_told import known_plan
 from daemon.views.remaining import remaining
 from daemon.views.words import counted, counts_words, moment
 from store.reading import Reader
@@ -139,8 +142,10 @@ class Plan:
         return facts_text(f"plan {self.id}", self._facts())
 
     def _repr_html_(self) -> str:
-        """What a notebook shows; every word is escaped."""
-        return facts_html(f"plan {self.id}", self._facts())
+        """What a notebook shows: how it stands, its targets by rank, and their way to jobs."""
+        told = known_plan(self.reader, self.id)
+        drawn = (ranking_drawn(told.targets), routes_drawn(told, links=False))
+        return facts_html(f"plan {self.id}", self._facts(), *(pictures.standalone(one) for one in drawn))
 
     def _facts(self) -> list[tuple[str, str]]:
         row = self.row

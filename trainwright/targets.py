@@ -10,6 +10,7 @@ from store.records import DecisionRow
 from trainwright.tables import Column, Table, facts_html, facts_text
 
 ALL = "all symbols"
+KEPT = {True: "kept", False: "dropped", None: "-"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -21,6 +22,7 @@ class Target:
         symbol: None for all.
         kept: whether it was kept; None where nothing was said.
         reason: why, in words with numbers.
+        rank: its place among those that may be trained, from 1; None for none.
         score, standard_error, p, q, metric: of the ranking.
         route: which way it is trained, with `route_reason`.
         features: selected, the best one first, None where none were chosen for it.
@@ -33,6 +35,7 @@ class Target:
     planning_id: str
     kept: bool | None = None
     reason: str = ""
+    rank: int | None = None
     score: float | None = None
     standard_error: float | None = None
     p: float | None = None
@@ -62,9 +65,10 @@ class Target:
 
 
 TARGETS: tuple[Column[Target], ...] = (
+    Column(name="rank", value=lambda one: one.rank, right=True),
     Column(name="target", value=lambda one: one.name),
     Column(name="symbol", value=lambda one: one.symbol),
-    Column(name="kept", value=lambda one: one.kept),
+    Column(name="kept", value=lambda one: one.kept, words=lambda one: KEPT[one.kept]),
     Column(name="metric", value=lambda one: one.metric, shown=False),
     Column(
         name="score",
@@ -87,7 +91,7 @@ TARGETS: tuple[Column[Target], ...] = (
 
 
 def targets_table(decisions: Iterable[DecisionRow]) -> Table[Target]:
-    """Return the targets that the decisions of one planning are about, in the order they were ranked."""
+    """Return the targets that the decisions of one planning are about, the first in rank first."""
     found: dict[tuple[str, str | None], dict[str, object]] = {}
     leaks: dict[str, list[tuple[str, str]]] = {}
     for row in decisions:
@@ -98,20 +102,25 @@ def targets_table(decisions: Iterable[DecisionRow]) -> Table[Target]:
             continue
         told = found.setdefault((row.target, row.symbol), {"planning_id": row.planning_id})
         told |= _told(row)
-    return Table(
-        tuple(
-            Target(name=name, symbol=symbol, leaks=tuple(leaks.get(name, ())), **told)  # type: ignore[arg-type]
-            for (name, symbol), told in found.items()
+    rows = [
+        Target(name=name, symbol=symbol, leaks=tuple(leaks.get(name, ())), **told)  # type: ignore[arg-type]
+        for (name, symbol), told in found.items()
+    ]
+    ranks = {row.name: row.rank for row in rows if row.rank is not None}
+    kept = {row.name for row in rows if row.kept}
+    ordered = sorted(
+        rows,
+        key=lambda row: (
+            ranks.get(row.name, len(rows)), row.name not in kept, row.name, row.symbol or "",
         ),
-        TARGETS,
-        "target",
-    )
+    )  # fmt: skip
+    return Table(tuple(ordered), TARGETS, "target")
 
 
 def _told(row: DecisionRow) -> dict[str, object]:
     data = row.data
     if row.kind == "TargetRanked":
-        names = ("kept", "reason", "score", "standard_error", "p", "q", "metric")
+        names = ("kept", "reason", "rank", "score", "standard_error", "p", "q", "metric")
         return {name: data[name] for name in names if name in data}
     if row.kind == "FeaturesSelected":
         return {"features": tuple(data["features"])}

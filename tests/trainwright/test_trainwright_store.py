@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cli_samples import BROKEN, GPU, MISSING, STOPPED, TRAINED, many_fits, write_data
+from cli_samples import BROKEN, GPU, MISSING, PLANNING, STOPPED, TRAINED, many_fits, write_data
 from daemon_samples import await_that
 from store_samples import cs_job, document
 
@@ -19,6 +20,7 @@ import trainwright as tw
 from daemon.handing_over import NoReceipt
 from daemon.views.filters import FilterInvalid
 from store import PlanStore
+from store.events import PlanningStarted, TargetRanked
 from trainwright.plans import LOOK_SECONDS
 
 
@@ -119,15 +121,28 @@ def test_a_fit_tells_all_that_is_known_of_it(opened: tw.Store) -> None:
 
 def test_targets_are_told_with_their_reasons(opened: tw.Store) -> None:
     """Kept and left out, features, leaks and routes of the newest planning."""
-    kept, dropped, selected = opened.targets()
+    kept, selected, dropped = opened.targets()
     assert (kept.name, kept.kept, kept.leaks) == ("y_range_5d", True, (("leak", "BLOCKED"),))
     assert kept.route == "ROUTE_CROSS_SECTIONAL"
     assert (dropped.kept, dropped.reason) == (False, "dropped: q 0.75 above 0.05")
     assert (selected.symbol, len(selected.features or ())) == ("AAPL", 14)
     assert "q 0.75" in repr(dropped)
     assert "leak BLOCKED" in kept._repr_html_()
-    assert opened.targets().to_pandas()["features"].tolist()[2] == 14
+    assert opened.targets().to_pandas()["features"].tolist()[1] == 14
     assert len(opened.targets("n_unknown")) == 0
+
+
+def test_targets_stand_in_their_rank(store: PlanStore) -> None:
+    """The first in rank first, all its symbols together; those without a rank at the end."""
+    ranked = TargetRanked(
+        target="b", view="CROSS_SECTIONAL", symbol=None, score=0.5, standard_error=0.1, p=0.1, q=0.1,
+        kept=True, reason="kept: it is good", metric="rank_ic", rank=2,
+    )  # fmt: skip
+    events = [replace(ranked, target="a", kept=False, rank=None), ranked, replace(ranked, symbol="AAPL")]
+    store.record(PLANNING, [PlanningStarted(data_dir="data"), *events, replace(ranked, target="c", rank=1)])
+    with tw.open_store("results") as opened:
+        found = [(row.rank, row.name, row.symbol) for row in opened.targets()]
+    assert found == [(1, "c", None), (2, "b", None), (2, "b", "AAPL"), (None, "a", None)]
 
 
 def test_why_answers_as_the_command_does(opened: tw.Store) -> None:
