@@ -134,7 +134,7 @@ def fit_words(fit: FitRow, reasons: Mapping[str, WaitingReason]) -> str:
     if fit.id in reasons:
         state = "waiting" if fit.state == "ready" else fit.state
         return f"{state}, {reasons[fit.id].code}: {reasons[fit.id].words}"
-    if fit.state == "succeeded" and fit.metrics is not None:
+    if fit.state == "succeeded" and fit.metrics is not None and "baseline_score" in fit.metrics:
         return f"succeeded, {score_words(fit)} out of sample, naive {fit.metrics['baseline_score']:+.3f}"
     where = f" ({fit.place.splitlines()[0]})" if fit.place else ""
     return f"{fit.state}: {fit.sentence}{where}" if fit.sentence else fit.state

@@ -29,9 +29,9 @@ def step_words(fit: FitRow) -> str:
 
 
 def score_words(fit: FitRow) -> str:
-    """Metric, score and standard error on the untouched rows; a dash for a fit without a model."""
+    """Metric, score and standard error on the untouched rows; a dash for what has none, or none on record."""
     metrics = fit.metrics
-    if metrics is None:
+    if metrics is None or not metrics.keys() >= {"metric", "score", "standard_error"}:
         return "-"
     return f"{metrics['metric']} {metrics['score']:+.3f} ± {metrics['standard_error']:.3f}"
 
