@@ -331,8 +331,25 @@ FitEvent = (
     | FitHeld
     | FitHoldLifted
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPromoted:
+    """A model got a name of its own, by which it is used; the same name again means the newer model."""
+
+    kind: ClassVar[str] = "ModelPromoted"
+    schema_version: ClassVar[int] = 1
+    alias: str
+    model: str
+    plan: str
+    name: str
+    bundle: str
+    sha256: str
+    reason: str = ""
+
+
 PauseEvent = WorkPaused | WorkResumed
-Event = PlanEvent | FitEvent | PauseEvent | HostEvent | PlanningEvent | UnknownEvent
+Event = PlanEvent | FitEvent | PauseEvent | ModelPromoted | HostEvent | PlanningEvent | UnknownEvent
 
 EVENT_TYPES: tuple[type[Event], ...] = (
     PlanAccepted,
@@ -364,4 +381,5 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     WorkResumed,
     PlanArchived,
     DaemonReloaded,
+    ModelPromoted,
 )

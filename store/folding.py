@@ -14,6 +14,7 @@ from store.codec import json_of, text_of
 from store.events import (
     FitEvent,
     JobPlanned,
+    ModelPromoted,
     PlanAccepted,
     PlanArchived,
     PlanCompleted,
@@ -89,7 +90,7 @@ def fold(rows: Rows, recorded: Recorded) -> None:
             _host(rows, recorded)
         case WorkPaused() | WorkResumed() as event:
             _pause(rows, event, recorded)
-        case PlanArchived():
+        case PlanArchived() | ModelPromoted():
             pass
         case _ if recorded.fit is not None:
             _fit(rows, recorded)

@@ -61,6 +61,7 @@ def planning_stream(planning_id: str) -> str:
 INBOX_STREAM = "inbox"
 PAUSE_STREAM = "pauses"
 ARCHIVE_STREAM = "archive"
+MODEL_STREAM = "models"
 
 
 def pause_scope(plan: str | None, stage: str | None, host: str | None) -> str:

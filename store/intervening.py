@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from store import interventions
+from store import interventions, promoting
 from store.errors import NotFound, WrongState
 from store.events import WorkPaused, WorkResumed
 from store.ids import new_event_ids
@@ -105,3 +105,11 @@ class Intervening(Writing):
         with self._turn() as turn:
             word = WorkResumed(plan=plan, stage=stage, host=host, reason=reason)
             return interventions.resume(turn, word, actor=actor)
+
+    def promote(self, fit_id: str, alias: str, *, reason: str = "", actor: str = "user") -> int | None:
+        """Give the model of a fit a name of its own; None when it has that name already.
+
+        Raises NotFound, WrongState for a fit without a model.
+        """
+        with self._turn() as turn:
+            return promoting.promote(turn, fit_id, alias, reason=reason, actor=actor)

@@ -1,8 +1,12 @@
-"""Names that people type: of jobs, fits, plans, targets, families, symbols and hosts, by how they begin."""
+"""Names that people type: of jobs, fits, plans, targets and more, by how they begin; and those of models."""
 
 from __future__ import annotations
 
 from store.database import Tx
+from store.ids import MODEL_STREAM
+from store.layout import SELECT_EVENT
+from store.records import EventRow
+from store.row_records import event_row
 
 LIMIT = 200
 _BEGINS = "substr({column}, 1, {length}) = ?"
@@ -28,3 +32,10 @@ def names(tx: Tx, noun: str, begin: str, limit: int) -> tuple[str, ...]:
     sql = NOUNS[noun].format(begins=begins)
     given = [begin] * sql.count(begins)
     return tuple(str(row[0]) for row in tx.query(sql, (*given, limit)) if row[0] is not None)
+
+
+def promotions(tx: Tx) -> dict[str, EventRow]:
+    """Return the event that each name of a model holds by, in the order of their names."""
+    rows = tx.query(f"{SELECT_EVENT} WHERE stream = ? ORDER BY version", (MODEL_STREAM,))
+    found = {event.data["alias"]: event for event in map(event_row, rows) if event.kind == "ModelPromoted"}
+    return dict(sorted(found.items()))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from store import costs, naming, rest, waiting
 from store.database import Database
 from store.reasons import WaitingContext
-from store.records import FitRow, PauseRow, ReadyGroup
+from store.records import EventRow, FitRow, PauseRow, ReadyGroup
 
 
 class QueueReading:
@@ -58,6 +58,11 @@ class QueueReading:
         """Return what a plan has left to do, by kind of fit, with what such fits have taken so far."""
         with self._database.snapshot() as tx:
             return rest.rest_of(tx, plan_id)
+
+    def promotions(self) -> dict[str, EventRow]:
+        """Return the names that people gave to models, each with the event it holds by."""
+        with self._database.snapshot() as tx:
+            return naming.promotions(tx)
 
     def names(self, noun: str, begin: str = "", *, limit: int = naming.LIMIT) -> tuple[str, ...]:
         """Return the names of one kind (see `naming.NOUNS`) that begin with a text, in their order."""

@@ -19,7 +19,7 @@ class NoModel(DaemonError):
 
 
 def bundle_of(name: str, options: Mapping[str, Path | None]) -> Path:
-    """The bundle directory that a name means: a fit's name, a fit's id, or the directory itself.
+    """The bundle directory that a name means: one given by ``promote``, a fit's name or id, or itself.
 
     Raises:
         NoModel: the fit has no bundle.
@@ -28,6 +28,9 @@ def bundle_of(name: str, options: Mapping[str, Path | None]) -> Path:
     if Path(name).is_dir():
         return Path(name)
     with reader_for(**options) as reader:
+        promoted = reader.promotions().get(name)
+        if promoted is not None:
+            return Path(promoted.data["bundle"])
         fit = reader.fit(name)
     if fit.bundle is None:
         raise NoModel(name, f"the fit is {fit.state}, it has no model")

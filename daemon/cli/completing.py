@@ -53,7 +53,16 @@ def _reasons(reader: Reader, incomplete: str) -> tuple[str, ...]:
     return (*reader.names("target", incomplete), *_fits(reader, incomplete))
 
 
+def _models(reader: Reader, incomplete: str) -> tuple[str, ...]:
+    """Names given to models, then fits."""
+    return (
+        *(name for name in reader.promotions() if name.startswith(incomplete)),
+        *_fits(reader, incomplete),
+    )
+
+
 fits = _from_log(_fits)
+models = _from_log(_models)
 reasons = _from_log(_reasons)
 plans = _from_log(lambda reader, incomplete: reader.names("plan", incomplete))
 targets = _from_log(lambda reader, incomplete: reader.names("target", incomplete))

@@ -45,7 +45,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("daemon.cli.pausing:pause", "start nothing more of a plan, of a stage, on a host"),
     "resume": ("daemon.cli.pausing:resume", "end a pause"),
     "families": ("daemon.cli.catalogue:families", "the 20 model families"),
-    "models": ("daemon.cli.models:models", "ls | leaderboard | show | compare | predict | verify | export"),
+    "models": (
+        "daemon.cli.models:models",
+        "ls | leaderboard | show | compare | predict | verify | promote | export",
+    ),
     "report": ("daemon.cli.reporting:report", "one HTML file on a plan, to send to a colleague"),
     "db": (
         "daemon.cli.database:db",

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from daemon.cli.bundles import bundle_of
+from daemon.cli.completing import models
 from daemon.cli.screen import emit, say, table
 from daemon.cli.workspace import json_option, results_option
 from executors.bundle import load_bundle
@@ -16,7 +17,7 @@ from executors.comparing import Comparison, compare_bundles
 
 
 @click.command(epilog="Example: trainwright models compare cs_y_range_5d/LightGBM cs_y_range_5d/LSTM")
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=models)
 @results_option
 @json_option
 def compare(*, names: tuple[str, ...], as_json: bool, **options: Path | None) -> None:

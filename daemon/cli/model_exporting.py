@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from daemon.cli.bundles import bundle_of
+from daemon.cli.completing import models
 from daemon.cli.configuration import settings_for
 from daemon.cli.screen import emit, say
 from daemon.cli.workspace import json_option, results_option
@@ -16,7 +17,7 @@ from executors.exporting.export import export_onnx
 
 
 @click.command(epilog="Example: trainwright models export cs_y_range_5d/LightGBM --onnx lightgbm.onnx")
-@click.argument("name")
+@click.argument("name", shell_complete=models)
 @click.option(
     "--onnx", "file", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write."
 )

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from daemon.cli.bundles import bundle_of
+from daemon.cli.completing import models
 from daemon.cli.screen import emit, say, table
 from daemon.cli.workspace import json_option, results_option
 from executors.cards import EVALUATION, read_card, read_file
@@ -22,7 +23,7 @@ SPARKS_MAX = 60
 
 
 @click.command(epilog="Example: trainwright models show cs_y_range_5d/LightGBM")
-@click.argument("name")
+@click.argument("name", shell_complete=models)
 @results_option
 @json_option
 def show(name: str, *, as_json: bool, **options: Path | None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from daemon.cli.bundles import bundle_of
+from daemon.cli.completing import models
 from daemon.cli.configuration import settings_for
 from daemon.cli.greedy import GreedyCommand
 from daemon.cli.screen import emit, say, tell
@@ -22,7 +23,7 @@ _TOLERANCE = "Largest absolute difference allowed; default none."
 @click.command(
     cls=GreedyCommand, epilog="Example: trainwright models predict cs_y_range_5d/LightGBM --data-dir data"
 )
-@click.argument("name")
+@click.argument("name", shell_complete=models)
 @click.option(
     "--data-dir", required=True, type=click.Path(path_type=Path), help="Where the symbol files are."
 )
@@ -68,7 +69,7 @@ def predict(
 
 
 @click.command(epilog="Example: trainwright models verify cs_y_range_5d/LightGBM")
-@click.argument("name")
+@click.argument("name", shell_complete=models)
 @click.option(
     "--data-dir", type=click.Path(path_type=Path), help="The model's data; default the plan's prepared panel."
 )

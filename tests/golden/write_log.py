@@ -123,6 +123,8 @@ def history(database: Database, clock: Clock) -> None:
         turn = Turn(tx, now=microseconds_of(clock()))
         turn.append_next(ARCHIVE_STREAM, [archived], actor="keeper", plan=plan.id)
         turn.flush()
+    promoted = store.reading.fits(plan=plan.id, states=("succeeded",))[0]
+    store.promote(promoted.id, "champion", reason="the best so far")
     made_of_others(store)
     store.daemon_said(DaemonReloaded(worker="h:1:b:9", host="h", changed=("cpu_slots",), cpu_slots=4))
     store.daemon_said(DaemonStopped(worker="h:1:b:9", host="h", cause="SIGTERM"))
