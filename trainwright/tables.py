@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 SHOWN = 60  # rows of a table on a screen
 TEXT_WIDTH, HTML_WIDTH = 48, 300  # signs of a cell on a screen, in a notebook
 Row = TypeVar("Row")
-Value = Callable[[Row], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column(Generic[Row]):
-    """A column: its name, how its value comes from a row, and how a screen shows it ("" for not at all).
+    """A column: its name, how its value comes from a row, and how a screen shows it.
 
-    `words` None shows the value itself; a table of pandas always has the value.
+    `words` None shows the value itself. One that is not `shown` is in tables of pandas only, which always have
+    the value.
     """
 
     name: str
