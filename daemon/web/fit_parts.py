@@ -15,7 +15,7 @@ from daemon.views.curves import curve_of
 from daemon.views.documents import plain
 from daemon.views.explaining import why, why_lines
 from daemon.views.models import ModelTold, model_of
-from daemon.views.words import bytes_words, number, route_words, span
+from daemon.views.words import bytes_words, number, route_words, score_words, span
 from daemon.web.model_pictures import model_pictures
 from daemon.web.scene import Scene
 from store.records import AttemptRow, FitRow
@@ -116,6 +116,31 @@ def worker_words(worker: str | None, pid: int | None) -> str:
     return f"{host}, pid {pid}" if host and pid else host
 
 
+def worth_words(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How good a model is, beside the naive forecast; what an older log does not have is left out."""
+    interval = f"[{_signed(metrics.get('ahead_low'))}, {_signed(metrics.get('ahead_high'))}]"
+    clear = "yes" if metrics.get("beats_baseline") else "not clearly"
+    found = [
+        (
+            str(metrics.get("metric", "score")),
+            "score",
+            score_words(metrics.get("score"), metrics.get("standard_error")),
+        ),
+        (
+            f"naive {metrics.get('baseline', '')}".strip(),
+            "baseline_score",
+            _signed(metrics.get("baseline_score")),
+        ),
+        ("ahead of it", "ahead", f"{clear}: {_signed(metrics.get('ahead'))} {interval}"),
+        ("judged on", "n", f"{metrics.get('n')} rows never trained on"),
+    ]
+    return [(label, words) for label, key, words in found if metrics.get(key) is not None]
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.3f}"
+
+
 def _losses(fit: FitRow) -> str:
     known = (("train", fit.train_loss), ("validation", fit.valid_loss))
     return ", ".join(f"{name} {number(value)}" for name, value in known if value is not None)
@@ -153,4 +178,4 @@ def _model(fit: FitRow, model: ModelTold | None) -> Mapping[str, Any]:
         }
         card = json.dumps(shown, indent=2, ensure_ascii=False, default=plain)
     pictures: list[tuple[str, Markup, str]] = model_pictures(model) if model is not None else []
-    return {"model": model, "card": card, "pictures": pictures, "metrics": fit.metrics or {}}
+    return {"model": model, "card": card, "pictures": pictures, "worth": worth_words(fit.metrics or {})}

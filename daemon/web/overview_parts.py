@@ -201,7 +201,7 @@ def _waiting(scene: Scene) -> list[Note]:
         Note(
             tone="wait" if group.code not in ("Priority", "Next") else "plain",
             label=f"{group.fits:,} {group.stage.upper()} waiting",
-            words=f"{group.code}: {group.words}",
+            words=_group_words(group),
             link=scene.view.link(q=_group_filter(group), offset=0, fit=None),
             link_words="show",
         )
@@ -217,3 +217,9 @@ def _waiting(scene: Scene) -> list[Note]:
 
 def _group_filter(group: WaitingGroup) -> str:
     return f"held stage:{group.stage}" if group.code == "Held" else f"state:ready stage:{group.stage}"
+
+
+def _group_words(group: WaitingGroup) -> str:
+    """The code and the words, unless the words begin with it."""
+    says_it = group.words.lower().startswith(group.code.lower())
+    return group.words if says_it else f"{group.code}: {group.words}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,11 @@ from store.filters import FitFilter
 from store.plan_store import PlanStore
 from store.reading import Reader, open_reader
 from store.records import FitRow
+
+sys.path[:0] = [str(Path(__file__).parents[1] / "golden"), str(Path(__file__).parents[1] / "store")]
+
+from test_golden_log import VERSIONS as GOLDEN  # noqa: E402
+from test_golden_log import restored  # noqa: E402
 
 BYTES_MAX = 300_000
 Ask = Callable[..., TestClient]
@@ -346,3 +352,19 @@ def test_a_page_of_many_jobs_is_small(asking: Ask, tmp_path: Path) -> None:
     assert len(page.rows) == 100
     assert "2,000" in page.one(id="live-jobs").text
     assert "running" in next(iter(page.rows.values()))
+
+
+@pytest.mark.parametrize("version", GOLDEN)
+def test_logs_of_every_released_version_are_shown(asking: Ask, tmp_path: Path, version: str) -> None:
+    """Whatever an older version recorded, all its pages can be looked at, now and at any moment of it."""
+    url = f"sqlite:///{tmp_path / 'golden.db'}"
+    open_store(url).close()
+    with restored(url, version) as store:
+        fits, head = store.reading.fits(), store.head_seq()
+    client = asking(database_url=url)
+    page_at(client, "/")
+    page_at(client, "/events")
+    for fit in fits:
+        page_at(client, f"/fits/{fit.id}")
+    for seq in range(1, head + 1, max(1, head // 12)):
+        page_at(client, f"/?at={seq}")

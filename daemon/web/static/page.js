@@ -158,16 +158,22 @@ function list(events, isNew) {
   if (ticker && isNew) ticker.replaceChildren();
   const known = isNew ? -1 : Number(data("seq"));
   for (const event of events) {
-    if (event.seq <= known || event.quiet) continue;
-    if (ticker && (!ticker.dataset.plan || ticker.dataset.plan === event.plan || !event.plan)) ticker.prepend(item(event));
+    if (event.seq <= known) continue;
+    if (ticker && isListed(event, ticker.dataset)) ticker.prepend(item(event, ticker.dataset.whole));
     if (event.tone === "bad" && !isNew) say(`${event.kind}: ${event.about}`);
   }
   while (ticker && ticker.children.length > LISTED) ticker.lastElementChild.remove();
 }
 
-function item(event) {
+function isListed(event, { whole, plan, kind }) {
+  return (whole || !event.quiet) && (!plan || plan === event.plan) && (!kind || kind === event.kind);
+}
+
+function item(event, whole) {
   const line = element("li", { "data-event": event.seq, class: event.tone });
-  const time = element("time", { class: "clock", datetime: event.at, title: event.at }, event.at.slice(11, 19));
+  const told = whole ? `${event.at.slice(0, 19).replace("T", " ")}Z` : event.at.slice(11, 19);
+  const time = element("time", { class: "clock", datetime: event.at, title: event.at }, told);
+  if (whole) line.append(element("span", { class: "seq" }, event.seq), " ");
   const about = event.fit
     ? element("a", { href: `/fits/${encodeURIComponent(event.fit)}`, "data-fit": event.fit }, visible(event.about))
     : element("span", {}, visible(event.about));
