@@ -152,14 +152,15 @@ def _bar(bar: Bar, time: _Time, y: float, height: float, now: datetime | None) -
     width = max(_LEAST, time.at(bar.end or now or time.end) - x)
     parts = [element("path", d=_box(x, y, width, height), class_=f"bar {bar.kind}")]
     if bar.done:
-        parts.append(element("path", d=_box(x, y + height - 3, width * bar.done, 3), class_="f1"))
+        deep = 3 if height >= _LANE else 2
+        parts.append(element("path", d=_box(x, y + height - deep, width * bar.done, deep), class_="f1"))
     if bar.kind == "failed" and width >= 8 and height > _THIN_LANE:
         cross = f"M{coordinate(x + width - 8)} {coordinate(y + height / 2 - 2.5)}l5 5m0-5l-5 5"
         parts.append(element("path", d=cross, class_="cross"))
     room = int((width - (16 if bar.kind == "failed" else 8)) / _SIGN)
     if room >= 5 and height > _THIN_LANE:
         label = bar.label if len(bar.label) <= room or not bar.short else bar.short
-        parts.append(words(x + 4, y + height / 2 + 4, label, kind="small", limit=room))
+        parts.append(words(x + 4, y + height / 2 + 3.5, label, kind="small", limit=room))
     return _pointed(parts, bar.title or bar.label, bar.href)
 
 

@@ -18,6 +18,7 @@ from store.reading import Reader
 
 SHOWN = 160  # attempts: a picture of more could neither be read nor sent often
 PATH = "/"
+YEARS = range(1970, 2200)  # of a log; windows around others would leave what a calendar can say
 
 
 def gantt_part(
@@ -55,9 +56,10 @@ def moment_said(said: str | None) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(said.replace(" ", "+"))  # a plus of an address that nobody escaped
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
+    return moment if moment.year in YEARS else None
 
 
 def _waiting(reader: Reader, watch: Watch | None, view: View) -> Mapping[str, str]:
