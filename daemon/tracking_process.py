@@ -147,4 +147,6 @@ def run(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    ended = run(sys.argv[1:])
+    sys.stderr.flush()
+    os._exit(ended)  # all is noted; to take down what MLflow loaded would keep a stop waiting

@@ -23,8 +23,7 @@ Row = TypeVar("Row")
 class Column(Generic[Row]):
     """A column: its name, how its value comes from a row, and how a screen shows it.
 
-    `words` None shows the value itself. One that is not `shown` is in tables of pandas only, which always have
-    the value.
+    `words` None shows the value itself. One that is not `shown` is in tables of pandas only.
     """
 
     name: str
