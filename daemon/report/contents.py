@@ -25,7 +25,7 @@ from store.reading import Reader
 def sections_of(reader: Reader, material: Material) -> Sequence[Section]:
     """Return all sections of the report on a plan."""
     boards, leaks, found = boards_of(material), leaks_of(material), standings(material)
-    wary = wary_of(material, boards, leaks)
+    wary = wary_of(material, found, boards, leaks)
     every = (
         summary_section(material, found, leaks, boards, wary),
         ranked_section(material, found),

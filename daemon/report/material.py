@@ -35,6 +35,7 @@ class Material:
         planning: what began the planning; None where the plan was made elsewhere.
         told: the same plan as the page tells of it.
         events: how its fits started and ended, in order.
+        earlier: how many plans before it have models that were judged on the same panel.
         head: the last event of the log when it was read.
     """
 
@@ -47,6 +48,7 @@ class Material:
     told: PlanTold
     decisions: Sequence[DecisionRow]
     events: Sequence[EventRow]
+    earlier: int
     head: EventRow
     decided: Mapping[str, Sequence[DecisionRow]] = field(init=False)
 
@@ -127,8 +129,14 @@ def gather(reader: Reader, plan_id: str) -> Material:
         told=told,
         decisions=() if planning is None else reader.decisions(planning_id=planning.correlation),
         events=events,
+        earlier=_earlier(reader, plan),
         head=head,
     )
+
+
+def _earlier(reader: Reader, plan: PlanRow) -> int:
+    before = (one for one in reader.plans() if one.accepted_at < plan.accepted_at)
+    return sum(one.panel_key == plan.panel_key is not None and one.succeeded > 0 for one in before)
 
 
 def _planning(reader: Reader, accepted: EventRow, told: PlanTold) -> EventRow | None:

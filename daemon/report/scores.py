@@ -58,12 +58,19 @@ def _lead(material: Material, boards: Sequence[Board]) -> str:
     newest = "the newest rows" if share is None else f"the newest {share:.0%} of the time"
     models = sum(len(board.fits) for board in boards)
     return (
-        f"{counted(models, 'model')} were judged on {newest}, which neither ranking nor selection nor "
-        "training has seen. The naive forecast says that the last known value of the target comes again; it "
+        f"{counted(models, 'model')} were judged on {newest}, {seen_words(material)}. "
+        "The naive forecast says that the last known value of the target comes again; it "
         "is judged on the same rows. A model is called better than naive only if the 95 % interval of the "
         "paired difference lies above zero. Rows of one time and overlapping labels are counted as what "
         "they are worth."
     )
+
+
+def seen_words(material: Material) -> str:
+    """What had seen the rows that judge the models, as far as this log knows."""
+    if material.planning is None:
+        return "which no training has seen; whether the planning has is not known here"
+    return "which neither ranking nor selection nor training has seen"
 
 
 def _caution(boards: Sequence[Board]) -> str:

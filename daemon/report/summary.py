@@ -12,7 +12,7 @@ from daemon.report.leaks import Leak
 from daemon.report.material import Material
 from daemon.report.numbers import finite, interval, listed, signed
 from daemon.report.provenance import bar_words
-from daemon.report.scores import BETTER, FURTHER, tally, worth
+from daemon.report.scores import BETTER, FURTHER, seen_words, tally, worth
 from daemon.report.targets import Standing
 from daemon.views.words import counted, moment, span
 
@@ -31,7 +31,7 @@ def summary_section(
         _asked(material, found),
         _trained(material, found),
         _leaks(material, leaks),
-        _worth(boards),
+        _worth(material, boards),
         _ended(material),
     ]
     blocks: list[Block] = [Listing(items=[one for one in sentences if one], kind="plain")]
@@ -61,9 +61,17 @@ def _asked(material: Material, found: Sequence[Standing]) -> str:
     of = f" of {counted(len(symbols), 'symbol')} ({listed(symbols, 6)})" if isinstance(symbols, list) else ""
     bar = bar_words(data.get("interval_ns"))
     every = f", in bars of {bar}" if bar else ""
-    top = (material.metadata.get("request") or {}).get("top_n_targets")
-    asked = f"; the best {top} were asked for" if top and material.planning is not None else ""
-    return f"{counted(len(found), 'target')} were looked at{of}{every}{asked}."
+    were = "was" if len(found) == 1 else "were"
+    return f"{counted(len(found), 'target')} {were} looked at{of}{every}{_asked_for(material)}."
+
+
+def _asked_for(material: Material) -> str:
+    """Whether targets were named or the best were asked for, as far as the plan says."""
+    request = material.metadata.get("request") or {}
+    if request.get("targets"):
+        return "; they were named, not chosen by their rank"
+    top = request.get("top_n_targets")
+    return f"; the best {top} were asked for" if top and request.get("auto_targets") else ""
 
 
 def _trained(material: Material, found: Sequence[Standing]) -> str:
@@ -100,7 +108,7 @@ def _leaks(material: Material, leaks: Sequence[Leak]) -> str:
     )
 
 
-def _worth(boards: Sequence[Board]) -> str:
+def _worth(material: Material, boards: Sequence[Board]) -> str:
     counts = tally(boards)
     models = sum(counts.values())
     if not models:
@@ -110,7 +118,7 @@ def _worth(boards: Sequence[Board]) -> str:
     told = [f"{better} of {counted(models, 'model')} surely foretell better than the naive forecast"]
     told += [f"{unsure} have skill but are not surely above naive"] if unsure else []
     told += [f"{none} have no skill that could be told from luck"] if none else []
-    return f"On the newest data, which nothing before had seen, {', '.join(told)}."
+    return f"On the newest data, {seen_words(material)}, {', '.join(told)}."
 
 
 def _ended(material: Material) -> str:

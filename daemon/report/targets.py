@@ -136,7 +136,7 @@ def _trained_table(trained: Sequence[Standing]) -> Table:
         right=("#", "score", "q"),
         wide=("why",),
         rows=[
-            (place, Cell(text=one.target, kind=GOOD), *_measured(one))
+            (place, Cell(text=one.target, kind=GOOD if one.has_skill else ""), *_measured(one))
             for place, one in enumerate(trained[:TARGETS_LISTED], start=1)
         ],
         left_out=rest(len(trained) - TARGETS_LISTED, "trained targets", WHERE_ALL),

@@ -9,6 +9,7 @@ from daemon.report.leaks import Leak
 from daemon.report.material import Material
 from daemon.report.numbers import finite, listed
 from daemon.report.summary import shrinkage
+from daemon.report.targets import Standing
 from daemon.views.models import ModelTold, model_of
 from daemon.views.words import counted
 
@@ -18,12 +19,16 @@ MUCH_WORSE = 0.5  # of the score that a target was ranked by
 NAMED = 4
 
 
-def wary_of(material: Material, boards: Sequence[Board], leaks: Sequence[Leak]) -> tuple[str, ...]:
+def wary_of(
+    material: Material, found: Sequence[Standing], boards: Sequence[Board], leaks: Sequence[Leak]
+) -> tuple[str, ...]:
     """Return the sentences, the gravest first; none where the numbers give no cause."""
     looked_at = [(board, model_of(board.best)) for board in boards[:BOARDS_LOOKED_AT]]
     return (
         *_damaged(looked_at),
+        *_seen_before(material),
         *_shrunken(material, boards),
+        *_without_skill(found),
         *_few_rows(boards),
         *_calibration(looked_at),
         *_weak_periods(looked_at),
@@ -40,6 +45,15 @@ def _damaged(looked_at: Sequence[tuple[Board, ModelTold | None]]) -> Iterator[st
         yield f"Saved models are not as they were recorded: {names}. The first: {found[0][1]}."
 
 
+def _seen_before(material: Material) -> Iterator[str]:
+    """Rows that judged earlier plans are not blind to what was changed since."""
+    if material.earlier:
+        yield (
+            f"The same newest rows judged the models of {counted(material.earlier, 'earlier plan')} on this "
+            "panel: what was changed after looking at those is not judged blindly here."
+        )
+
+
 def _shrunken(material: Material, boards: Sequence[Board]) -> Iterator[str]:
     """Where a target looked much better while it was ranked than on the newest rows."""
     for board in boards[:BOARDS_LOOKED_AT]:
@@ -52,17 +66,26 @@ def _shrunken(material: Material, boards: Sequence[Board]) -> Iterator[str]:
             )
 
 
+def _without_skill(found: Sequence[Standing]) -> Iterator[str]:
+    """Targets that are trained though their ranking told no skill from luck: somebody named them."""
+    names = [one.target for one in found if one.is_trained and one.pooled is not None and not one.has_skill]
+    if names:
+        yield f"Trained though no skill was told from luck before: {listed(names, NAMED)}."
+
+
 def _few_rows(boards: Sequence[Board]) -> Iterator[str]:
-    few = [
-        board.title
-        for board in boards
-        if (finite(metrics_of(board.best).get("n_effective")) or FEW_EFFECTIVE) < FEW_EFFECTIVE
-    ]
+    few = [board.title for board in boards if _effective(board) < FEW_EFFECTIVE]
     if few:
         yield (
             f"The newest rows of {listed(few, NAMED)} are worth fewer than {FEW_EFFECTIVE} independent ones, "
             "so the score of its models says little."
         )
+
+
+def _effective(board: Board) -> float:
+    """What the rows that judged the best model are worth as independent ones; many where nobody said."""
+    known = finite(metrics_of(board.best).get("n_effective"))
+    return float("inf") if known is None else known
 
 
 def _calibration(looked_at: Sequence[tuple[Board, ModelTold | None]]) -> Iterator[str]:
@@ -85,7 +108,7 @@ def _weak_periods(looked_at: Sequence[tuple[Board, ModelTold | None]]) -> Iterat
         rows = (told.evaluation.get("by_period") or ()) if told is not None else ()
         line = 0.5 if board.metric.startswith("auc") else 0.0
         weak = [str(row["from"])[:7] for row in rows if (finite(row["score"]) or 0.0) <= line]
-        if weak:
+        if weak and metrics_of(board.best).get("beats_no_skill"):
             yield (
                 f"{board.best.name} was no better than no skill in {len(weak)} of "
                 f"{counted(len(rows), 'period')} (from {listed(weak, NAMED)})."

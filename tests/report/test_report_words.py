@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,11 @@ from report_samples import (
     section_of,
     words_of,
 )
-from store_samples import cs_job, plan_of
+from store_samples import DATA, cs_job, document, family_of, plan_of
 
 from daemon.report.closer import calibration_words
 from daemon.report.numbers import compact, finite, interval, listed, signed
-from store import open_store
+from store import complete_plan, open_store, parse_plan_text
 from store.events import LeakFound, PlanningStarted
 
 
@@ -259,3 +260,42 @@ def test_numbers_that_are_none_are_dashes() -> None:
         "1.2e-07",
     )
     assert (listed(None), listed(["a", "b", "c"], 2), listed("x")) == ("all", "a, b and 1 more", "x")
+
+
+def test_rows_that_are_worth_little_are_a_reason_to_be_wary(tmp_path: Path) -> None:
+    """A score from fewer than thirty independent rows is named, also from none at all."""
+    url = f"sqlite:///{tmp_path}/trainwright.db"
+    with open_store(url) as store:
+        store.accept(plan_of(cs_job("y", families=("LightGBM",))), source="test", name="x")
+        (claim,) = store.claim("w/1", stage="cpu", limit=1)
+        finish(store, claim, tmp_path, {**METRICS, "n_effective": 0.0})
+    words = section_of(report_on(url), "summary")
+    assert "The newest rows of y are worth fewer than 30 independent ones" in words
+
+
+def test_a_target_trained_without_skill_is_a_reason_to_be_wary(tmp_path: Path) -> None:
+    """A target that somebody named is trained whatever its ranking says, and the report says that."""
+    url = f"sqlite:///{tmp_path}/trainwright.db"
+    with open_store(url) as store:
+        planned(store)
+        jobs = (cs_job("y_range_5d"), cs_job("y_noise_5d"))
+        request = {"targets": ["y_range_5d", "y_noise_5d"], "top_n_targets": 10}
+        text = json.dumps(document(*jobs, request=request)).encode()
+        training = {"seed": 1, "stage_barrier": "plan"}
+        checked = parse_plan_text(text, source="test")
+        plan = complete_plan(checked, family_of=family_of, training=training, data=DATA)
+        store.accept(plan, source="test", name="x", planning_id=PLANNING)
+    words = section_of(report_on(url), "summary")
+    assert "2 targets were looked at" in words
+    assert "they were named, not chosen by their rank" in words
+    assert "Trained though no skill was told from luck before: y_noise_5d." in words
+
+
+def test_rows_that_judged_earlier_plans_are_a_reason_to_be_wary(tmp_path: Path) -> None:
+    """The second plan on a panel is judged by rows that somebody may have looked at."""
+    url, _ = filled(tmp_path)
+    assert "earlier plan" not in section_of(report_on(url), "summary")
+    with open_store(url) as store:
+        store.accept(plan_of(cs_job("y_range_5d"), seed=2), source="test", name="again")
+    words = section_of(report_on(url), "summary")
+    assert "The same newest rows judged the models of 1 earlier plan on this panel" in words
