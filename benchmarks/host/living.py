@@ -26,7 +26,13 @@ class Living:
     """A daemon with default settings but for its places and slots; it ends with its context."""
 
     def __init__(
-        self, folder: Path, size: Size, *, slots: int, params: Mapping[str, Any] | None = None
+        self,
+        folder: Path,
+        size: Size,
+        *,
+        slots: int,
+        params: Mapping[str, Any] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder, self._size = folder, size
         make_panel(folder, size)
@@ -41,6 +47,7 @@ class Living:
                 "gpu_slots": 0,
                 "disk_floor_bytes": 1_000_000,
                 "web_listen": "off",
+                **(more or {}),
             },
             "data": {"horizons": horizons},
             "training": {"params": dict(params or {})},

@@ -17,15 +17,16 @@ from typing import TypeVar
 
 import structlog
 
-from daemon.web.messages import Message, encoded
+from daemon.web.messages import HEARTBEAT, Message, encoded
 from daemon.web.news import News
 from daemon.web.view import View
 
 LOOK_SECONDS = 0.1  # between two questions for the head of the log
 ROUND_SECONDS = 0.25  # between two messages to one view
 TICK_SECONDS = 5.0  # between two renderings when nothing happened: clocks, loads, who is alive
-SHARE = 0.06  # of a core for renderings in the long run
-SAVED_SECONDS = 0.6  # of it that may be spent at once after a quiet time
+HEARTBEAT_SECONDS = 15.0  # between two signs of life to a page that has nothing to hear
+SHARE = 0.05  # of a core for renderings in the long run
+SAVED_SECONDS = 0.3  # of it that may be spent at once after a quiet time
 TELL_SECONDS = 60.0  # between two lines of what fails
 
 log = structlog.get_logger("page")
@@ -42,7 +43,8 @@ class Listener:
         queued: seq of the last event that it has or that waits for it.
         is_whole: whether it was given every part of its view once.
         pending: what waits.
-        woken: set while something waits.
+        woken: set while something waits, if only a sign of life.
+        woken_at: when that was last.
     """
 
     view: View
@@ -50,17 +52,23 @@ class Listener:
     is_whole: bool = False
     pending: Message | None = None
     woken: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    woken_at: float = 0.0
 
-    def give(self, message: Message) -> None:
+    def give(self, message: Message, now: float) -> None:
         """Let a message wait for the page, put together with one that waits already."""
         self.pending = message if self.pending is None else self.pending.then(message)
+        self.wake(now)
+
+    def wake(self, now: float) -> None:
+        """Have what waits be sent, or a sign of life."""
+        self.woken_at = now
         self.woken.set()
 
-    def take(self) -> bytes | None:
-        """Take what waits, as it goes over the wire; None for nothing."""
+    def take(self) -> bytes:
+        """Take what waits, as it goes over the wire: a sign of life where there is nothing."""
         self.woken.clear()
         message, self.pending = self.pending, None
-        return None if message is None else message.text(self.queued)
+        return HEARTBEAT if message is None else message.text(self.queued)
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -104,7 +112,7 @@ class Hub:
 
     def join(self, view: View, after: int | None) -> Listener:
         """Let a page listen; it is sent all that came behind `after`, None for what comes from now on."""
-        listener = Listener(view=view, queued=-1 if after is None else after)
+        listener = Listener(view=view, queued=-1 if after is None else after, woken_at=self._clock())
         self._rooms.setdefault(view, Room(view=view)).listeners.add(listener)
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
@@ -145,12 +153,19 @@ class Hub:
 
     async def turn(self) -> None:
         """Look at the log and bring every page what is new; a log that does not answer is asked again."""
+        self._show_life()
         head = await self._beside(self._news.head)
         if head is None:
             return
         await self._bring_events(head)
         for room in self._due(head):
             await self._bring_parts(room, head)
+
+    def _show_life(self) -> None:
+        now = self._clock()
+        for listener in self._listeners():
+            if now - listener.woken_at >= HEARTBEAT_SECONDS:
+                listener.wake(now)
 
     async def _bring_events(self, head: int) -> None:
         """Queue the events behind what each page has; those at the same place share them."""
@@ -167,7 +182,7 @@ class Hub:
             if message is not None:
                 for listener in listeners:
                     listener.queued = head
-                    listener.give(message)
+                    listener.give(message, now)
 
     def _due(self, head: int) -> Iterator[Room]:
         """Yield the rooms to be rendered, the one that has waited longest first, while there is credit."""
@@ -191,12 +206,13 @@ class Hub:
         changed = {name: text for name, text in parts.items() if room.parts.get(name) != text}
         room.parts, room.rendered_seq = parts, head
         update, whole = Message(parts=changed), Message(parts=parts)
+        now = self._clock()
         for listener in room.listeners:
             if not listener.is_whole and listener.queued >= 0:
                 listener.is_whole = True
-                listener.give(whole)
+                listener.give(whole, now)
             elif changed:
-                listener.give(update)
+                listener.give(update, now)
 
     def _made(self, view: View) -> tuple[dict[str, str], float]:
         began_at = self._cpu_clock()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from typing import Any
 
 EVENT = "change"
 OPENING = b"retry: 1000\n\n"
@@ -33,9 +34,16 @@ class Message:
     parts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     events: tuple[str, ...] = ()
     reset: bool = False
+    _made: dict[object, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def then(self, later: Message) -> Message:
-        """Return both in one message; of events that grow too many the newest."""
+        """Return both in one message, for all pages the same one; of events that grow too many the newest."""
+        found: tuple[Message, Message] | None = self._made.get("then")
+        if found is None or found[0] is not later:
+            found = self._made["then"] = (later, self._with(later))
+        return found[1]
+
+    def _with(self, later: Message) -> Message:
         events = later.events if later.reset else self.events + later.events
         return Message(
             parts={**self.parts, **later.parts},
@@ -45,6 +53,12 @@ class Message:
 
     def text(self, seq: int) -> bytes:
         """Return the message as it goes over the wire, to a page that with it has all events up to `seq`."""
+        if seq not in self._made:
+            self._made[seq] = self._text(seq)
+        text: bytes = self._made[seq]
+        return text
+
+    def _text(self, seq: int) -> bytes:
         parts = ",".join(f"{encoded(name)}:{html}" for name, html in self.parts.items())
         reset = '"reset":true,' if self.reset else ""
         data = f'{{"seq":{seq},{reset}"fragments":{{{parts}}},"events":[{",".join(self.events)}]}}'

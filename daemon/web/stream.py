@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from daemon.web.hub import Hub, Listener
-from daemon.web.messages import HEARTBEAT, OPENING
+from daemon.web.messages import OPENING
 from daemon.web.problems import Problem
 from daemon.web.view import View
 
 PATH = "/stream"
-HEARTBEAT_SECONDS = 15.0
 STREAMS_MAX = 500
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
@@ -49,13 +47,7 @@ async def messages(hub: Hub, listener: Listener) -> AsyncIterator[bytes]:
     try:
         yield OPENING
         while not hub.closed:
-            try:
-                await asyncio.wait_for(listener.woken.wait(), HEARTBEAT_SECONDS)
-            except TimeoutError:
-                yield HEARTBEAT
-                continue
-            message = listener.take()
-            if message is not None:
-                yield message
+            await listener.woken.wait()
+            yield listener.take()
     finally:
         hub.leave(listener)

@@ -10,8 +10,17 @@ from typing import Any
 
 import pytest
 
-from daemon.web.hub import LOOK_SECONDS, ROUND_SECONDS, SAVED_SECONDS, SHARE, TICK_SECONDS, Hub, Listener
-from daemon.web.messages import EVENTS_MAX, Message
+from daemon.web.hub import (
+    HEARTBEAT_SECONDS,
+    LOOK_SECONDS,
+    ROUND_SECONDS,
+    SAVED_SECONDS,
+    SHARE,
+    TICK_SECONDS,
+    Hub,
+    Listener,
+)
+from daemon.web.messages import EVENTS_MAX, HEARTBEAT, Message
 from daemon.web.news import RESET_EVENTS, News
 from daemon.web.view import View
 from store import open_store
@@ -71,7 +80,7 @@ class Bench:
 def told(listener: Listener) -> dict[str, Any] | None:
     """What a page would read of what waits for it."""
     text = listener.take()
-    if text is None:
+    if text == HEARTBEAT:
         return None
     fields = dict(line.split(": ", 1) for line in text.decode().strip().split("\n"))
     found = json.loads(fields["data"])
@@ -199,6 +208,25 @@ def test_a_quiet_page_is_made_anew_now_and_then() -> None:
     run(story())
 
 
+def test_a_page_that_has_nothing_to_hear_is_shown_a_sign_of_life() -> None:
+    """So that neither it nor anything between takes the stream for dead; also while the log is silent."""
+
+    async def story() -> None:
+        bench = Bench()
+        page = bench.hub.join(View(), 10)
+        await bench.turn()
+        told(page)
+        bench.news.is_silent = True
+        await bench.turn(HEARTBEAT_SECONDS / 2)
+        assert not page.woken.is_set()
+        await bench.turn(HEARTBEAT_SECONDS / 2)
+        assert page.woken.is_set()
+        assert page.take() == HEARTBEAT
+        await bench.hub.finish()
+
+    run(story())
+
+
 def test_a_log_that_does_not_answer_is_asked_again() -> None:
     """Nothing is told meanwhile, nothing is lost, and nobody is sent away."""
 
@@ -292,7 +320,7 @@ def test_text_of_a_stream_stays_on_its_line() -> None:
     """Line breaks in what is told cannot end a message or begin another."""
     html = "a\nid: 99\n\ndata: x\r\u2028"
     page = Listener(view=View(), queued=3)
-    page.give(Message(parts={"jobs": json.dumps(html, ensure_ascii=False)}))
+    page.give(Message(parts={"jobs": json.dumps(html, ensure_ascii=False)}), now=0.0)
     found = told(page)
     assert found is not None
     assert found["fragments"]["jobs"] == html

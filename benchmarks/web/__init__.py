@@ -1,0 +1,1 @@
+"""What the page costs: rendering, many open pages, and what fits lose by it."""
