@@ -11,11 +11,12 @@ from daemon.views.waiting import WaitingGroup
 from daemon.views.words import bytes_words, counted
 from daemon.web.machine_use import MachineUse
 from daemon.web.scene import Scene
-from daemon.web.ticker import LOOKED_AT, Ticker
+from daemon.web.ticker import Ticker
 from store.reasons import pause_words
 from store.records import HostRow, PauseRow, PlanRow
 
 GROUPS_SHOWN = 6  # of waiting fits
+REFUSALS_AMONG = 5_000  # newest events: an older refusal is no news
 PLANS_ASKED = 3  # whose rest is estimated
 
 
@@ -151,7 +152,7 @@ def _is_of_all(pause: PauseRow) -> bool:
 
 def _refusals(scene: Scene) -> list[Note]:
     """The newest refusal, unless a plan was accepted since."""
-    after = max(0, scene.seq - LOOKED_AT)
+    after = max(0, scene.seq - REFUSALS_AMONG)
     found = scene.site.reader.newest_events(
         ("PlanAccepted", "PlanRejected"), after=after, until=scene.seq, limit=1
     )

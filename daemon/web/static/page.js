@@ -83,6 +83,7 @@ function connect() {
   source = mine;
   mine.onopen = () => {
     wait = 1000;
+    trouble("");
     tell("live");
   };
   mine.addEventListener("change", (event) => mine === source && take(JSON.parse(event.data)));
@@ -101,6 +102,12 @@ function tell(connection) {
   if (!dot || dot.dataset.connection === connection) return;
   dot.dataset.connection = connection;
   dot.firstElementChild.textContent = words[connection];
+}
+
+function trouble(words) {
+  const place = find("#trouble");
+  place.hidden = !words;
+  if (place.textContent !== words) place.textContent = words;
 }
 
 function take(message) {
@@ -227,7 +234,7 @@ function span(seconds) {
 
 let asked = 0;
 
-async function go(address, { push = true, focus = null } = {}) {
+async function go(address, { push = true, focus = null, back = false } = {}) {
   const mine = ++asked;
   const url = new URL(address, location.href);
   body.setAttribute("aria-busy", "true");
@@ -235,16 +242,18 @@ async function go(address, { push = true, focus = null } = {}) {
     const answer = await fetch(url, { headers: { accept: "text/html" } });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (mine !== asked) return;
+    trouble("");
     if (!page.getElementById("main") || !page.body.dataset.seq) return void (location.href = url);
     if (push) history.pushState({}, "", url);
     document.title = page.title;
     put_off.clear();
     keepingFocus(() => become(body, page.body));
+    if (back) for (const box of all("form[data-swap] input[type=search]")) box.value = box.getAttribute("value");
     document.documentElement.classList.add("scripted");
 arrive();
     if (focus) find(focus)?.focus();
   } catch {
-    if (mine === asked) location.href = url;
+    if (mine === asked) trouble("The host does not answer. What is shown here is from before; try again in a moment.");
   } finally {
     if (mine === asked) body.removeAttribute("aria-busy");
   }
@@ -286,9 +295,9 @@ document.addEventListener("click", (event) => {
   if (fit && find("#live-rows") && !("leave" in link.dataset)) {
     event.preventDefault();
     opened(fit);
-  } else if ("swap" in link.dataset) {
+  } else if ("swap" in link.dataset || link.closest("#gantt .pic-links")) {
     event.preventDefault();
-    const back = "close" in link.dataset ? `[data-fit="${new URLSearchParams(data("query")).get("fit")}"]` : null;
+    const back = "close" in link.dataset ? `#live-row-${new URLSearchParams(data("query")).get("fit")} th a` : null;
     go(href, { focus: back }).then(() => link.rel && find(".fits")?.scrollIntoView());
   }
 });
@@ -317,7 +326,7 @@ document.addEventListener("change", (event) => {
   } else if (target.name === "fit") count();
 });
 
-addEventListener("popstate", () => go(location.href, { push: false }));
+addEventListener("popstate", () => go(location.href, { push: false, back: true }));
 
 // ---- the way through the past ----
 
