@@ -104,10 +104,10 @@ class Reader(QueueReading):
             sha256=row.sha256,
         )
 
-    def jobs(self, plan_id: str) -> tuple[JobRow, ...]:
-        """Return the jobs of a plan in plan order."""
+    def jobs(self, plan_id: str, *, offset: int = 0, limit: int | None = None) -> tuple[JobRow, ...]:
+        """Return the jobs of a plan in plan order, all or some of them."""
         with self._database.snapshot() as tx:
-            return self._jobs(tx, plan_id)
+            return self._jobs(tx, plan_id, offset, limit)
 
     # -- fits ---
 
@@ -324,10 +324,12 @@ class Reader(QueueReading):
         with self._database.snapshot() as tx:
             return tx.query(sql, parameters)
 
-    def _jobs(self, tx: Tx, plan_id: str) -> tuple[JobRow, ...]:
+    def _jobs(self, tx: Tx, plan_id: str, offset: int = 0, limit: int | None = None) -> tuple[JobRow, ...]:
         columns = columns_of(JobState)
-        sql = f"SELECT {', '.join(columns)} FROM job WHERE plan_id = ? ORDER BY ordinal"
-        return tuple(job_row(dict(zip(columns, row, strict=True))) for row in tx.query(sql, (plan_id,)))
+        end, extra = ("", ()) if limit is None else (" LIMIT ? OFFSET ?", (limit, offset))
+        sql = f"SELECT {', '.join(columns)} FROM job WHERE plan_id = ? ORDER BY ordinal{end}"
+        rows = tx.query(sql, (plan_id, *extra))
+        return tuple(job_row(dict(zip(columns, row, strict=True))) for row in rows)
 
     def _fits(
         self, tx: Tx, where: str, parameters: Sequence[Any], *, limit: int | None = None

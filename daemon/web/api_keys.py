@@ -7,6 +7,7 @@ action is still done to no fit twice.
 from __future__ import annotations
 
 import threading
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +18,7 @@ from fastapi import Header, Response
 
 from daemon.web.problems import Problem
 
-KEPT_MAX = 1000
-KEPT_BYTES_MAX = 1_048_576  # of one answer; a longer one is made anew
+KEPT_BYTES_MAX = 8_388_608  # of all answers together, packed
 
 IdempotencyKey = Annotated[
     str | None,
@@ -34,15 +34,16 @@ IdempotencyKey = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """An answer and what it was the answer to."""
+    """An answer, packed, and what it was the answer to."""
 
     asked: bytes
     status: int
-    body: bytes
+    packed: bytes
 
     def again(self) -> Response:
         """Return the answer once more."""
-        return Response(self.body, status_code=self.status, media_type="application/json")
+        body = zlib.decompress(self.packed)
+        return Response(body, status_code=self.status, media_type="application/json")
 
 
 class Keys:
@@ -51,6 +52,7 @@ class Keys:
     def __init__(self) -> None:
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._busy: set[str] = set()
+        self._bytes = 0
         self._lock = threading.Lock()
 
     def once(self, key: str | None, asked: str, do: Callable[[], Response]) -> Response:
@@ -74,16 +76,18 @@ class Keys:
             self._busy.add(key)
         try:
             response = do()
-            self._keep(key, Kept(asked=digest, status=response.status_code, body=bytes(response.body)))
+            packed = zlib.compress(bytes(response.body), 1)
+            self._keep(key, Kept(asked=digest, status=response.status_code, packed=packed))
             return response
         finally:
             with self._lock:
                 self._busy.discard(key)
 
     def _keep(self, key: str, kept: Kept) -> None:
-        if len(kept.body) > KEPT_BYTES_MAX:
-            return
+        """Keep an answer; the oldest go when all of them together are too long."""
         with self._lock:
             self._kept[key] = kept
-            if len(self._kept) > KEPT_MAX:
-                self._kept.popitem(last=False)
+            self._bytes += len(kept.packed)
+            while self._bytes > KEPT_BYTES_MAX:
+                _, oldest = self._kept.popitem(last=False)
+                self._bytes -= len(oldest.packed)

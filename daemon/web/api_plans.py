@@ -55,15 +55,9 @@ def plan_routes(site: Site) -> APIRouter:
     def jobs(plan: PlanId, offset: Offset = 0, limit: Limit = 100) -> Response:
         """The jobs of a plan as its document has them, in plan order."""
         row = site.reader.plan_row(plan)
-        found = site.reader.jobs(row.id)
-        page = found[offset : offset + limit]
-        return answer(
-            {
-                "jobs": [dataclasses.asdict(job) for job in page],
-                "more": offset + len(page) < len(found),
-                "total": len(found),
-            }
-        )
+        page = site.reader.jobs(row.id, offset=offset, limit=limit)
+        more = offset + len(page) < row.jobs
+        return answer({"jobs": [dataclasses.asdict(job) for job in page], "more": more, "total": row.jobs})
 
     @router.get("/{plan}/document", responses=told(api_models.PlanDocument))
     def document(plan: PlanId) -> Response:

@@ -7,6 +7,7 @@ from store_samples import STARTED, SUCCEEDED, blended_jobs, cs_job, plan_of
 
 from store import PlanStore
 from store.filters import URGENCY, FitFilter, Order
+from store.planning_events import LeakFound
 from store.records import Failure
 
 
@@ -81,3 +82,21 @@ def test_the_urgent_come_first_and_the_newest_first(filled: PlanStore) -> None:
     newest = filled.reading.fit_page(FitFilter(), order="newest").rows
     assert {fit.state for fit in newest[:4]} == {"running", "failed", "succeeded", "unavailable"}
     assert newest[4].plan_id == filled.reading.plans()[-1].id
+
+
+def test_jobs_and_decisions_come_page_by_page(filled: PlanStore) -> None:
+    """The same as all at once, in the same order."""
+    plan = filled.reading.plans()[0]
+    whole = filled.reading.jobs(plan.id)
+    assert len(whole) == plan.jobs == 3
+    pages = [filled.reading.jobs(plan.id, offset=offset, limit=2) for offset in (0, 2, 4)]
+    assert tuple(job for page in pages for job in page) == whole
+    events = [
+        LeakFound(target="y_a", feature=f"f{number}", verdict="SAFE", probe="p", evidence="e")
+        for number in range(5)
+    ]
+    filled.record("n_1", events)
+    decided = filled.reading.decisions("y_a")
+    assert len(decided) == 5
+    first = filled.reading.decisions("y_a", limit=2)
+    assert (*first, *filled.reading.decisions("y_a", after=first[-1].seq, limit=9)) == decided

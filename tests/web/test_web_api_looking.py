@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from conftest import Ask
-from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
+from page_client import Ask, TestClient
 
 from daemon.cli.main import main
 from daemon.settings import Settings

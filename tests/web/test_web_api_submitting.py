@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Ask
 from daemon_samples import document, job, write_data
-from fastapi.testclient import TestClient
+from page_client import Ask, TestClient
 
 from daemon.bell import Bell
 from daemon.intake import Intake
