@@ -10,11 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 
+from daemon.cli.model_promoting import NAME
 from daemon.handing_over import NoReceipt, drop, drop_document, is_at_work, wait_for_receipt
 from daemon.interventions import carry_out, chosen
 from daemon.settings import Settings
 from daemon.views.explaining import why
 from daemon.views.filters import parse_filter
+from daemon.views.models import model_at
 from daemon.views.overview import look, overview_document
 from daemon.views.words import counted
 from store import open_store as open_log
@@ -27,6 +29,7 @@ from store.records import EventRow
 from trainwright.events import events_table
 from trainwright.fits import FITS, Fit
 from trainwright.jobs import Job, jobs_table
+from trainwright.models import Model
 from trainwright.plans import PLANS, Plan
 from trainwright.tables import Table, facts_html, facts_text
 from trainwright.targets import Target, targets_table
@@ -118,6 +121,18 @@ class Store:
         """
         return Fit(self.reader, self.reader.fit(name))
 
+    def model(self, name: str) -> Model:
+        """Return a model by the name it was given with `promote`, or by its fit.
+
+        Raises:
+            NotFound: there is none of that name; names the nearest fit.
+        """
+        promoted = self.reader.promotions().get(name)
+        if promoted is None:
+            return self.fit(name).model()
+        said = promoted.data
+        return Model(model_at(Path(said["bundle"]), fit=said["name"], sha256=said["sha256"]))
+
     def targets(self, planning_id: str | None = None) -> Table[Target]:
         """Return the targets of a planning, the newest without an id: ranked, left out, and why."""
         decisions = self.reader.decisions(planning_id=planning_id)
@@ -172,6 +187,21 @@ class Store:
     def release(self, *names: str, **meant: Unpack[Meant]) -> Done:
         """Lift the hold on fits; fits are meant as for `cancel`."""
         return self._do("release", names, **meant)
+
+    def promote(self, fit: str, alias: str, *, reason: str = "") -> Model:
+        """Give the model of a fit a name to be used by; a model that had it has it no longer.
+
+        Raises:
+            NotFound: there is no such fit.
+            WrongState: it has no model.
+            ValueError: it is no name: letters, digits, dots, dashes and underscores.
+        """
+        if not NAME.fullmatch(alias):
+            raise ValueError(f"{alias!r} is no name for a model: letters, digits, dots, dashes, underscores")
+        fit_id = self.fit(fit).id
+        with open_log(self.settings.database_url, create=False) as log:
+            log.promote(fit_id, alias, reason=reason, actor=getpass.getuser())
+        return self.model(alias)
 
     def _do(
         self,

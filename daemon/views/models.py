@@ -76,7 +76,12 @@ def model_of(fit: FitRow) -> ModelTold | None:
     """
     if fit.bundle is None:
         return None
-    told = ModelTold(fit=fit.name, path=Path(fit.bundle), sha256=fit.bundle_sha256)
+    return model_at(Path(fit.bundle), fit=fit.name, sha256=fit.bundle_sha256)
+
+
+def model_at(path: Path, *, fit: str, sha256: str | None) -> ModelTold:
+    """Return what the bundle in a directory says, which is to be the one of that fit and identity."""
+    told = ModelTold(fit=fit, path=path, sha256=sha256)
     try:
         card = read_card(told.path)
     except BundleDamaged as damage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -128,6 +129,22 @@ def test_a_model_tells_what_it_is_and_what_it_leans_on(store: tw.Store) -> None:
     assert (model.path / "card.json").exists()
     assert "fwd_ret_1d" in repr(model)
     assert "<svg" in model._repr_html_()
+
+
+def test_a_model_is_asked_for_by_its_fit_or_by_the_name_it_was_given(trained: Path, tmp_path: Path) -> None:
+    """The name is an event; a newer model may get it."""
+    shutil.copytree(trained / "results", tmp_path / "results")
+    with tw.open_store(tmp_path) as store:
+        assert store.model(FIT).path == store.fit(FIT).model().path
+        store.promote(FIT, "best", reason="it is good")
+        store.promote("cs_y_up_1d/LightGBM", "best")
+        assert store.model("best").card["target"] == "y_up_1d"
+        assert store.model("best").problem is None
+        assert store.events(kinds=("ModelPromoted",))[0].data["reason"] == "it is good"
+        with pytest.raises(ValueError, match="no name"):
+            store.promote(FIT, "a name")
+        with pytest.raises(tw.NotFound):
+            store.model("bset")
 
 
 def test_a_model_that_is_gone_says_so(store: tw.Store, tmp_path: Path) -> None:
