@@ -68,7 +68,10 @@ def _seconds(kinds: Iterable[RestOfKind], each: Mapping[tuple[str, str, str], fl
 
 
 def _seconds_each(reader: Reader, kinds: Iterable[RestOfKind]) -> dict[tuple[str, str, str], float]:
-    """What one fit of each kind takes; kinds of which nothing is known are left out."""
+    """What one fit of each kind takes; kinds of which nothing is known are left out.
+
+    What past fits cost is dear to ask, and asked only for a stage of which the plan itself tells nothing.
+    """
     each, unknown = {}, []
     for kind in kinds:
         seconds = kind.seconds if kind.seconds is not None else kind.estimate
@@ -76,7 +79,8 @@ def _seconds_each(reader: Reader, kinds: Iterable[RestOfKind]) -> dict[tuple[str
             unknown.append(kind)
         else:
             each[_key(kind)] = seconds
-    asked = {kind.family for kind in unknown if kind.megacells}
+    told = {stage for stage, _, _ in each}
+    asked = {kind.family for kind in unknown if kind.megacells and kind.stage not in told}
     past = reader.past_costs(asked) if asked else {}
     for kind in unknown:
         cost = past.get(kind.family)
