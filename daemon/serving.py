@@ -58,6 +58,7 @@ class Serving:
         self._descriptors: tuple[int, ...] = ()
         self._start_at = float("-inf")
         self._wait_seconds, self._began_at = WAIT_SECONDS, 0.0
+        self._is_asked_to_end = False
         self.addresses: tuple[str, ...] = ()
         self.trouble: str | None = None
 
@@ -88,7 +89,7 @@ class Serving:
         self._settings = settings
         if changed and self._start_at != float("inf"):
             self._wait_seconds, self._start_at = WAIT_SECONDS, float("-inf")
-            self.trouble = None
+            self.trouble, self._is_asked_to_end = None, True
             if self._life is not None:
                 self._life.signal(signal.SIGTERM)
 
@@ -121,6 +122,7 @@ class Serving:
             return
         self._process, self._life = process, OwnProcess(process)
         self._heard, self._began_at, self.addresses = b"", self._clock(), ()
+        self._is_asked_to_end = False
         os.set_blocking(self._output.fileno(), False)
 
     @property
@@ -146,6 +148,8 @@ class Serving:
         self._hear()
         lived = self._clock() - self._began_at
         self._let_go()
+        if self._is_asked_to_end:
+            return
         if lived >= STABLE_SECONDS:
             self._wait_seconds = WAIT_SECONDS
         if code != 0 and self.trouble is None:

@@ -158,7 +158,7 @@ def test_new_settings_of_the_page_take_a_new_process(settings: Settings, duty: t
     assert turned(serving).pid == pid
     serving.reload(replace(settings, web_names=("trainer.example",)))
     await_that(lambda: turned(serving).pid not in (None, pid), "new process")
-    assert scripted.asked == 2
+    assert (scripted.asked, serving.trouble) == (2, None)
     serving.reload(replace(settings, web_listen=None))
     await_that(lambda: turned(serving).pid is None, "end")
     assert turned(serving).pid is None
