@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from daemon.cli.completing import plans
 from daemon.cli.screen import say, tell
 from daemon.cli.workspace import reader_for, results_option
 from daemon.errors import DaemonError
@@ -26,7 +27,7 @@ class NothingToReport(DaemonError):
 
 
 @click.command(epilog="Example: trainwright report -o report.html")
-@click.argument("plan", required=False)
+@click.argument("plan", required=False, shell_complete=plans)
 @click.option(
     "-o",
     "--output",

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from functools import lru_cache
 
 from daemon.errors import DaemonError
+from daemon.report.material import KINDS
 from store.reading import Reader
 
 SECONDS_MAX = 120.0
+SECONDS_WAIT = 20.0
 KEPT_MAX = 4
-OF_FITS = (
-    "PlanAccepted", "PlanCompleted", "FitStarted", "FitSucceeded", "FitFailed", "FitReleased", "LeaseExpired",
-    "FitRetried", "FitCancelled", "FitUnavailable",
-)  # fmt: skip
+_AT_ONCE = threading.BoundedSemaphore(2)  # processes: looking at reports shall not take the host's cores
 
 
 class NotReported(DaemonError):
@@ -29,16 +29,23 @@ def report_apart(reader: Reader, url: str, plan_id: str) -> bytes:
 
     Raises:
         NotFound: the log knows no such plan.
-        NotReported: it took too long, or failed.
+        NotReported: it took too long, or failed, or others are before it.
     """
     reader.plan_row(plan_id)
-    newest = reader.newest_events(OF_FITS, plan=plan_id, limit=1)
-    return _made(url, plan_id, newest[-1].seq if newest else 0)
+    of_plan = reader.newest_events(KINDS, plan=plan_id, limit=1)
+    named = reader.newest_events(("ModelPromoted",), limit=1)
+    newest = max((event.seq for event in (*of_plan, *named)), default=0)
+    if not _AT_ONCE.acquire(timeout=SECONDS_WAIT):
+        raise NotReported("other reports are being made", where=plan_id, fix="try again in a minute")
+    try:
+        return _made(url, plan_id, newest)
+    finally:
+        _AT_ONCE.release()
 
 
 @lru_cache(maxsize=KEPT_MAX)
 def _made(url: str, plan_id: str, _seq: int) -> bytes:
-    """The report as it was when `_seq` was the last event of the plan's fits."""
+    """The report as it was when `_seq` was the last event that changes it."""
     fix = f"trainwright report {plan_id}"
     try:
         # The address goes by the input: it may hold a password, and everybody sees arguments.

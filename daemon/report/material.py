@@ -18,7 +18,7 @@ from store.records import DecisionRow, EventRow, FitRow, JobRow, PlanRow
 
 EVENTS_MAX = 1_000_000
 PLANNINGS_LOOKED_AT = 200
-_KINDS = (
+KINDS = (
     "PlanAccepted", "PlanCompleted", "FitStarted", "FitSucceeded", "FitFailed", "FitReleased", "LeaseExpired",
     "FitRetried", "FitCancelled", "FitUnavailable",
 )  # fmt: skip
@@ -36,6 +36,7 @@ class Material:
         told: the same plan as the page tells of it.
         events: how its fits started and ended, in order.
         earlier: how many plans before it have models that were judged on the same panel.
+        promoted: models of it that have a name of their own, by that name.
         head: the last event of the log when it was read.
     """
 
@@ -49,6 +50,7 @@ class Material:
     decisions: Sequence[DecisionRow]
     events: Sequence[EventRow]
     earlier: int
+    promoted: Mapping[str, EventRow]
     head: EventRow
     decided: Mapping[str, Sequence[DecisionRow]] = field(init=False)
 
@@ -115,7 +117,7 @@ def gather(reader: Reader, plan_id: str) -> Material:
     """
     plan = reader.plan_row(plan_id)
     head = reader.events(after=reader.head_seq() - 1, limit=1)[0]
-    events = reader.events(plan=plan.id, kinds=_KINDS, limit=EVENTS_MAX)
+    events = reader.events(plan=plan.id, kinds=KINDS, limit=EVENTS_MAX)
     accepted = next(event for event in events if event.kind == "PlanAccepted")
     told = plan_told(reader, plan.id)
     planning = _planning(reader, accepted, told)
@@ -130,6 +132,7 @@ def gather(reader: Reader, plan_id: str) -> Material:
         decisions=() if planning is None else reader.decisions(planning_id=planning.correlation),
         events=events,
         earlier=_earlier(reader, plan),
+        promoted={name: row for name, row in reader.promotions().items() if row.data["plan"] == plan.id},
         head=head,
     )
 

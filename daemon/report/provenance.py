@@ -70,6 +70,7 @@ def _facts(material: Material) -> Mapping[str, Value]:
         "stage barrier": plan.stage_barrier,
         "settings (hash)": metadata.get("config_hash"),
         "version that planned": metadata.get("code_version"),
+        "models with a name": _promoted(material),
         "trained by": listed(_workers(material), 4),
         "log read up to": f"event #{material.head.seq}, {moment(material.head.at)}",
     }
@@ -93,6 +94,13 @@ def _planning(material: Material) -> str:
         return material.planning_words
     begun = material.planning
     return f"{material.planning_words}, begun {moment(begun.at)}, event #{begun.seq}"
+
+
+def _promoted(material: Material) -> str:
+    told = [
+        f"{name} is {row.data['name']} (event #{row.seq})" for name, row in sorted(material.promoted.items())
+    ]
+    return "; ".join(told) or "none was promoted"
 
 
 def _share(value: object) -> str | None:

@@ -95,7 +95,7 @@ def test_names_of_a_plan_are_shown_and_never_obeyed(tmp_path: Path) -> None:
 def test_a_report_on_many_jobs_stays_small_and_says_what_it_left_out(tmp_path: Path) -> None:
     """However many fits there are the file can be sent by mail; each list says how many more there are."""
     url = f"sqlite:///{tmp_path}/many.db"
-    many_jobs(url, jobs=2000)
+    many_jobs(url, jobs=1200)
     html = report_on(url)
     assert len(html.encode()) < LARGEST_BYTES
     left_out = re.findall(r"([\d,]+) more ([a-z ]+) not shown here: trainwright [a-z]+", html)

@@ -131,12 +131,15 @@ def test_a_report_is_kept_until_the_plan_moves_on(results: Path, reader: Reader)
 def test_what_cannot_be_reported_is_said_in_a_sentence(
     results: Path, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A plan nobody knows, a process that fails and one that takes too long have their own errors."""
+    """An unknown plan, a process that fails or takes too long, and too many at once have their own errors."""
     url, plan = _url(results), reader.plans()[-1].id
     with pytest.raises(NotFound):
         report_apart(reader, url, "p_nobody")
     with pytest.raises(NotReported, match="could not be made"):
         report_apart(reader, f"sqlite:///{results}/gone.db", plan)
+    monkeypatch.setattr(apart, "SECONDS_WAIT", 0.0)
+    with apart._AT_ONCE, apart._AT_ONCE, pytest.raises(NotReported, match="other reports are being made"):
+        report_apart(reader, url, plan)
     monkeypatch.setattr(apart, "SECONDS_MAX", 0.0)
     with pytest.raises(NotReported, match="took more than"):
         report_apart(reader, f"{url}?", plan)

@@ -299,3 +299,14 @@ def test_rows_that_judged_earlier_plans_are_a_reason_to_be_wary(tmp_path: Path) 
         store.accept(plan_of(cs_job("y_range_5d"), seed=2), source="test", name="again")
     words = section_of(report_on(url), "summary")
     assert "The same newest rows judged the models of 1 earlier plan on this panel" in words
+
+
+def test_models_with_a_name_are_told(tmp_path: Path) -> None:
+    """A promoted model stands with its name among the facts."""
+    url, _ = filled(tmp_path)
+    assert "none was promoted" in section_of(report_on(url), "provenance")
+    with open_store(url) as store:
+        (model,) = store.reading.fits(job="cs_y_range_5d", family="LightGBM")
+        store.promote(model.id, "champion")
+    words = section_of(report_on(url), "provenance")
+    assert "champion is cs_y_range_5d/LightGBM (event #" in words
