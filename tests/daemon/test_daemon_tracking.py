@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from cli_samples import METRICS
 from daemon_samples import PATIENCE_SECONDS, FakeClock, await_that, document, job, settings_in, write_data
 from store_samples import STARTED, cs_job, plan_of
@@ -337,21 +338,20 @@ def test_the_duty_starts_the_process_again_with_longer_and_longer_waits(tmp_path
     duty.close()
 
 
-def test_without_an_address_or_the_extra_there_is_no_process(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_an_address_or_the_extra_there_is_no_process(tmp_path: Path) -> None:
     """The log says what is missing, once."""
 
     def start(words: Sequence[str], environ: dict[str, str]) -> OwnProcess:
         raise AssertionError(words)
 
-    for given in ({}, {"mlflow_uri": "http://127.0.0.1:5000"}):
-        duty = Tracking(settings_in(tmp_path, **given), start=start, is_installed=lambda: False)
-        duty.start()
-        duty.turn(frozenset())
-        duty.stop()
-        assert duty.pid is None
-    assert capsys.readouterr().out.count(EXTRA_MISSING) == 1
+    with structlog.testing.capture_logs() as said:
+        for given in ({}, {"mlflow_uri": "http://127.0.0.1:5000"}):
+            duty = Tracking(settings_in(tmp_path, **given), start=start, is_installed=lambda: False)
+            duty.start()
+            duty.turn(frozenset())
+            duty.stop()
+            assert duty.pid is None
+    assert [line["event"] for line in said] == [EXTRA_MISSING]
 
 
 @pytest.mark.slow
