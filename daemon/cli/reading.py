@@ -18,7 +18,7 @@ from daemon.cli.workspace import json_option, reader_for, results_option
 from daemon.views.fits import fit_document, note_words, score_words, step_words
 from daemon.views.waiting import Watch, alive_then
 from daemon.views.words import moment
-from store.filters import FitFilter
+from store.filters import URGENCY, FitFilter
 from store.reading import Reader
 from store.reasons import WaitingReason
 from store.records import AttemptRow, FitRow
@@ -83,8 +83,19 @@ def fits_of(reader: Reader, where: FitFilter, limit: int) -> tuple[tuple[FitRow,
     if limit == 0:
         found = reader.fits_where(where)
         return found, len(found)
+    if where == FitFilter(plan=where.plan):  # whole plans are counted already
+        return _most_urgent(reader, where.plan, limit)
     page = reader.fit_page(where, order="urgency", limit=limit)
     return page.rows, page.total
+
+
+def _most_urgent(reader: Reader, plan: str | None, limit: int) -> tuple[tuple[FitRow, ...], int]:
+    plans = reader.plans() if plan is None else (reader.plan_row(plan),)
+    found: list[FitRow] = []
+    for group in URGENCY:
+        if len(found) < limit:
+            found += reader.fits(plan=plan, states=group, limit=limit - len(found))
+    return tuple(found), sum(one.fits for one in plans)
 
 
 def _plan_meant(reader: Reader, plan_id: str | None, *, every_plan: bool) -> str | None:
