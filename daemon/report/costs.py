@@ -73,7 +73,7 @@ def trained_seconds(material: Material) -> float:
 
 def _lead(material: Material) -> str:
     done = sum(fit.state == "succeeded" for fit in material.fits)
-    said = f"{counted(done, 'model')} took {span(trained_seconds(material))} of training, one after another. "
+    said = f"{counted(done, 'model')} took {span(trained_seconds(material))} of training together. "
     last = max((fit.ended_at for fit in material.fits if fit.ended_at is not None), default=None)
     if material.began_at is not None and last is not None:
         wall = span((last - material.began_at).total_seconds())
