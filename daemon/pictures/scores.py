@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -13,6 +13,7 @@ from daemon.pictures.drawing import (
     element,
     figure,
     finite,
+    legible,
     line,
     linked,
     picture,
@@ -24,7 +25,8 @@ from daemon.pictures.drawing import (
 NORMAL_95 = 1.96
 _WIDTH = 640.0
 _ROW = 20.0
-_LABELS, _SIGNS = 196.0, 27  # the room for a row's label, and how many signs fit into it
+_LABELS, _SIGNS = 196.0, 27  # the most room for the labels of rows, and how many signs fit into it
+_LEAST_LABELS = 60.0
 _FIGURES = 170.0  # the room for a row's numbers, at the right
 
 
@@ -60,21 +62,23 @@ def bars(
     shown = rows[:limit]
     if not any(finite(value) is not None for _, value, _ in shown):
         return NOTHING
+    labels = _room(name for name, _, _ in shown)
+    width = _WIDTH - _LABELS + labels
     ends = [end for _, value, error in shown for end in _reach(value, error)]
-    across = scale_over([0.0, *ends], _LABELS + 8, _WIDTH - 70, edge=0.0)
+    across = scale_over([0.0, *ends], labels + 8, width - 70, edge=0.0)
     parts = []
     for place, (name, value, error) in enumerate(shown):
         y = 4 + place * _ROW
-        parts.append(words(_LABELS, y + 14, name, kind="end", limit=_SIGNS))
+        parts.append(words(labels, y + 14, name, kind="end", limit=_SIGNS))
         parts += _bar(name, value, error, across, y)
     zero = across.at(0.0)
     parts.append(line(zero, 2, zero, 4 + len(shown) * _ROW, "axis"))
     bottom = 8 + len(shown) * _ROW
     if len(rows) > limit:
-        parts.append(words(_LABELS, bottom + 10, f"and {len(rows) - limit:,} more", kind="soft end small"))
+        parts.append(words(across.start, bottom + 10, f"and {len(rows) - limit:,} more", kind="soft small"))
         bottom += 16
     told = ", ".join(f"{name} {figure(value)}" for name, value, _ in shown[:5])
-    return picture("bars", (_WIDTH, bottom), f"{label}: {told}", parts)
+    return picture("bars", (width, bottom), f"{label}: {told}", parts)
 
 
 def forest(
@@ -91,7 +95,9 @@ def forest(
     if not any(finite(row.value) is not None for row in rows):
         return NOTHING
     ends = [end for row in rows for end in (row.low, row.value, row.high)]
-    across = scale_over([*ends, reference], _LABELS + 12, _WIDTH - _FIGURES)
+    labels = _room(row.label for row in rows)
+    width = _WIDTH - _LABELS + labels
+    across = scale_over([*ends, reference], labels + 12, width - _FIGURES)
     top = 22.0 if reference is not None else 4.0
     bottom = top + len(rows) * _ROW
     parts = _frame(across, top, bottom)
@@ -104,7 +110,7 @@ def forest(
         parts.append(_estimate(row, across, top + place * _ROW + _ROW / 2, line_at))
     clear = sum(_clears(row, line_at) for row in rows)
     told = f"{label}: {len(rows)} rows, {clear} clear {reference_label}"
-    return picture("forest wide", (_WIDTH, bottom + 20), told, parts)
+    return picture("forest", (width, bottom + 20), told, parts)
 
 
 def ranking(
@@ -150,6 +156,12 @@ def periods(
     return picture("periods", (560.0, bottom + 26), told, parts)
 
 
+def _room(labels: Iterable[str]) -> float:
+    """How wide the column of these labels is."""
+    longest = max((min(len(legible(label)), _SIGNS) for label in labels), default=0)
+    return max(_LEAST_LABELS, min(_LABELS, 7.4 * longest + 4))
+
+
 def _reach(value: float | None, error: float | None) -> tuple[float, ...]:
     if value is None or error is None:
         return () if value is None else (value,)
@@ -193,7 +205,7 @@ def _estimate(row: Estimate, across: Scale, y: float, reference: float | None) -
     """One row: its label, its mark on its interval, its numbers."""
     value, low, high = finite(row.value), finite(row.low), finite(row.high)
     filled = row.kind == "kept" or (row.kind == "model" and _clears(row, reference))
-    parts = [words(_LABELS, y + 4, row.label, kind="end", limit=_SIGNS, href=row.href)]
+    parts = [words(across.start - 12, y + 4, row.label, kind="end", limit=_SIGNS, href=row.href)]
     if value is None:
         parts.append(words(across.start, y + 4, row.note or "not measured", kind="soft small", limit=52))
         return titled(NOTHING.join(parts), row.note or row.label)
@@ -203,7 +215,7 @@ def _estimate(row: Estimate, across: Scale, y: float, reference: float | None) -
     numbers = across.told(value, finer=1, signed=True)
     if low is not None and high is not None:
         numbers += f" [{across.told(low, finer=1)}, {across.told(high, finer=1)}]"
-    parts.append(words(_WIDTH - _FIGURES + 8, y + 4, numbers, kind="small"))
+    parts.append(words(across.end + 8, y + 4, numbers, kind="small"))
     return titled(NOTHING.join(parts), f"{row.label}: {numbers}. {row.note}".strip(". "))
 
 

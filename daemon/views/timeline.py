@@ -16,7 +16,7 @@ from store.filters import FitFilter
 from store.moments import moment_of
 from store.plan import STAGES
 from store.reading import Reader
-from store.records import EventRow, FitRow
+from store.records import EventRow, FitRow, PlanRow
 
 LIMIT = 160  # attempts that are shown
 QUEUED_SHOWN = 4  # of each stage
@@ -31,6 +31,7 @@ RUNNING = "running"
 _STEPS = 50  # the right edge moves by about such a part of the whole, not with every look
 _POINTS = 600  # and what is drawn of now by such: a picture that looks the same is the same
 _SECOND = timedelta(seconds=1)
+_REST_LEAST, _REST_FACTOR = timedelta(minutes=2), 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +69,10 @@ class StageTold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """What ran from `start` to `end`; `hidden` says that attempts before `start` are left out.
+    """What ran from `start` to `end`.
 
-    `now` is the moment of the look, None where the window ends before it.
+    `now` is the moment of the look, None where nothing runs or the window ends before it; `before` is when
+    the newest of the attempts ended that are left out, None where there are none.
     """
 
     start: datetime
@@ -78,7 +80,7 @@ class Timeline:
     now: datetime | None
     stages: tuple[StageTold, ...]
     shown: int
-    hidden: bool
+    before: datetime | None
 
 
 def timeline(
@@ -114,12 +116,14 @@ def timeline(
     segments = [one for one in segments if _overlaps(one, start, end)]
     segments.sort(key=lambda one: (one.end or looked_at, one.start, one.fit))
     shown = segments[-limit:]
-    hidden = len(segments) > limit or (start is not None and low > 0)
+    if start is None and end is None:
+        shown = _since_the_last_rest(shown, states.plans(), looked_at)
+    left_out = segments[: len(segments) - len(shown)]
     counts = states.fit_counts(plan) if is_present else {}
     waiting = {stage: counts.get((stage, "ready"), 0) for stage in STAGES}
     if not shown and not any(waiting.values()) and start is None:
         return None
-    first, last = _window(shown, start, end, looked_at, cut=len(segments) > limit)
+    first, last = _window(shown, start, end, looked_at, cut=len(segments) > limit and len(shown) == limit)
     stages = []
     for stage in STAGES:
         own = [one for one in shown if one.stage == stage]
@@ -135,7 +139,7 @@ def timeline(
     runs = is_present and any(one.end is None for one in shown)
     return Timeline(
         start=first, end=last, now=_drawn_now(first, last, looked_at) if runs else None,
-        stages=tuple(stages), shown=len(shown), hidden=hidden,
+        stages=tuple(stages), shown=len(shown), before=_before(log, left_out, low, plan),
     )  # fmt: skip
 
 
@@ -242,6 +246,35 @@ def _drawn_now(first: datetime, last: datetime, now: datetime) -> datetime:
     """Now, to a point of the picture."""
     point = (last - first) / _POINTS
     return first + point * ((now - first) // point)
+
+
+def _since_the_last_rest(
+    segments: Sequence[Segment], plans: Sequence[PlanRow], now: datetime
+) -> list[Segment]:
+    """The attempts since no plan was open for much longer than all that came after; all without such a rest.
+
+    What ran last night is not squeezed to nothing by what ran a week ago. A rest while fits waited stays: it
+    is what somebody wants to see.
+    """
+    begun = sorted(segments, key=lambda one: one.start, reverse=True)
+    last = max((one.end or now for one in segments), default=now)
+    for place, later in enumerate(begun[:-1], start=1):
+        ended = max(one.end or now for one in begun[place:])
+        rest, work = later.start - ended, last - later.start
+        if rest > max(_REST_LEAST, _REST_FACTOR * work) and not any(
+            plan.accepted_at <= ended and (plan.completed_at is None or plan.completed_at >= later.start)
+            for plan in plans
+        ):
+            return [one for one in segments if one.start >= later.start]
+    return list(segments)
+
+
+def _before(log: Reader, left_out: Sequence[Segment], low: int, plan: str | None) -> datetime | None:
+    """When the newest attempt ended that is left out."""
+    ends = [one.end for one in left_out if one.end is not None]
+    if low:
+        ends += [event.at for event in log.newest_events(tuple(ENDINGS), until=low, plan=plan, limit=1)]
+    return max(ends, default=None)
 
 
 def _lanes(segments: Sequence[Segment]) -> tuple[tuple[Segment, ...], ...]:

@@ -77,12 +77,13 @@ def _links(found: Timeline, view: View, path: str) -> dict[str, str]:
     """Where the buttons of the picture lead: back, forth, more, less, the newest."""
     whole = found.end - found.start
     links = {}
-    if found.hidden or view.start or view.end:
-        links["earlier"] = _window(view, path, found.start - whole, found.start)
+    if found.before is not None:
+        links["earlier"] = _window(view, path, found.before - whole, found.before)
     if view.end:
         links["later"] = _window(view, path, found.end, found.end + whole)
-    links["closer"] = _window(view, path, found.end - whole / 3, found.end)
-    if found.hidden or view.start:
+    if found.shown:
+        links["closer"] = _window(view, path, found.end - whole / 3, found.end)
+    if found.before is not None or view.start:
         links["wider"] = _window(view, path, found.end - whole * 3, found.end)
     if view.start or view.end:
         links["newest"] = view.link(path, start=None, end=None)

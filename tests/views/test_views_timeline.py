@@ -164,9 +164,36 @@ def test_of_many_attempts_the_newest_are_shown(store: PlanStore, clock: Clock) -
     for _ in range(40):
         store.succeeded(claimed(store, clock)[0], SUCCEEDED)
     told = found(store, limit=10)
-    assert (told.shown, told.hidden) == (10, True)
+    assert told.shown == 10
+    assert told.before is not None
+    assert told.before <= told.start + timedelta(seconds=20)
     assert sorted(kinds(told)) == [f"cs_y{number}/LightGBM" for number in range(30, 40)]
     assert told.end - told.start <= timedelta(seconds=120)
+
+
+def test_what_ran_long_before_is_left_out(store: PlanStore, clock: Clock) -> None:
+    """After a rest the picture begins with what came then, and says when the work before it ended."""
+    store.accept(plan_of(cs_job("a", families=("LightGBM",))), source="test", name="t")
+    store.succeeded(claimed(store, clock)[0], SUCCEEDED)
+    ended = clock.now
+    clock.move(86_400)
+    store.accept(plan_of(cs_job("b", families=("LightGBM",))), source="test", name="u")
+    store.succeeded(claimed(store, clock)[0], SUCCEEDED)
+    told = found(store, now=clock.now)
+    assert kinds(told) == {"cs_b/LightGBM": ["succeeded"]}
+    assert told.before == ended
+    assert told.end - told.start <= timedelta(seconds=60)
+    earlier = found(store, start=ended - timedelta(seconds=60), end=ended)
+    assert kinds(earlier) == {"cs_a/LightGBM": ["succeeded"]}
+    assert earlier.before is None
+
+
+def test_a_rest_while_fits_waited_stays_in_the_picture(store: PlanStore, clock: Clock, plan: Plan) -> None:
+    """A host that stood still for a day with work to do is to be seen."""
+    store.succeeded(claimed(store, clock)[0], SUCCEEDED)
+    clock.move(86_400)
+    store.succeeded(claimed(store, clock)[0], SUCCEEDED)
+    assert sorted(kinds(found(store, now=clock.now))) == ["cs_a/LightGBM", "cs_b/LightGBM"]
 
 
 def test_the_picture_of_a_plan_has_only_its_attempts(store: PlanStore, clock: Clock, plan: Plan) -> None:
