@@ -118,7 +118,7 @@ def plan_line(plan: PlanRow, left: Remaining | None) -> str:
     progress = bar(plan.fits - plan.open, plan.fits)
     rest = f"  {left.words} left" if left is not None and left.seconds is not None else ""
     size = f"{counted(plan.jobs, 'job')}, {counted(plan.fits, 'fit')}"
-    return f"plan     {plan.id}  {size}: {words}  {progress}{rest}"
+    return f"plan     {plan.id}  {size}: {words}{rest}  {progress}"
 
 
 def _resumption_line(one: Resumption) -> str:

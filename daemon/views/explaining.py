@@ -57,6 +57,8 @@ def why(reader: Reader, name: str, *, feature: str | None = None, watch: Watch |
         head, _, rest = name.partition("/")
         if _latest(reader.decisions(head)):
             name, feature = head, rest
+        elif _is_left_out(reader, head, rest):
+            name = head  # the job says why it goes without that family
     fits = _fits_of(reader, name)
     target = fits[0].target if fits else name
     decisions = _latest(reader.decisions(target))
@@ -151,12 +153,23 @@ def _is_fit(reader: Reader, name: str) -> bool:
     return bool(reader.fits(job=job_id, family=family, limit=1))
 
 
+def _is_left_out(reader: Reader, job: str, family: str) -> bool:
+    """Whether a job was planned without a family that somebody asks about."""
+    rows = _jobs_of(reader, _newest(reader.fits(job=job)))
+    return any(family.lower() == name.lower() for row in rows for name in left_out_families(row))
+
+
+def _newest(fits: Sequence[FitRow]) -> tuple[FitRow, ...]:
+    """Those of the newest plan among these."""
+    return tuple(fit for fit in fits if fit.plan_id == fits[-1].plan_id)
+
+
 def _fits_of(reader: Reader, name: str) -> tuple[FitRow, ...]:
     """The fits a name means: of a job, of a target, or one fit; the newest plan's only."""
     found = reader.fits(job=name) or reader.fits(target=name)
     if not found and ("/" in name or name.startswith(FIT_ID_PREFIX)):
         found = (reader.fit(name),)
-    return tuple(fit for fit in found if fit.plan_id == found[-1].plan_id)
+    return _newest(found)
 
 
 def _parts_of(reader: Reader, fits: Sequence[FitRow]) -> dict[str, tuple[FitRow, ...]]:

@@ -69,6 +69,8 @@ def test_a_fit_that_is_made_from_others_names_them_with_their_states(call: Call,
     told = call("why", "sym_y_AAPL").out
     assert "         made from cs_y/LightGBM ready, sym_y_AAPL/LightGBM succeeded" in told.splitlines()
     assert "         without MultiTask: no other target" in told.splitlines()
+    asked = call("why", "sym_y_AAPL/multitask").out
+    assert "         without MultiTask: no other target" in asked.splitlines()
     document = call("why", "sym_y_AAPL", "--json").document
     assert document["fits"][1]["made_from"] == {
         "cs_y/LightGBM": "ready", "sym_y_AAPL/LightGBM": "succeeded"
@@ -84,3 +86,13 @@ def test_the_document_holds_decisions_jobs_and_fits(call: Call, filled: PlanStor
     assert (job["job"], job["reason"]) == ("cs_y_range_5d", "CS training enabled")
     assert (job["route"], job["left_out"]) == ("ROUTE_CROSS_SECTIONAL", {})
     assert len(document["fits"]) == 4
+
+
+def test_the_reasons_of_the_past_are_those_of_then(call: Call, filled: PlanStore) -> None:
+    """With a moment the state of a fit is that of the moment, and it is said where in the log that is."""
+    at = filled.events(kinds=("FitFailed",))[0].at.isoformat()
+    filled.retry(filled.reading.fit(BROKEN).id)
+    told = call("why", BROKEN, "--at", at)
+    assert "failed: the label has one class" in told.out
+    assert "as it was behind event" in told.err
+    assert "waiting" in call("why", BROKEN).out
