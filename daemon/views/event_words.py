@@ -21,6 +21,7 @@ QUIET = frozenset(
 TONES = {
     "FitSucceeded": "good",
     "PlanCompleted": "good",
+    "ModelPromoted": "good",
     "FitFailed": "bad",
     "PlanRejected": "bad",
     "LeaseExpired": "bad",
@@ -161,6 +162,7 @@ _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "FitHoldLifted": _said("reason"),
     "WorkPaused": _scope,
     "WorkResumed": _scope,
+    "ModelPromoted": lambda data: f"is {data.get('alias')} from now on",
     "DaemonStarted": lambda data: f"before: {data.get('previous_stop') or 'nothing'}",
     "DaemonStopped": _said("cause"),
 }

@@ -151,7 +151,13 @@ def _curve(scene: Scene, fit: FitRow, attempts: tuple[AttemptRow, ...]) -> Mappi
     asked = scene.view.attempt if scene.view.attempt and len(attempts) > 1 else None
     until = scene.past.seq if scene.past else None
     found = curve_of(scene.site.reader, fit.id, asked, until=until)
-    picture = curve(found.steps, found.series, best_step=found.best_step, label=f"losses of {fit.name}")
+    picture = curve(
+        found.steps,
+        found.series,
+        best_step=found.best_step,
+        kept_word="kept" if fit.state == "succeeded" else "best so far",
+        label=f"losses of {fit.name}",
+    )
     return {"curve": found, "picture": picture, "asked": asked}
 
 
