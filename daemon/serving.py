@@ -24,12 +24,15 @@ from daemon.errands import environment_of
 from daemon.handed import handed_sockets
 from daemon.settings import Settings
 from daemon.settings_reading import PREFIX
+from daemon.web.binding import PlaceTaken, bound
+from daemon.web.listening import listening_at
 from executors.lives import OwnProcess, is_readable
 
 LIVE = frozenset({"web_listen", "web_names", "web_token_file", "web_read_token_file"})
 WAIT_SECONDS, WAIT_SECONDS_MAX = 1.0, 60.0  # before it is started again: doubled each time
 STABLE_SECONDS = 60.0  # after which a life counts as a good one
 END_SECONDS = 5.0  # for its goodbye
+ARENAS = "MALLOC_ARENA_MAX"  # of its threads (mallopt(3)): as many as it needs, not eight a core
 LIBRARIES = ("fastapi", "uvicorn", "prometheus_client", "multipart")
 EXTRA_MISSING = "the page is not served: the extra is not installed; pip install 'trainwright[web]'"
 
@@ -112,6 +115,10 @@ class Serving:
         self._let_go()
 
     def _start(self) -> None:
+        if not self._descriptors and (taken := _taken(self._settings)):
+            self._fail(taken)
+            self._wait_longer()
+            return
         told = () if self._config is None else ("--config", str(self._config))
         handed = [word for number in self._descriptors for word in ("--descriptor", str(number))]
         words = [sys.executable, "-P", "-m", "daemon.web.process", str(os.getpid()), *handed, *told]
@@ -155,8 +162,11 @@ class Serving:
         if code != 0 and self.trouble is None:
             self._fail(f"its process ended with {code}; the lines before say why")
         if code != 0:
-            self._start_at = self._clock() + self._wait_seconds
-            self._wait_seconds = min(WAIT_SECONDS_MAX, 2 * self._wait_seconds)
+            self._wait_longer()
+
+    def _wait_longer(self) -> None:
+        self._start_at = self._clock() + self._wait_seconds
+        self._wait_seconds = min(WAIT_SECONDS_MAX, 2 * self._wait_seconds)
 
     def _fail(self, problem: str) -> None:
         """Tell what is wrong, once for as long as it is the same."""
@@ -169,6 +179,17 @@ class Serving:
         if self._process is not None and self._process.stdout is not None:
             self._process.stdout.close()
         self._process = self._life = None
+
+
+def _taken(settings: Settings) -> str:
+    """Return why a port cannot be listened at, empty where it can: cheaper than a process that finds out."""
+    place = listening_at(settings.web_listen)
+    if place.path is None:
+        try:
+            bound(place).close()
+        except PlaceTaken as error:
+            return str(error)
+    return ""
 
 
 def _has_libraries() -> bool:
@@ -184,7 +205,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "WEB_READ_TOKEN_FILE": settings.web_read_token_file,
     }
     said = {f"{PREFIX}{name}": str(value) for name, value in told.items() if value}
-    return environment_of(settings, os.environ) | said
+    return {ARENAS: "2", **environment_of(settings, os.environ), **said}
 
 
 def _started(

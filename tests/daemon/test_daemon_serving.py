@@ -133,6 +133,22 @@ def test_a_taken_port_is_told_and_tried_again(settings: Settings, duty: type[Ser
     assert serving.trouble == "port taken"
 
 
+def test_no_process_is_started_for_a_port_that_somebody_has(settings: Settings, duty: type[Serving]) -> None:
+    """The daemon looks by itself whether the port is free, and starts the process once it is."""
+    clock, scripted = FakeClock(), Scripted(SERVES)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        serving = duty(replace(settings, web_listen=listen), clock=clock, start=scripted)
+        serving.start()
+        assert turned(serving).pid is None
+        assert "another process listens there" in (serving.trouble or "")
+        clock.now += 0.9 * WAIT_SECONDS
+        assert turned(serving).pid is None
+    clock.now += WAIT_SECONDS
+    await_that(lambda: turned(serving).addresses, "address")
+    assert (scripted.asked, serving.trouble) == (1, None)
+
+
 def test_without_the_extra_or_switched_off_nothing_is_started(
     settings: Settings, duty: type[Serving]
 ) -> None:
