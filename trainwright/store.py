@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 
-from daemon.cli.model_promoting import NAME
 from daemon.handing_over import NoReceipt, drop, drop_document, is_at_work, wait_for_receipt
 from daemon.interventions import carry_out, chosen
 from daemon.settings import Settings
@@ -18,6 +17,7 @@ from daemon.views.explaining import why
 from daemon.views.filters import parse_filter
 from daemon.views.models import model_at
 from daemon.views.overview import look, overview_document
+from daemon.views.trained import ALIAS
 from daemon.views.words import counted
 from store import open_store as open_log
 from store.addresses import without_password
@@ -196,7 +196,7 @@ class Store:
             WrongState: it has no model.
             ValueError: it is no name: letters, digits, dots, dashes and underscores.
         """
-        if not NAME.fullmatch(alias):
+        if not ALIAS.fullmatch(alias):
             raise ValueError(f"{alias!r} is no name for a model: letters, digits, dots, dashes, underscores")
         fit_id = self.fit(fit).id
         with open_log(self.settings.database_url, create=False) as log:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,9 @@ from daemon.cli.lazy import LazyGroup
 from daemon.cli.screen import Tone, emit, say, table
 from daemon.cli.workspace import json_option, reader_for, results_option
 from daemon.views.host_words import HostTold, hosts_told
+from daemon.views.hosts import host_documents
 from daemon.views.waiting import Watch
 from daemon.views.words import moment, span
-from store.reading import Reader
-from store.records import FitRow, PauseRow
 
 TONES: dict[str, Tone] = {"up": "good", "gone": "bad", "stopped": "faint"}
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -37,8 +34,7 @@ def ls(*, as_json: bool, **options: Path | None) -> None:
     with reader_for(**options) as reader:
         watch = Watch(reader)
         found = hosts_told(reader, watch.hosts)
-        running = reader.fits(states=("claimed", "running"))
-        documents = [_document(reader, told, watch, running) for told in found]
+        documents = host_documents(reader, watch, found)
     if as_json:
         emit({"at": watch.now, "hosts": documents})
         return
@@ -48,26 +44,6 @@ def ls(*, as_json: bool, **options: Path | None) -> None:
     rows = [_row(told, document, watch) for told, document in zip(found, documents, strict=True)]
     headers = ("host", "state", "since", "cpu", "gpu", "running", "version", "note")
     say(table(headers, rows, right=("cpu", "gpu", "running"), shrink="note", tones={"state": TONES}))
-
-
-def _document(reader: Reader, told: HostTold, watch: Watch, running: Collection[FitRow]) -> dict[str, Any]:
-    row = told.row
-    start = reader.last_start(row.host)
-    said = {} if start is None else start.data
-    alive = row.state == "working" and row.worker in watch.workers
-    here = Counter(fit.stage for fit in running if fit.worker == row.worker)
-    return told.document | {
-        "alive": alive,
-        "cpu_slots": said.get("cpu_slots"),
-        "gpu_slots": said.get("gpu_slots"),
-        "memory_bytes": said.get("memory_bytes"),
-        "running": {"cpu": here["cpu"], "gpu": here["gpu"]},
-        "pauses": [pause.reason for pause in _pauses(watch.pauses, row.host)],
-    }
-
-
-def _pauses(pauses: Collection[PauseRow], host: str) -> list[PauseRow]:
-    return [pause for pause in pauses if pause.host == host]
 
 
 def _row(told: HostTold, document: dict[str, Any], watch: Watch) -> tuple[object, ...]:

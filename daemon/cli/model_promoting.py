@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import getpass
-import re
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -14,12 +12,12 @@ from daemon.cli.completing import fits
 from daemon.cli.screen import emit, say, table
 from daemon.cli.workspace import existing_log, json_option, results_option
 from daemon.views.fits import score_words
+from daemon.views.trained import ALIAS, promotion_document
 from daemon.views.words import moment
 from store import open_store
 from store.reading import Reader, open_reader
 from store.records import EventRow, FitRow
 
-NAME = re.compile(r"(?!f_)[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 REASON = "asked for on the command line"
 
 
@@ -44,7 +42,7 @@ def promote(
         with open_reader(url) as reader:
             _list(reader, as_json=as_json)
         return
-    if alias is None or not NAME.fullmatch(alias):
+    if alias is None or not ALIAS.fullmatch(alias):
         raise click.UsageError("give it a name: --as NAME, of letters, digits, dots, dashes, underscores")
     with open_reader(url) as reader:
         fit, held = reader.fit(name), reader.promotions().get(alias)
@@ -73,7 +71,7 @@ def _told(fit: FitRow, alias: str, held: EventRow | None, *, dry_run: bool) -> s
 def _list(reader: Reader, *, as_json: bool) -> None:
     found = reader.promotions()
     if as_json:
-        emit({"models": [_document(event) for event in found.values()]})
+        emit({"models": [promotion_document(event) for event in found.values()]})
         return
     if not found:
         say("no model has a name of its own yet: trainwright models promote JOB/Family --as NAME")
@@ -83,7 +81,3 @@ def _list(reader: Reader, *, as_json: bool) -> None:
         for alias, event in found.items()
     ]
     say(table(("name", "model", "plan", "since", "by", "why"), rows, shrink="why"))
-
-
-def _document(event: EventRow) -> dict[str, Any]:
-    return {"at": event.at, "actor": event.actor, "seq": event.seq, **event.data}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from daemon.views.fits import verdict
-from store.records import FitRow
+from store.records import EventRow, FitRow
+
+ALIAS = re.compile(r"(?!f_)[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # no name of a model looks like the id of a fit
 
 
 def model_summary(fit: FitRow) -> dict[str, Any]:
@@ -24,3 +27,8 @@ def model_summary(fit: FitRow) -> dict[str, Any]:
         "metrics": fit.metrics,
         "verdict": None if fit.metrics is None else verdict(fit.metrics),
     }
+
+
+def promotion_document(event: EventRow) -> dict[str, Any]:
+    """Return a name that a model was given for programs: since when, by whom, why."""
+    return {"at": event.at, "actor": event.actor, "seq": event.seq, **event.data}

@@ -10,6 +10,7 @@ from daemon.web.api_description import PREFIX, description_of
 from daemon.web.api_events import event_routes
 from daemon.web.api_fits import fit_routes
 from daemon.web.api_looking import looking_routes
+from daemon.web.api_naming import naming_routes
 from daemon.web.api_pauses import pause_routes
 from daemon.web.api_plans import plan_routes
 from daemon.web.api_submitting import submitting_routes
@@ -23,6 +24,7 @@ _PARTS = (
     event_routes,
     action_routes,
     pause_routes,
+    naming_routes,
     submitting_routes,
 )
 

@@ -95,6 +95,13 @@ def fit_routes(site: Site) -> APIRouter:
         """All about one fit: its state, its reason, its attempts."""
         return answer({"fits": _whole(site, (site.reader.fit(fit),))})
 
+    _parts(router, site)
+    return router
+
+
+def _parts(router: APIRouter, site: Site) -> None:
+    """Add what else is known of one fit."""
+
     @router.get("/fits/{fit}/attempts", responses=told(api_models.Attempts))
     def attempts(fit: FitId) -> Response:
         """Every try at a fit: where it ran, from which step it went on, how it ended."""
@@ -132,8 +139,6 @@ def fit_routes(site: Site) -> APIRouter:
             filename = f"{found.fit.id}-{found.attempt.attempt}.log"
             return FileResponse(found.path, media_type=TEXT, filename=filename)
         return Response(tail(found.path, lines=lines, bytes_max=lines * 1000), media_type=TEXT)
-
-    return router
 
 
 def _whole(site: Site, fits: Sequence[FitRow]) -> list[dict[str, Any]]:

@@ -10,9 +10,11 @@ from fastapi import APIRouter, Query, Response
 from daemon.views.explaining import why, why_document
 from daemon.views.families import catalogue
 from daemon.views.host_words import hosts_told
+from daemon.views.hosts import host_documents
 from daemon.views.overview import look, overview_document
 from daemon.views.schedules import schedule_document, schedule_rows
 from daemon.views.trained import model_summary
+from daemon.views.waiting import Watch
 from daemon.web import api_models
 from daemon.web.api_answers import (
     NAME,
@@ -65,8 +67,10 @@ def looking_routes(site: Site) -> APIRouter:
 
     @router.get("/hosts", responses=told(api_models.Hosts))
     def hosts() -> Response:
-        """The last known daemon of each host."""
-        return answer({"hosts": [one.document for one in hosts_told(site.reader, site.reader.hosts())]})
+        """The hosts that ever worked on this log: up or not, what each has and does, its pauses."""
+        watch = Watch(site.reader)
+        found = host_documents(site.reader, watch, hosts_told(site.reader, watch.hosts))
+        return answer({"at": watch.now, "hosts": found})
 
     @router.get("/pauses", responses=told(api_models.Pauses))
     def pauses() -> Response:

@@ -71,6 +71,11 @@ FitWhole = _of(
     "FitWhole", FitRow, name=(str, ...), waiting=(Waiting | None, ...), attempts=(_many(Attempt), ...)
 )
 Host = _of("Host", HostRow, **_HOST_TOLD)
+HostNow = _of(
+    "HostNow", HostRow, **_HOST_TOLD, alive=(bool, ...), cpu_slots=(int | None, ...),
+    gpu_slots=(int | None, ...), memory_bytes=(int | None, ...), running=(dict[str, int], ...),
+    pauses=(list[str], ...),
+)  # fmt: skip
 Job = _of("Job", JobRow)
 Left = _of("Remaining", Remaining)
 Loss = _of("Resumption", Resumption)
@@ -167,7 +172,17 @@ Decisions = document_of(
 Families = document_of(
     "Families", "The 20 model families.", families=list[dict[str, Any]], job=(str | None, ...)
 )
-Hosts = document_of("Hosts", "The last known daemon of each host.", hosts=_many(Host))
+Hosts = document_of("Hosts", "The hosts that ever worked on this log.", at=str, hosts=_many(HostNow))
+Named = _of(
+    "Named", alias=(str, ...), name=(str, ...), model=(str, ...), plan=(str, ...), at=(str, ...),
+    actor=(str, ...), seq=(int, ...), reason=(str, ...),
+)  # fmt: skip
+NamedModels = document_of("NamedModels", "Models that have a name of their own.", models=_many(Named))
+Promoted = document_of(
+    "Promoted", "What came of a name for a model.", alias=str, fit=str, id=str,
+    seq=(int | None, Field(description="of the event; null when it had the name already or is not to")),
+    before=(str | None, Field(description="id of the fit whose model had the name")), dry_run=bool,
+)  # fmt: skip
 Pauses = document_of("Pauses", "What is not started now.", pauses=_many(Pause))
 Paused = document_of(
     "Paused", "A pause, and whether it was there already.", pause=Pause, already=bool, dry_run=bool

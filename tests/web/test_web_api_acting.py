@@ -173,6 +173,22 @@ def test_work_is_paused_and_goes_on(client: TestClient) -> None:
     assert client.get(f"{API}/pauses").json()["pauses"] == []
 
 
+def test_a_model_gets_a_name_of_its_own(client: TestClient) -> None:
+    """Recorded with its actor; rehearsed it is not; a fit without a model and a strange name are refused."""
+    first, second = client.get(f"{API}/fits?q=state:succeeded&limit=2").json()["fits"]
+    waiting = client.get(f"{API}/fits?q=state:ready&limit=1").json()["fits"][0]
+    wish = {"fit": first["name"], "alias": "champion", "reason": "best"}
+    assert client.post(f"{API}/models/names", json={**wish, "dry_run": True}).json()["seq"] is None
+    assert client.get(f"{API}/models/names").json()["models"] == []
+    assert client.post(f"{API}/models/names", json=wish).json()["seq"] == head(client)
+    told = client.post(f"{API}/models/names", json={**wish, "fit": second["id"]}).json()
+    assert told["before"] == first["id"]
+    (named,) = client.get(f"{API}/models/names").json()["models"]
+    assert (named["alias"], named["model"], named["actor"]) == ("champion", second["id"], "api")
+    for change, status in ({"fit": waiting["id"]}, 409), ({"fit": "f_none"}, 404), ({"alias": "f_1"}, 422):
+        assert client.post(f"{API}/models/names", json={**wish, **change}).status_code == status
+
+
 @pytest.mark.parametrize(
     ("wish", "status"),
     [({}, 422), ({"all": True, "stage": "cpu"}, 422), ({"stage": "tpu"}, 422), ({"plan": "p_none"}, 404)],
@@ -199,6 +215,7 @@ def test_who_may_only_look_changes_nothing(asking: Ask, tmp_path: Path, web_sett
         ("POST", "/pauses", {"all": True}),
         ("DELETE", "/pauses?all=true", None),
         ("POST", "/plans", {"jobs": []}),
+        ("POST", "/models/names", {"fit": "x", "alias": "y"}),
     ):
         assert looks.request(method, API + path, json=wish).status_code == 403, path
     assert head(looks) == last

@@ -43,6 +43,8 @@ def fit_in(client: TestClient, state: str) -> Mapping[str, Any]:
         ("/fits?limit=1000", ["jobs"]),
         ("/families", ["families"]),
         ("/schedule", ["schedule"]),
+        ("/hosts", ["hosts", "ls"]),
+        ("/models/names", ["models", "promote"]),
         ("/why/y_fwd_ret_1m", ["why", "y_fwd_ret_1m"]),
         ("/jobs/{job}", ["job", "{job}"]),
     ],
