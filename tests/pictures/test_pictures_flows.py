@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from picture_checks import SPACE, of_class, sound, texts
 
@@ -27,7 +27,7 @@ WAYS = st.lists(
 ALL, ALONE = "for all symbols", "for one symbol each"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ways=WAYS)
 def test_any_plan_makes_a_sound_picture(ways: list[Way]) -> None:
     """Targets of any name, with any routes, are drawn within the picture."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from picture_checks import SPACE, of_class, sound, texts, titles
 
@@ -39,7 +39,7 @@ def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(stages=st.lists(STAGE, max_size=2), start=MOMENT, end=MOMENT, now=st.one_of(st.none(), MOMENT))
 def test_any_history_makes_a_sound_picture(
     stages: list[Lanes], start: datetime, end: datetime, now: datetime | None

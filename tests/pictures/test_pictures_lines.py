@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from picture_checks import SPACE, of_class, sound, texts
 
@@ -14,7 +14,7 @@ LOSSES = st.lists(st.one_of(st.none(), st.floats()), max_size=400)
 TABLE_BYTES_MAX = 600  # of one sparkline: a table has a hundred
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(values=LOSSES, label=st.text(max_size=40))
 def test_any_values_make_a_sound_sparkline_or_none(values: list[float | None], label: str) -> None:
     """Whatever a fit reports, not a number and infinity too, the table can show it."""
@@ -32,7 +32,7 @@ def test_a_sparkline_is_small_and_tells_its_ends() -> None:
     assert "validation loss from 1 to 0.001, lowest 0.001" in (sound(svg).get("aria-label") or "")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(train=LOSSES, valid=LOSSES, best=st.one_of(st.none(), st.floats(), st.integers(-5, 500)))
 def test_any_losses_make_a_sound_curve_or_none(
     train: list[float | None], valid: list[float | None], best: float | None

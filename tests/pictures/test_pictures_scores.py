@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from picture_checks import SPACE, of_class, sound, texts, titles
 
@@ -25,7 +25,7 @@ ESTIMATES = st.lists(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=ESTIMATES, reference=NUMBER)
 def test_any_estimates_make_sound_pictures_or_none(rows: list[Estimate], reference: float | None) -> None:
     """Foreign names and any numbers give pictures that lead nowhere but to our own site."""
@@ -38,7 +38,7 @@ def test_any_estimates_make_sound_pictures_or_none(rows: list[Estimate], referen
             sound(svg)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=st.lists(st.tuples(st.text(max_size=50), NUMBER, NUMBER), max_size=40))
 def test_any_bars_are_sound_or_none(rows: list[tuple[str, float | None, float | None]]) -> None:
     """Names and numbers of any kind give a picture or nothing."""
@@ -46,7 +46,7 @@ def test_any_bars_are_sound_or_none(rows: list[tuple[str, float | None, float | 
         sound(svg)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=st.lists(st.tuples(NUMBER, NUMBER, st.floats()), max_size=20))
 def test_any_bins_are_sound_or_none(rows: list[tuple[float | None, float | None, float]]) -> None:
     """Bins with missing means or senseless counts give a picture or nothing."""
