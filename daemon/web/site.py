@@ -43,6 +43,7 @@ class Site:
         self.require_log()
         self.reader = Reader(self._database)
         self.machine = Machine(settings.results_dir).use
+        self.machine()  # the load is told from the second look on
         self.lately = Lately()
         self.pasts = Pasts(settings.database_url)
         self.assets = Assets((HERE / "static", HERE.parent / "pictures"))
