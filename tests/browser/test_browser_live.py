@@ -111,19 +111,21 @@ def test_a_killed_server_leaves_no_gap(eye: OpenEye, site: LivingSite, store: Pl
     """
     page = opened_live(eye, site, NETWORK)
     fits = waiting(store)[:6]
-    seqs = [store.hold(fit.id, reason="before") for fit in fits[:2]]
-    await_event(page, seqs[-1])
-    site.kill()
-    await_connection(page, "reconnecting")
-    seqs += [store.hold(fit.id, reason="meanwhile") for fit in fits[2:4]]
-    site.serve()
-    await_connection(page)
-    seqs += [store.hold(fit.id, reason="after") for fit in fits[4:]]
-    await_event(page, seqs[-1])
-    assert [seq for seq in told_events(page) if seq in seqs] == seqs[::-1]
-    assert told_events(page) == sorted(set(told_events(page)), reverse=True)
-    for fit in fits:
-        await_state(page, fit.id, "held")
+    for turn in range(12 if LONG else 1):
+        say = store.lift_hold if turn % 2 else store.hold
+        seqs = [say(fit.id, reason="before") for fit in fits[:2]]
+        await_event(page, seqs[-1])
+        site.kill()
+        await_connection(page, "reconnecting")
+        seqs += [say(fit.id, reason="meanwhile") for fit in fits[2:4]]
+        site.serve()
+        await_connection(page)
+        seqs += [say(fit.id, reason="after") for fit in fits[4:]]
+        await_event(page, seqs[-1])
+        assert [seq for seq in told_events(page) if seq in seqs] == seqs[::-1]
+        assert told_events(page) == sorted(set(told_events(page)), reverse=True)
+        for fit in fits:
+            await_state(page, fit.id, "ready" if turn % 2 else "held")
     assert is_marked(page)
     page.reload()
     await_connection(page)

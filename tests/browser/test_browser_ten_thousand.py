@@ -17,6 +17,7 @@ BYTES_MAX = 300_000
 PAINT_MAX = 1000.0
 
 
+@pytest.mark.slow
 def test_ten_thousand_jobs_are_painted_quickly(eye: OpenEye, big_site: LivingSite) -> None:
     """The first paint of a fresh browser over 10,000 jobs, and the bytes until then, have figures."""
     taken, sizes = [], []
