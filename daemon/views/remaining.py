@@ -47,8 +47,13 @@ def remaining(reader: Reader, plan_id: str, *, watch: Watch | None = None) -> Re
         watch = watch or Watch(reader)
         if watch.workers and not _is_paused(watch.pauses, plan_id):
             seconds = _seconds(kinds, each, watch)
-    words = UNKNOWN if seconds is None else f"~{span(seconds)}"
+    words = UNKNOWN if seconds is None else _words(seconds)
     return Remaining(seconds=seconds, words=words, fits_known=known, fits_open=fits_open)
+
+
+def _words(seconds: float) -> str:
+    """An estimate without a precision that it does not have."""
+    return f"~{seconds:.0f}s" if seconds < 10 else f"~{span(seconds)}"
 
 
 def _seconds(kinds: Iterable[RestOfKind], each: Mapping[tuple[str, str, str], float], watch: Watch) -> float:

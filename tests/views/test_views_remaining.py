@@ -72,6 +72,8 @@ def test_what_a_running_fit_has_done_is_not_done_again(shop: PlanStore) -> None:
     shop.started(claim, STARTED)
     shop.progressed(claim, FitProgressed(step=75, steps_total=100))
     assert remaining(shop.reading, plan).seconds == pytest.approx(25.0)
+    shop.progressed(claim, FitProgressed(step=93, steps_total=100))
+    assert remaining(shop.reading, plan).words == "~7s"
 
 
 def test_one_long_fit_is_not_shared_among_places(shop: PlanStore) -> None:
