@@ -1,7 +1,8 @@
 """Take the pictures of what people see, from a real run: ``python docs/make_screens.py [FOLDER]``.
 
 The demonstration makes data and a first plan; a second, larger one is handed to a daemon, which is looked at
-while it works, killed, and looked at again. Needs chromium (``CHROMIUM`` names another one) and playwright.
+while it works, killed, and looked at again. Needs chromium (``CHROMIUM`` names another one), playwright
+and pillow.
 With a FOLDER the run stays there and is used again; its pictures are made anew.
 """
 
@@ -20,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 from rich.console import Console
 from rich.text import Text
@@ -36,7 +38,7 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 COLUMNS = 118
 PATIENCE_SECONDS = 600.0
 BYTES_MAX = 200_000
-FAMILIES = "LightGBM XGBoost QuantileLightGBM NGBoost MLP LSTM CNN1D Transformer"
+FAMILIES = ("LightGBM", "XGBoost", "QuantileLightGBM", "MLP", "LSTM")
 SETTINGS = """[daemon]
 web_listen = "127.0.0.1:{port}"
 host_name = "trainer-1"
@@ -51,8 +53,7 @@ patience = 400
 chunk_rounds = 10
 
 [training.params.LSTM]
-epochs = 30
-patience = 30
+epochs = 6
 """
 
 
@@ -90,7 +91,7 @@ class Run:
         (self.folder / "trainwright.toml").write_text(SETTINGS.format(port=self.port), encoding="utf-8")
         self.say(
             "run", "--skip-training", "--data-dir", "data", "--auto-targets", "--auto-features",
-            "--top-n-targets", "8", "--families", FAMILIES, "--seed", str(int(time.time())),
+            "--top-n-targets", "8", "--families", *FAMILIES, "--seed", str(int(time.time())),
         )  # fmt: skip
 
     def start_daemon(self) -> None:
@@ -142,12 +143,15 @@ def finished_fit(run: Run, family: str) -> FitRow:
     return run.reader.fits(plan=plan, family=family, states=("succeeded",), limit=1)[0]
 
 
-def take(page: Page, name: str, *, whole: bool = False) -> None:
+def take(page: Page, name: str) -> None:
     """Write what a page shows as a picture, and say how large it is."""
     path = PICTURES / f"{name}.png"
     page.wait_for_load_state("load")
     page.evaluate("() => document.fonts.ready")
-    page.screenshot(path=str(path), full_page=whole, animations="disabled")
+    drawn = Image.open(io.BytesIO(page.screenshot(animations="disabled")))
+    drawn.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )
     size = path.stat().st_size
     print(f"{path.name}  {size / 1000:.0f} kB{'  TOO LARGE' if size > BYTES_MAX else ''}")
 
@@ -174,7 +178,9 @@ def take_terminal(browser: Browser, run: Run, name: str, commands: tuple[tuple[s
     drawn = console.export_svg(title="trainwright")
     with opened(browser, "about:blank") as page:
         page.set_content(f"<body style='margin:0'>{drawn}</body>")
-        page.locator("svg").screenshot(path=str(PICTURES / f"{name}.png"))
+        box = page.locator("svg").bounding_box() or {"width": 900, "height": 400}
+        page.set_viewport_size({"width": int(box["width"]), "height": int(box["height"])})
+        take(page, name)
 
 
 def main(folder: Path) -> None:
@@ -199,7 +205,7 @@ def main(folder: Path) -> None:
 
 
 def _while_it_works(browser: Browser, run: Run) -> None:
-    """The page, the plan, a terminal."""
+    """The page, the plan, a phone."""
     with opened(browser, run.url) as page:
         page.wait_for_selector("[data-connection=live]")
         take(page, "page-live")
@@ -208,20 +214,21 @@ def _while_it_works(browser: Browser, run: Run) -> None:
         take(page, "plan")
     with opened(browser, run.url, dark_phone=True) as page:
         take(page, "phone-dark")
-    take_terminal(browser, run, "terminal", (("status",), ("jobs", "--where", "state:running")))
 
 
 def _after_the_restart(browser: Browser, run: Run) -> None:
-    """The page that says what the power cut cost."""
+    """The page and the terminal that say what the power cut cost."""
     with opened(browser, run.url) as page:
         page.wait_for_selector("[data-connection=live]")
         await_that(lambda: run.reader.fits(states=("running",)), "fit at work again")
         take(page, "page-after-restart")
+    commands = (("status",), ("jobs", "--where", "state:running"), ("why", "y_planted_noise_5d"))
+    take_terminal(browser, run, "terminal", commands)
 
 
 def _when_it_is_done(browser: Browser, run: Run) -> None:
-    """A finished fit, and the report."""
-    with opened(browser, f"{run.url}/fits/{finished_fit(run, 'LSTM').id}") as page:
+    """A finished fit in its drawer, and the report."""
+    with opened(browser, f"{run.url}/?q=family:lstm&fit={finished_fit(run, 'LSTM').id}") as page:
         take(page, "fit")
     report = run.folder / "report.html"
     run.say("report", "-o", str(report))
