@@ -83,6 +83,11 @@ def painted(page: Page) -> dict[str, Any]:
     return found
 
 
+def overflow(page: Page) -> int:
+    """By how many pixels a page is wider than its window."""
+    return int(page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth"))
+
+
 def serious_findings(page: Page) -> list[str]:
     """What axe finds serious or critical on a page, each with the first elements it is about."""
     found = Axe().run(page).response["violations"]

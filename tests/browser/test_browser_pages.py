@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from eye import OpenEye, serious_findings
+from eye import OpenEye, overflow, serious_findings
 from living_site import LivingSite
 from many_jobs import many_jobs
 from page_words import await_connection
-from playwright.sync_api import Page
 
 from store import open_store
 from store.records import FitRow
@@ -50,11 +49,6 @@ def path_of(name: str, site: LivingSite) -> str:
         "api": "/api",
         "asked": "/act/cancel?q=state:ready",
     }[name]
-
-
-def overflow(page: Page) -> int:
-    """By how many pixels a page is wider than its window."""
-    return int(page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth"))
 
 
 @pytest.mark.parametrize(("name", "look"), SEEN)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from eye import OpenEye, painted
+from eye import OpenEye, overflow, painted
 from living_site import LivingSite
 from many_jobs import HOSTILE, small_log
 from page_words import await_connection
@@ -63,7 +63,7 @@ def hostile_site(tmp_path: Path) -> Iterator[LivingSite]:
 
 
 def test_no_name_becomes_markup(eye: OpenEye, hostile_site: LivingSite) -> None:
-    """Whatever a target is called, it is shown as text and runs nothing, in the table and in the drawer."""
+    """Whatever a target is called, it is shown as text and runs nothing, on every page."""
     page = eye(hostile_site.url).open()
     await_connection(page)
     dialogs: list[str] = []
@@ -78,6 +78,11 @@ def test_no_name_becomes_markup(eye: OpenEye, hostile_site: LivingSite) -> None:
         page.locator("#drawer #live-fit-head").wait_for()
         page.keyboard.press("Escape")
         page.locator("#drawer").wait_for(state="detached")
-    assert page.locator("img").count() == 0
-    assert page.locator("main script, aside script").count() == 0
+    plan = page.locator("#live-header .plan a.name").get_attribute("href") or ""
+    for path in (None, plan, f"{plan}/report", "/events", "/act/cancel?q=state:ready", "/?at=200"):
+        if path is not None:
+            page.goto(hostile_site.url + path)
+        assert page.locator("img").count() == 0
+        assert page.locator("main script, aside script").count() == 0
+        assert overflow(page) <= 0, path
     assert not dialogs
