@@ -46,6 +46,7 @@ LISTS = {
     "plan": "trainwright status",
     "fit": "trainwright jobs --all",
     "target, job or fit": "trainwright jobs --all",
+    "target": "trainwright jobs --all",
 }
 
 
@@ -76,6 +77,8 @@ def _told(error: Exception) -> tuple[str, dict[str, str | None]]:
     if isinstance(error, NotFound):
         near = f"did you mean {error.nearest}?" if error.nearest else None
         next_command = LISTS.get(error.noun, "trainwright status")
+        if error.noun.startswith("feature of "):
+            next_command = f"trainwright why {error.noun.removeprefix('feature of ')}"
         return f"no {error.noun} {error.name!r} in the event log", {"near": near, "next": next_command}
     if isinstance(error, DatabaseUnsafe):
         return error.sentence, {"where": error.url, "fix": error.fix}
