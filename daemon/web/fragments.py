@@ -9,7 +9,8 @@ from __future__ import annotations
 from daemon.web.fit_parts import fit_parts
 from daemon.web.gantt_view import gantt_part
 from daemon.web.jobs_table import jobs_parts
-from daemon.web.overview_parts import header, notes
+from daemon.web.notes import notes
+from daemon.web.overview_parts import header
 from daemon.web.scene import Scene
 from daemon.web.site import Site
 from daemon.web.view import View

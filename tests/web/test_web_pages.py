@@ -17,6 +17,7 @@ from daemon.web.fragments import fragments
 from daemon.web.site import Site
 from daemon.web.view import View
 from store import open_store
+from store.events import DaemonStarted, DaemonStopped
 from store.filters import FitFilter
 from store.plan_store import PlanStore
 from store.reading import Reader, open_reader
@@ -368,3 +369,22 @@ def test_logs_of_every_released_version_are_shown(asking: Ask, tmp_path: Path, v
         page_at(client, f"/fits/{fit.id}")
     for seq in range(1, head + 1, max(1, head // 12)):
         page_at(client, f"/?at={seq}")
+
+
+def test_a_break_is_told_for_a_while(client: TestClient, store: PlanStore) -> None:
+    """After a start behind a crash the page says how the daemon before ended; else it does not."""
+    for worker in ("dirty/1", "clean/1"):
+        start_daemon(store, worker)
+    store.daemon_said(DaemonStopped(worker="clean/1", host="clean", cause="stopped by SIGTERM"))
+    assert "previous stop" not in page_at(client, "/").one(id="live-notes").text
+    for worker in ("dirty/2", "clean/2"):
+        start_daemon(store, worker)
+    told = page_at(client, "/").one(id="live-notes").text
+    assert "previous stop: it was killed or crashed" in told
+    assert told.count("previous stop") == 1
+
+
+def start_daemon(store: PlanStore, worker: str) -> None:
+    host = worker.partition("/")[0]
+    word = DaemonStarted(worker=worker, host=host, version="1", boot_id="b", pid=1)
+    store.daemon_started(word, is_dead=lambda _worker: True)

@@ -22,9 +22,11 @@ function become(old, wanted) {
   }
   if (old.nodeName === "TR" && !wanted.firstChild) return old; // a place in the order, its row comes by itself
   const end = old.id === "log" && old.scrollHeight - old.scrollTop - old.clientHeight < 8;
+  const right = old.className === "pic-scroll" && old.scrollLeft > 0 && old.scrollWidth - old.scrollLeft - old.clientWidth < 8;
   copyAttributes(old, wanted);
   becomeChildren(old, wanted);
   if (end) old.scrollTop = old.scrollHeight;
+  if (right) old.scrollLeft = old.scrollWidth;
   return old;
 }
 
@@ -265,10 +267,20 @@ function arrive() {
   if (log) log.scrollTop = log.scrollHeight;
   for (const select of all("select")) select.value = find("option[selected]", select)?.value ?? select.options[0]?.value;
   closeTimeline();
+  showNow();
   mark();
   tick();
   count();
   connect();
+}
+
+const looked = new WeakSet(); // pictures that were scrolled to now once
+
+function showNow() {
+  for (const picture of all("#gantt .pic-scroll")) {
+    if (!looked.has(picture)) picture.scrollLeft = picture.scrollWidth;
+    looked.add(picture);
+  }
 }
 
 function mark(row = null) {
