@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 import click
 
@@ -13,14 +14,28 @@ from daemon.news import FitBegan, FitEnded, FitMoved, FitRescued, News, PlanFini
 from daemon.views.words import counted, span
 from store.records import FitRow
 
+ASK_SECONDS, PLAIN_SECONDS = 2.0, 10.0  # between two questions for the rest; between two lines off a terminal
 STAGE_WORDS = {"cpu": "CPU stage", "gpu": "GPU stage"}
 
 
 class TrainingNarrator:
-    """Tells the fits of a plan on stderr; on a terminal with a moving line, elsewhere with plain lines."""
+    """Tells the fits of a plan on stderr; on a terminal with a moving line, elsewhere with plain lines.
 
-    def __init__(self, fits: Iterable[FitRow], *, slots: dict[str, int]) -> None:
-        self._slots = slots
+    `left` says what is left of the whole plan, None while nothing is known; without it the rest of the stage
+    is told from the fits that have ended.
+    """
+
+    def __init__(
+        self,
+        fits: Iterable[FitRow],
+        *,
+        slots: dict[str, int],
+        left: Callable[[], str | None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._slots, self._ask, self._clock = slots, left, clock
+        self._left: str | None = None
+        self._asked_at, self._told_at = float("-inf"), clock()
         self._open: dict[str, set[str]] = {"cpu": set(), "gpu": set()}
         self._total = {"cpu": 0, "gpu": 0}
         for fit in fits:
@@ -75,15 +90,30 @@ class TrainingNarrator:
 
     def _moving(self, words: str) -> None:
         """Redraw the moving line: done of all, what moves now, and the estimate of the rest."""
-        if not self._live or self._stage is None:
+        if self._stage is None or not (self._live or self._is_due(words)):
             return
         total = self._total[self._stage]
         done = total - len(self._open[self._stage])
+        if not self._live:
+            tell(f"   {done:>3}/{total}  {self._estimate()}  {words}")
+            return
         text = f" {bar(done, total, width=20)} {done}/{total}  {self._estimate()}  {words}"
         click.echo("\r" + speakable(f"{text:<100.100}", sys.stderr), nl=False, err=True)
 
+    def _is_due(self, words: str) -> bool:
+        """Whether it is time again for a plain line, and there is something to tell."""
+        now = self._clock()
+        if not words or now - self._told_at < PLAIN_SECONDS:
+            return False
+        self._told_at = now
+        return True
+
     def _estimate(self) -> str:
-        """The rest of this stage in seconds, from the median of its finished fits and the slots."""
+        """The rest, as far as the plan's past tells; else that of this stage by the median of its fits."""
+        if self._ask is not None and self._clock() - self._asked_at >= ASK_SECONDS:
+            self._left, self._asked_at = self._ask(), self._clock()
+        if self._left is not None:
+            return f"{self._left} left"
         seconds = self._seconds[self._stage or "cpu"]
         if not seconds or self._stage is None:
             return "~?"

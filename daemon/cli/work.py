@@ -15,11 +15,12 @@ from daemon.cli.scoreboard import scoreboard
 from daemon.cli.screen import emit, say, tell
 from daemon.drained import Drained
 from daemon.settings import Settings
+from daemon.views.remaining import remaining
 from daemon.views.words import counted
 from daemon.workplace import Workplace
 from planner import PlanningResult, PlanRequest, make_plan
 from planner.comparing import Comparison
-from store import PlanStore
+from store import DatabaseUnavailable, PlanStore
 
 
 def plan(store: PlanStore, request: PlanRequest, *, quiet: bool = False) -> PlanningResult:
@@ -56,12 +57,21 @@ def train(
     missing = ((fit.job_id, fit.family, fit.sentence or "") for fit in fits if fit.state == "unavailable")
     for words in left_out_words(missing):
         tell(f"left out  {words}")
-    narrator = TrainingNarrator(fits, slots=slots)
+    narrator = TrainingNarrator(fits, slots=slots, left=lambda: _left(store, accepted.plan_id))
     drained: Drained = service.drain(settings, store, [accepted.plan_id], tell=narrator)
     if drained.interrupted:
         rest = store.reading.plan_row(accepted.plan_id).open
         tell(f"interrupted; {counted(rest, 'fit')} left, with checkpoints; go on: trainwright daemon --drain")
     return accepted.plan_id, drained
+
+
+def _left(store: PlanStore, plan_id: str) -> str | None:
+    """How long a plan will still take, in words; None while nothing tells, or the log does not answer now."""
+    try:
+        left = remaining(store.reading, plan_id)
+    except DatabaseUnavailable:
+        return None
+    return None if left.seconds is None else left.words
 
 
 def show_models(store: PlanStore, plan_id: str) -> None:

@@ -95,3 +95,28 @@ def test_the_moving_line_estimates_the_rest(
     assert "1/3  ~2.0s left" in capsys.readouterr().err
     narrator(PlanFinished(plan_id="p", succeeded=1, failed=0, unavailable=0, cancelled=0, output=Path("o")))
     assert "\r" in capsys.readouterr().err
+
+
+def test_the_rest_of_the_plan_is_told_where_it_is_known(
+    fits: tuple[FitRow, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Off a terminal a line every ten seconds says how far it is, with what the past of the plan tells."""
+    now = [0.0]
+    asked = []
+
+    def left() -> str:
+        asked.append(now[0])
+        return f"~{100 - now[0]:.0f}s"
+
+    narrator = TrainingNarrator(fits, slots=SLOTS, left=left, clock=lambda: now[0])
+    cpu = next(fit for fit in fits if fit.stage == "cpu")
+    narrator(began(cpu))
+    for second in range(25):
+        now[0] = float(second)
+        narrator(FitMoved(fit=cpu.id, name=cpu.name, step=second, steps_total=25, valid_loss=None))
+    lines = [line for line in capsys.readouterr().err.splitlines() if "left" in line]
+    assert lines == [
+        f"     0/3  ~90s left  {cpu.name} 10/25",
+        f"     0/3  ~80s left  {cpu.name} 20/25",
+    ]
+    assert asked == [10.0, 20.0]
