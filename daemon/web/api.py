@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from daemon.web.api_actions import action_routes
-from daemon.web.api_description import PREFIX, description_of
+from daemon.web.api_description import PREFIX, Description
 from daemon.web.api_events import event_routes
 from daemon.web.api_fits import fit_routes
 from daemon.web.api_looking import looking_routes
@@ -35,9 +35,11 @@ def api(site: Site) -> APIRouter:
     for part in _PARTS:
         router.include_router(part(site))
 
+    known = Description(needs_token=bool(site.tokens))
+
     @router.get("/openapi.json", include_in_schema=False)
     def description(request: Request) -> Response:
         """The description of all this by OpenAPI."""
-        return JSONResponse(description_of(request.app.routes, needs_token=bool(site.tokens)))
+        return JSONResponse(known.of(request.app.routes))
 
     return router

@@ -10,9 +10,9 @@ from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
 from daemon.web.api_examples import ANSWERS, SENT
+from daemon.web.api_models import ProblemDocument
 
 PREFIX = "/api/v1"
-PROBLEM = "application/problem+json"
 WORDS = """\
 The words of the command line over HTTP, with the same documents; each has `v`, the version of its form.
 On this machine no token is needed; elsewhere send `Authorization: Bearer TOKEN`.
@@ -26,6 +26,20 @@ TAGS = {
     "act": "What people may ask for. Each is an event with its actor and its reason.",
 }
 _SECURITY = {"token": {"type": "http", "scheme": "bearer", "description": "the text in web_token_file"}}
+
+
+class Description:
+    """The description of an application, made when it is first asked for."""
+
+    def __init__(self, *, needs_token: bool) -> None:
+        self._needs_token = needs_token
+        self._made: dict[str, Any] | None = None
+
+    def of(self, routes: Sequence[BaseRoute]) -> dict[str, Any]:
+        """Return the description of the routes of the API among these."""
+        if self._made is None:
+            self._made = description_of(routes, needs_token=self._needs_token)
+        return self._made
 
 
 def description_of(routes: Sequence[BaseRoute], *, needs_token: bool) -> dict[str, Any]:
@@ -43,12 +57,11 @@ def description_of(routes: Sequence[BaseRoute], *, needs_token: bool) -> dict[st
             operation["summary"] = operation["description"].partition("\n")[0]
         for status, told in operation["responses"].items():
             content = told.get("content", {})
-            if status.startswith(("4", "5")):
-                told["content"] = {PROBLEM: content.get("application/json", {})}
-            else:
+            if status.startswith("2"):
                 _add_example(path, content.get("application/json", {}))
         if path in SENT and "requestBody" in operation:
             operation["requestBody"]["content"]["application/json"]["example"] = SENT[path]
+    found["components"]["schemas"]["Problem"] = ProblemDocument.model_json_schema()
     if needs_token:
         found["components"]["securitySchemes"] = _SECURITY
         found["security"] = [{"token": []}]

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 
 from daemon.web.access import Principal, looking
-from daemon.web.api_description import TAGS, WORDS, description_of, operations_of
+from daemon.web.api_description import TAGS, WORDS, Description, operations_of
 from daemon.web.scene import Scene
 from daemon.web.shell import shown
 from daemon.web.site import Site
@@ -51,11 +51,11 @@ def api_pages(site: Site) -> APIRouter:
     """Return the route of the page about the API."""
     router = APIRouter(include_in_schema=False)
 
-    looks = Depends(looking(site))
+    looks, known = Depends(looking(site)), Description(needs_token=bool(site.tokens))
 
     @router.get("/api")
     def page(request: Request, who: Principal = looks) -> HTMLResponse:
-        described = description_of(request.app.routes, needs_token=bool(site.tokens))
+        described = known.of(request.app.routes)
         base = str(request.base_url).rstrip("/")
         groups = {
             name: [operation for tag, operation in _operations(described, base) if tag == name]

@@ -44,7 +44,7 @@ CHECKS = (
     response_schema_conformance,
 )
 LONG_SECONDS = 600.0
-EXAMPLES, EXAMPLES_LONG = 4, 60  # of each address, right and wrong ones each, in one round
+EXAMPLES, EXAMPLES_LONG = 3, 60  # of each address, right and wrong ones each, in one round
 NAMES_KEPT = 40
 
 pytestmark = pytest.mark.filterwarnings("ignore")

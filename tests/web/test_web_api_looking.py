@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+from daemon_samples import settings_in
 from jsonschema import Draft202012Validator
 from page_client import Ask, TestClient
 
 from daemon.cli.main import main
 from daemon.settings import Settings
 from daemon.web.api_description import operations_of
+from daemon.web.app import create_app
 from store import open_store
+from store.events import FitSucceeded
 
 API = "/api/v1"
 
 
-@pytest.fixture
-def client(asking: Ask) -> TestClient:
-    return asking()
+@pytest.fixture(scope="module")
+def reading_settings(kept_log: Path) -> Settings:
+    """A host whose log nobody here writes into."""
+    return settings_in(kept_log.parent)
+
+
+@pytest.fixture(scope="module")
+def client(reading_settings: Settings) -> TestClient:
+    return TestClient(
+        create_app(reading_settings), base_url="http://localhost", raise_server_exceptions=False
+    )
 
 
 def said(client: TestClient, path: str, status: int = 200, **asked: Any) -> Any:
@@ -51,7 +63,7 @@ def fit_in(client: TestClient, state: str) -> Mapping[str, Any]:
 )
 def test_a_document_is_the_one_of_the_command(
     client: TestClient,
-    web_settings: Settings,
+    reading_settings: Settings,
     capsys: pytest.CaptureFixture[str],
     path: str,
     words: list[str],
@@ -59,7 +71,7 @@ def test_a_document_is_the_one_of_the_command(
     """What the command prints with --json is in the answer, but for the moment of asking."""
     job = fit_in(client, "succeeded")["job_id"]
     told = said(client, path.format(job=job))
-    place = ["--results-dir", str(web_settings.results_dir)]
+    place = ["--results-dir", str(reading_settings.results_dir)]
     with pytest.raises(SystemExit):
         main([*(word.format(job=job) for word in words), *place, "--json"])
     printed = json.loads(capsys.readouterr().out)
@@ -199,15 +211,13 @@ def test_what_an_address_takes_is_told(client: TestClient) -> None:
     assert "GET" in response.headers["allow"]
 
 
-def test_a_number_that_is_none_is_null(client: TestClient, web_settings: Settings) -> None:
+def test_a_number_that_is_none_is_null(asking: Ask, web_settings: Settings) -> None:
     """JSON has no NaN: strict readers read every answer."""
-    from store.events import FitSucceeded
-
     with open_store(web_settings.database_url) as store:
         (claim,) = store.claim("w", stage="cpu")
         metrics = {"metric": "rank_ic", "score": float("nan"), "standard_error": float("inf")}
         store.succeeded(claim, FitSucceeded(bundle="b", sha256="0" * 64, metrics=metrics, seconds=1.0))
-    text = client.get(f"{API}/fits/{claim.fit_id}").text
+    text = asking().get(f"{API}/fits/{claim.fit_id}").text
     found = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     assert found["fits"][0]["metrics"]["score"] is None
 

@@ -124,18 +124,13 @@ def test_without_an_answer_it_is_said_where_to_ask(
     assert len(list(web_settings.inbox_dir.glob("api-*"))) == 2
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"[]", b"1", b"{", b'{"jobs": NaN}', b"\xff\xfe", b"[" * 100_000, b'{"a":' * 50_000 + b"1"],
-    ids=["empty", "list", "number", "cut off", "not a number", "no text", "deep list", "deep object"],
-)
-def test_what_is_no_plan_never_reaches_the_daemon(
-    client: TestClient, web_settings: Settings, body: bytes
-) -> None:
-    """A problem says so, and nothing is dropped."""
-    response = client.post(f"{API}/plans", content=body)
-    assert response.status_code == 422
-    assert "JSON" in response.json()["detail"]
+def test_what_is_no_plan_never_reaches_the_daemon(client: TestClient, web_settings: Settings) -> None:
+    """A problem says so, and nothing is dropped: no text, no object, no end, far too deep."""
+    deep = (b"[" * 100_000, b'{"a":' * 50_000 + b"1")
+    for body in (b"", b"[]", b"1", b"{", b'{"jobs": NaN}', b"\xff\xfe", *deep):
+        response = client.post(f"{API}/plans", content=body)
+        assert response.status_code == 422, body[:20]
+        assert "JSON" in response.json()["detail"]
     assert not list(web_settings.inbox_dir.iterdir())
 
 
@@ -149,10 +144,10 @@ def test_a_plan_has_a_size_limit(asking: Ask, web_settings: Settings) -> None:
     assert not list(web_settings.inbox_dir.iterdir())
 
 
-@pytest.mark.parametrize("name", ["%2e%2e", ".hidden", "a%2Fb", "..%2Faccepted", "a%00", "accepted%20x"])
-def test_no_name_of_a_receipt_leads_out_of_the_drop_folder(client: TestClient, name: str) -> None:
+def test_no_name_of_a_receipt_leads_out_of_the_drop_folder(client: TestClient) -> None:
     """A name is letters, digits and few signs; anything else is not looked for."""
-    assert client.get(f"{API}/receipts/{name}").status_code in (404, 422)
+    for name in ("%2e%2e", ".hidden", "a%2Fb", "..%2Faccepted", "a%00", "accepted%20x"):
+        assert client.get(f"{API}/receipts/{name}").status_code in (404, 422), name
 
 
 class RealIntake(threading.Thread):
