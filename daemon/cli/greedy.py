@@ -12,6 +12,8 @@ import click
 
 GREEDY = frozenset({"--symbols", "--targets", "--features", "--families", "--horizons"})
 
+SPACELESS = frozenset({"--families"})  # names without spaces: a shell's quotes around all of them do no harm
+
 
 def spread(arguments: Sequence[str]) -> list[str]:
     """The arguments with every greedy option repeated before each of its words."""
@@ -28,7 +30,8 @@ def spread(arguments: Sequence[str]) -> list[str]:
         elif flag is None:
             result.append(word)
         else:
-            parts = [part for part in word.split(",") if part]
+            said = word.replace(" ", ",") if flag in SPACELESS else word
+            parts = [part for part in said.split(",") if part]
             result.extend(item for part in parts for item in (flag, part))
             words += len(parts)
     return result[:-1]

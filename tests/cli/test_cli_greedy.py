@@ -21,6 +21,8 @@ from daemon.cli.greedy import GreedyCommand, spread
         (["--symbols", "--json"], ["--symbols", "--json"]),
         (["--symbols"], ["--symbols"]),
         (["--families", "LightGBM", "lstm", "-v"], ["--families", "LightGBM", "--families", "lstm", "-v"]),
+        (["--families", "LightGBM lstm"], ["--families", "LightGBM", "--families", "lstm"]),
+        (["--symbols", "BRK B US"], ["--symbols", "BRK B US"]),
         (["one", "two"], ["one", "two"]),
     ],
 )
