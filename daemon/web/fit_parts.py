@@ -100,7 +100,7 @@ def _facts(fit: FitRow) -> list[tuple[str, str]]:
         ("losses", _losses(fit)),
         ("device", f"{fit.device_used}{share}" if fit.device_used else ""),
         ("took", "" if fit.seconds is None else span(fit.seconds)),
-        ("memory", bytes_words(fit.memory_bytes) if fit.memory_bytes else ""),
+        ("set aside", f"{bytes_words(fit.memory_bytes)} of memory" if fit.memory_bytes else ""),
         ("checkpoint", f"step {fit.checkpoint_step:,}" if fit.checkpoint_step else ""),
         ("worker", worker_words(fit.worker, fit.pid)),
         ("also learns", ", ".join(fit.other_targets)),
@@ -132,9 +132,15 @@ def worth_words(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
             _signed(metrics.get("baseline_score")),
         ),
         ("ahead of it", "ahead", f"{clear}: {_signed(metrics.get('ahead'))} {interval}"),
-        ("judged on", "n", f"{metrics.get('n')} rows never trained on"),
+        ("judged on", "n", _judged_on(metrics)),
     ]
     return [(label, words) for label, key, words in found if metrics.get(key) is not None]
+
+
+def _judged_on(metrics: Mapping[str, Any]) -> str:
+    """What the score is a mean over: a rank IC counts timestamps, every other metric rows."""
+    counted = "bars" if metrics.get("metric") == "rank_ic" else "rows"
+    return f"{int(metrics.get('n') or 0):,} {counted} never trained on"
 
 
 def _signed(value: float | None) -> str:
