@@ -367,7 +367,7 @@ def test_logs_of_every_released_version_are_shown(asking: Ask, tmp_path: Path, v
     page_at(client, "/events")
     for fit in fits:
         page_at(client, f"/fits/{fit.id}")
-    for seq in range(1, head + 1, max(1, head // 12)):
+    for seq in range(1, head + 1, max(1, head // 4)):
         page_at(client, f"/?at={seq}")
 
 
