@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from store.errors import WrongState
 from store.events import ModelPromoted
 from store.ids import MODEL_STREAM
+from store.naming import promotions
 from store.turn import Turn
+
+KEPT = "said again: the part of the log that said it was retired"
 
 _LAST = "SELECT CAST(data AS TEXT) FROM event WHERE stream = ? ORDER BY version DESC"
 
@@ -33,3 +36,12 @@ def promote(turn: Turn, fit_id: str, alias: str, *, reason: str, actor: str) -> 
         reason=reason,
     )
     return turn.append_next(MODEL_STREAM, [word], actor=actor)[0].seq
+
+
+def say_again(turn: Turn, upto: int) -> int:
+    """Append the names that hold by events up to a number, which are about to go; returns how many."""
+    old = [event for event in promotions(turn.tx).values() if event.seq <= upto]
+    for event in old:
+        word = ModelPromoted(**{**event.data, "reason": event.data.get("reason") or KEPT})
+        turn.append_next(MODEL_STREAM, [word], actor=event.actor)
+    return len(old)

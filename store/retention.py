@@ -4,7 +4,8 @@ Only a whole prefix is retired. It ends before the first event that is still nee
 unfinished, young or not archived, of the planning such a plan came from, of a pause in force, of a daemon
 at work. No plan is split, and the last event always stays. The prefix is sealed first, in the table and
 outside; then one transaction lifts the guard against DELETE, takes the rows, writes `log_start`, puts the
-guard back, and folds the projections anew.
+guard back, and folds the projections anew. Names that models have by events of the prefix are said again
+before.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from store import rebuilding
+from store import promoting, rebuilding
 from store.archive import archived_as, state_of_file
 from store.backup import require_sound
 from store.chain import Place, head_of, start_of
@@ -24,6 +25,7 @@ from store.guards import lifted, require_owner
 from store.ids import planning_stream
 from store.moments import iso_utc, moment_of
 from store.seals import read_seals, seal
+from store.turn import Turn
 from store.verification import verify
 
 Look = Callable[[PlanArchived], str]  # an archiving -> the state of its file
@@ -91,6 +93,10 @@ def retire(database: Database, *, before: int, seals: Path) -> Retirement:
         planned = _retirement(tx, before, looked_at)
     if planned.events == 0:
         return planned
+    with database.transaction() as tx:  # by itself: names that were said twice do no harm, lost ones do
+        turn = Turn(tx)
+        promoting.say_again(turn, planned.last_seq)
+        turn.flush()
     seal(database, seals, upto=planned.last_seq)
     with database.transaction() as tx:
         now = _retirement(tx, before, lambda event: files.get(event.sha256, "missing"))

@@ -188,6 +188,25 @@ def test_the_prefix_goes_and_the_chain_holds(
         tx.execute("DELETE FROM event WHERE seq = ?", (seq,))
 
 
+def test_a_name_of_a_model_outlives_the_part_that_gave_it(
+    plan_store: PlanStore, database: Database, clock: Clock, tmp_path: Path
+) -> None:
+    """The alias of a model of a retired plan still names its bundle and who gave it; the log is sound."""
+    first = finished(plan_store, "y1")
+    model = plan_store.reading.fits(plan=first, states=("succeeded",))[0]
+    given = plan_store.promote(model.id, "champion", reason="the best", actor="alice")
+    clock.move(3600)
+    finished(plan_store, "y2")
+    clock.move(3600)
+    done = retired(plan_store, database, (first,), clock, tmp_path)
+    assert given is not None
+    assert given <= done.last_seq
+    found = plan_store.reading.promotions()["champion"]
+    assert found.seq > done.last_seq
+    assert (found.actor, found.data["bundle"], found.data["reason"]) == ("alice", model.bundle, "the best")
+    assert verify(database, outside=read_seals(tmp_path / "seals.jsonl")).problems == ()
+
+
 def test_nothing_is_put_where_the_prefix_was(
     plan_store: PlanStore, database: Database, plans: tuple[str, str], clock: Clock, tmp_path: Path
 ) -> None:
