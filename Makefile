@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 DEMO   ?= demo
 
-.PHONY: study-resume demo test check format bench bench-store bench-peers bench-panel bench-planner bench-executors bench-host bench-web screens reference study study-executors faults torture torture-host booted clean help
+.PHONY: study-resume demo test check format bench bench-store bench-peers bench-panel bench-planner bench-executors bench-host bench-web bench-cli screens reference study study-executors faults torture torture-host booted clean help
 
 help:
 	@echo "make demo    real bars, the whole job: rank, probe, select, route, plan, train ($(DEMO)/)"
@@ -51,7 +51,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-store bench-panel bench-planner bench-executors bench-host bench-web
+bench: bench-store bench-panel bench-planner bench-executors bench-host bench-web bench-cli
 
 # Returns 1 when a bar is missed. WRITE=FILE keeps the table, ONLY=PART measures one part, PEERS=1 makes the
 # peers' environment first (it is used whenever it is there).
@@ -105,6 +105,10 @@ bench-host: $(STAMP)
 # First paint, event to screen, the cost of fifty open pages: needs chromium.
 bench-web: $(STAMP)
 	@$(BIN)/python -m benchmarks.web $(if $(QUICK),--quick) $(if $(WRITE),--write $(WRITE))
+
+# What typing costs: the CPU of reading commands and of completion with 10,000 jobs.
+bench-cli: $(STAMP)
+	@$(BIN)/python -m benchmarks.cli $(if $(QUICK),--quick) $(if $(WRITE),--write $(WRITE))
 
 screens: $(STAMP)
 	@$(BIN)/python docs/make_screens.py
