@@ -93,12 +93,9 @@ def _lines(found: Overview) -> Iterator[str]:
 
 def _running_line(fit: FitRow, watch: Watch) -> str:
     """What a fit is at, or, when its process is known to be gone, what will become of it."""
-    if fit.worker in watch.workers:
-        return (
-            f"running  {fit.name}  {step_words(fit)}  {fit.device_used or 'starting'}, attempt {fit.attempt}"
-        )
-    saved = f"step {fit.checkpoint_step}" if fit.checkpoint_step else "the beginning"
-    return f"stopped  {fit.name}  its process is gone; resumes from {saved} when a daemon starts"
+    if (gone := watch.abandoned(fit)) is not None:
+        return f"stopped  {fit.name}  {gone.words}"
+    return f"running  {fit.name}  {step_words(fit)}  {fit.device_used or 'starting'}, attempt {fit.attempt}"
 
 
 def _more(count: int, word: str, command: str) -> Iterator[str]:

@@ -19,6 +19,7 @@ from store.reasons import WaitingReason, waiting_reason
 from store.records import FitRow, HostRow, PauseRow, PlanRow, ReadyGroup, Room
 
 WAITING_STATES = ("ready", "unavailable")  # those that have a reason
+AT_WORK = ("claimed", "running")  # those too, when their daemon is known to be gone
 ASKED_ONE_BY_ONE = 60  # ready fits; of more the place in the queue is not told
 QUEUED = WaitingReason(code="Priority", words="the most urgent come first")
 ALWAYS_ASKED, COUNTED_MAX = 4, 40_000  # fits; fits looked at for their places together
@@ -95,6 +96,7 @@ class Watch:
         few = self._is_cheap(sum(fit.state == "ready" for fit in waiting))
         told = self.reason if few else self._told_of_many
         found = {fit.id: told(fit) for fit in waiting}
+        found |= {fit.id: self.abandoned(fit) for fit in fits if fit.state in AT_WORK}
         return {fit_id: reason for fit_id, reason in found.items() if reason is not None}
 
     def _is_cheap(self, asked: int) -> bool:
@@ -105,10 +107,20 @@ class Watch:
 
     def reason(self, fit: FitRow) -> WaitingReason | None:
         """Why one fit does not run, with its place in the queue; None when nothing keeps it."""
+        if fit.state in AT_WORK:
+            return self.abandoned(fit)
         reason = self._told_of_many(fit)
         if reason is None or reason.code not in ("Priority", "Held", "Dependency") or fit.state != "ready":
             return reason  # its place in the queue does not matter yet, and is dear to count
         return waiting_reason(fit, self.reader.waiting_context(fit, is_dead=self._is_dead))
+
+    def abandoned(self, fit: FitRow) -> WaitingReason | None:
+        """What becomes of a fit that is called running though its daemon is known to be gone."""
+        if fit.state not in AT_WORK or fit.worker in self.workers:
+            return None
+        saved = f"step {fit.checkpoint_step:,}" if fit.checkpoint_step else "the beginning"
+        words = f"its process is gone; resumes from {saved} when a daemon starts"
+        return WaitingReason(code="NoWorker", words=words)
 
     def groups(self, plans: Sequence[PlanRow]) -> tuple[WaitingGroup, ...]:
         """What the ready fits of the open plans wait for, counted by stage and reason."""

@@ -10,8 +10,10 @@ from cli_samples import GPU, STOPPED, fill, living_daemon, many_fits, sample_pla
 from store_samples import cs_job, plan_of
 
 from daemon.views import waiting
+from daemon.views.explaining import why
 from daemon.views.waiting import Watch
 from store import PlanStore, open_store
+from store.events import CheckpointSaved, FitStarted
 from store.records import Failure
 
 
@@ -129,3 +131,24 @@ def test_a_host_made_smaller_lacks_nothing_that_is_not_asked_for(store: PlanStor
     reason = Watch(store.reading).reason(store.reading.fits(states=("ready",))[0])
     assert reason is not None
     assert reason.words == "it needs 1 CPU place and 0 are all there is"
+
+
+def test_a_fit_whose_daemon_is_gone_is_not_called_running_alone(store: PlanStore) -> None:
+    """Wherever a fit is told of, so is that its process is gone and from where it will go on."""
+    start = living_daemon()
+    host, boot_id, namespace, _, _ = start.worker.split("/")
+    gone = replace(start, worker="/".join((host, boot_id, namespace, "4194305", "1")), pid=4194305)
+    store.accept(plan_of(cs_job("a", families=("LightGBM",))), source="test", name="t")
+    store.daemon_started(gone)
+    (claim,) = store.claim(gone.worker, stage="cpu")
+    store.started(claim, FitStarted(pid=42, device_requested="cpu", device_used="cpu", log="a.log"))
+    store.checkpointed(claim, CheckpointSaved(step=40, path="work/step-40", seconds=0.1))
+
+    (reason,) = Watch(store.reading).reasons(store.reading.fits()).values()
+
+    assert (reason.code, reason.words) == (
+        "NoWorker",
+        "its process is gone; resumes from step 40 when a daemon starts",
+    )
+    assert why(store.reading, claim.fit_id).reasons[claim.fit_id] == reason
+    assert Watch(store.reading, is_dead=waiting.alive_then).reasons(store.reading.fits()) == {}
