@@ -1,8 +1,8 @@
 """The hub: one look at the log for all pages that listen, one rendering for all that show the same.
 
-It lives in the event loop; what reads and renders is done in one thread beside it. Each page is sent the
-events behind those it has, in the log's order and each once, and the parts that have changed. Rendering keeps
-to a share of a core: events go out at once, the parts of a busy log a little later.
+It lives in the event loop; it reads in one thread beside it and renders in another. Each page is sent the
+events behind those it has, in the order of the log and each once, and the parts that have changed. Rendering
+keeps to a share of a core, and no event waits for it: the parts of a busy log come a little later.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
@@ -104,8 +104,10 @@ class Hub:
         self._news, self._render, self._clock, self._cpu_clock = news, render, clock, cpu_clock
         self._rendered = rendered
         self._rooms: dict[View, Room] = {}
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hub")
-        self._task: asyncio.Task[None] | None = None
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="hub-reading")
+        self._rendering = ThreadPoolExecutor(1, thread_name_prefix="hub-rendering")
+        self._tasks: dict[Callable[[], Awaitable[None]], asyncio.Task[None]] = {}
+        self._head: int | None = None  # of the log; None while it does not answer
         self._credit, self._credited_at = SAVED_SECONDS, clock()
         self._tell_at = float("-inf")
         self.closed = False
@@ -114,8 +116,9 @@ class Hub:
         """Let a page listen; it is sent all that came behind `after`, None for what comes from now on."""
         listener = Listener(view=view, queued=-1 if after is None else after, woken_at=self._clock())
         self._rooms.setdefault(view, Room(view=view)).listeners.add(listener)
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._run())
+        for work in (self.look, self.renew):
+            if work not in self._tasks or self._tasks[work].done():
+                self._tasks[work] = asyncio.get_running_loop().create_task(self._repeat(work))
         return listener
 
     def leave(self, listener: Listener) -> None:
@@ -133,33 +136,37 @@ class Hub:
             listener.woken.set()
 
     async def finish(self) -> None:
-        """Let go of the thread; called when nobody listens any more."""
+        """Let go of the threads and their connections; called when nobody listens any more."""
         self.close()
-        if self._task is not None:
-            self._task.cancel()
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._news.close)
-        self._thread.shutdown(wait=False)
+        for task in self._tasks.values():
+            task.cancel()
+        for thread in (self._reading, self._rendering):
+            await asyncio.get_running_loop().run_in_executor(thread, self._news.close)
+            thread.shutdown(wait=False)
 
     @property
     def count(self) -> int:
         """How many pages listen."""
         return sum(len(room.listeners) for room in self._rooms.values())
 
-    async def _run(self) -> None:
-        """Turn while anybody listens."""
+    async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it again and again while anybody listens."""
         while self._rooms and not self.closed:
-            await self.turn()
+            await work()
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def turn(self) -> None:
-        """Look at the log and bring every page what is new; a log that does not answer is asked again."""
+    async def look(self) -> None:
+        """Look at the log and bring every page the new events; a log that does not answer is asked again."""
         self._show_life()
-        head = await self._beside(self._news.head)
-        if head is None:
-            return
-        await self._bring_events(head)
-        for room in self._due(head):
-            await self._bring_parts(room, head)
+        self._head = await self._beside(self._reading, self._news.head)
+        if self._head is not None:
+            await self._bring_events(self._head)
+
+    async def renew(self) -> None:
+        """Render what is due and bring every page the parts that changed; nothing while the log is silent."""
+        if (head := self._head) is not None:
+            for room in self._due(head):
+                await self._bring_parts(room, head)
 
     def _show_life(self) -> None:
         now = self._clock()
@@ -178,7 +185,7 @@ class Hub:
                 for listener in behind:
                     places.setdefault(listener.queued, []).append(listener)
         for after, listeners in places.items():
-            message = await self._beside(partial(self._news.behind, after, head))
+            message = await self._beside(self._reading, partial(self._news.behind, after, head))
             if message is not None:
                 for listener in listeners:
                     listener.queued = head
@@ -197,7 +204,7 @@ class Hub:
     async def _bring_parts(self, room: Room, head: int) -> None:
         """Render a view and queue what has changed; a page that has had nothing yet gets all of it."""
         room.rendered_at = self._clock()
-        made = await self._beside(partial(self._made, room.view))
+        made = await self._beside(self._rendering, partial(self._made, room.view))
         if made is None:
             room.rests_until = self._clock() + TICK_SECONDS
             return
@@ -208,7 +215,9 @@ class Hub:
         update, whole = Message(parts=changed), Message(parts=parts)
         now = self._clock()
         for listener in room.listeners:
-            if not listener.is_whole and listener.queued >= 0:
+            if listener.queued < 0:
+                continue  # it is not settled yet from where on it listens: all of it comes with the next
+            if not listener.is_whole:
                 listener.is_whole = True
                 listener.give(whole, now)
             elif changed:
@@ -225,9 +234,9 @@ class Hub:
         self._credited_at = now
         return self._credit > 0
 
-    async def _beside(self, work: Callable[[], T]) -> T | None:
-        """Do work in the thread beside the loop; None where it failed, which is told now and then."""
-        task = asyncio.wrap_future(self._thread.submit(work))
+    async def _beside(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T | None:
+        """Do work in a thread beside the loop; None where it failed, which is told now and then."""
+        task = asyncio.wrap_future(thread.submit(work))
         await asyncio.wait((task,))
         error = task.exception()
         if error is None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class FakeNews:
 class StillHub(Hub):
     """A hub that turns when it is told."""
 
-    async def _run(self) -> None:
+    async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
         await asyncio.Event().wait()
 
 
@@ -74,7 +75,8 @@ class Bench:
 
     async def turn(self, seconds: float = ROUND_SECONDS) -> None:
         self.now += seconds
-        await self.hub.turn()
+        await self.hub.look()
+        await self.hub.renew()
 
 
 def told(listener: Listener) -> dict[str, Any] | None:
@@ -185,6 +187,83 @@ def test_events_go_at_once_and_dear_renderings_keep_to_their_share() -> None:
         assert heard == list(range(11, bench.news.at + 1))
         assert bench.spent <= SAVED_SECONDS + SHARE * seconds + bench.cost
         assert bench.spent >= SHARE * seconds / 2, "it is used, too"
+        await bench.hub.finish()
+
+    run(story())
+
+
+def test_no_event_waits_for_a_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a dear view is still being made its page hears of what happens."""
+
+    async def story() -> None:
+        bench, begun, may_end = Bench(Hub), threading.Event(), threading.Event()
+
+        def slow(_view: View) -> dict[str, str]:
+            begun.set()
+            may_end.wait(120)
+            return dict(bench.html)
+
+        monkeypatch.setattr(bench.hub, "_render", slow)
+        page = bench.hub.join(View(), 10)
+        try:
+            assert await asyncio.to_thread(begun.wait, 60)
+            bench.news.at = 11
+            await asyncio.wait_for(page.woken.wait(), 60)
+            assert told(page) == {"seq": 11, "fragments": {}, "events": [11]}
+            assert not may_end.is_set()
+        finally:
+            may_end.set()
+        await asyncio.wait_for(page.woken.wait(), 60)
+        assert (told(page) or {})["fragments"] == {"header": "h", "jobs": "j"}
+        bench.hub.leave(page)
+        await bench.hub.finish()
+
+    run(story())
+
+
+def test_a_page_that_comes_back_while_a_view_is_made_hears_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last page leaves and another comes during one rendering: both kinds of work go on."""
+
+    async def story() -> None:
+        bench, begun, may_end = Bench(Hub), threading.Event(), threading.Event()
+
+        def slow(_view: View) -> dict[str, str]:
+            begun.set()
+            may_end.wait(120)
+            return dict(bench.html)
+
+        monkeypatch.setattr(bench.hub, "_render", slow)
+        bench.hub.leave(bench.hub.join(View(), 10))
+        first = bench.hub.join(View(), 10)
+        try:
+            assert await asyncio.to_thread(begun.wait, 60)
+            bench.hub.leave(first)
+            await asyncio.wait_for(bench.hub._tasks[bench.hub.look], 60)  # rendering has not ended yet
+            page = bench.hub.join(View(), 10)
+            bench.news.at = 11
+            await asyncio.wait_for(page.woken.wait(), 60)
+            assert (told(page) or {})["events"] == [11]
+        finally:
+            may_end.set()
+        await bench.hub.finish()
+
+    run(story())
+
+
+def test_a_page_whose_place_is_not_known_yet_is_given_no_parts() -> None:
+    """A message names the place up to which a page has all: there is none before the log was looked at."""
+
+    async def story() -> None:
+        bench = Bench()
+        bench.hub.join(View(), 10)
+        await bench.turn()
+        late = bench.hub.join(View(), None)
+        bench.now += ROUND_SECONDS
+        bench.html["jobs"] = "j2"
+        await bench.hub.renew()
+        assert told(late) is None
+        await bench.turn()
+        assert told(late) == {"seq": 10, "fragments": {"header": "h", "jobs": "j2"}, "events": []}
         await bench.hub.finish()
 
     run(story())
