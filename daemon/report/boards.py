@@ -11,6 +11,8 @@ from daemon.report.material import Material
 from daemon.report.numbers import finite
 from store.records import FitRow
 
+UNNAMED = "score"  # a metric that an older log does not name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
@@ -43,7 +45,8 @@ def boards_of(material: Material) -> tuple[Board, ...]:
     groups: dict[tuple[str, str | None, str], list[FitRow]] = {}
     for fit in material.fits:
         if fit.metrics is not None and fit.state == "succeeded":
-            groups.setdefault((fit.target, fit.symbol, metrics_of(fit)["metric"]), []).append(fit)
+            metric = str(metrics_of(fit).get("metric") or UNNAMED)
+            groups.setdefault((fit.target, fit.symbol, metric), []).append(fit)
     order = {target: place for place, target in enumerate(material.targets)}
     keys = sorted(groups, key=lambda key: (order.get(key[0], len(order)), key[1] is not None, key[1] or ""))
     return tuple(

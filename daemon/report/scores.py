@@ -48,9 +48,7 @@ def tally(boards: Sequence[Board]) -> Mapping[str, int]:
 
 def verdict_of(fit: FitRow) -> str:
     """What a model's score is worth, "not known" where its metrics do not say."""
-    metrics = metrics_of(fit)
-    known = "beats_no_skill" in metrics and "beats_baseline" in metrics
-    return verdict(metrics) if known else "not known"
+    return verdict(metrics_of(fit))
 
 
 def _lead(material: Material, boards: Sequence[Board]) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 from executors.families import FAMILIES, Family, availability
 from store.records import FitRow
 
+SCORED = frozenset(("metric", "score", "standard_error"))  # what older logs may not have of a model
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
@@ -70,7 +72,7 @@ def _record(family: Family, fits: Sequence[FitRow], job: str | None) -> Record |
     scores = [
         (str(fit.metrics["metric"]), float(fit.metrics["score"]), float(fit.metrics["standard_error"]))
         for fit in own
-        if fit.job_id == job and fit.metrics is not None
+        if fit.job_id == job and fit.metrics is not None and fit.metrics.keys() >= SCORED
     ]
     return Record(
         fits=len(own),

@@ -46,7 +46,9 @@ def note_words(fit: FitRow, reason: WaitingReason | None) -> str:
 
 
 def verdict(metrics: Mapping[str, Any]) -> str:
-    """What a model's score is worth, in words that do not flatter."""
+    """What a score is worth, in words that do not flatter; "not known" where an older log is silent."""
+    if not metrics.keys() >= {"beats_no_skill", "beats_baseline"}:
+        return "not known"
     if not metrics["beats_no_skill"]:
         return "no skill"
     return "better than naive" if metrics["beats_baseline"] else "skill, not surely above naive"

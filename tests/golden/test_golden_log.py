@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 from store_samples import projected_rows
 
+from daemon.report import report_html
+from daemon.views.explaining import why, why_lines
+from daemon.views.families import catalogue
+from daemon.views.overview import look, overview_document
+from daemon.views.trained import model_summary
 from store import PlanStore
 from store.database import connect
 from store.events import EVENT_TYPES
@@ -71,3 +76,16 @@ def test_a_golden_plan_comes_back_whole(sqlite_url: str, version: str) -> None:
         assert len(plan.jobs) == row.jobs
         assert len(plan.fits) == row.fits
         assert plan.document["metadata"]["total_jobs"] == row.jobs
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_people_see_can_be_made_from_a_golden_log(sqlite_url: str, version: str) -> None:
+    """The report on each of its plans, how all stands, why each fit is as it is, and what its models are."""
+    reading = restored(sqlite_url, version).reading
+    overview_document(look(reading))
+    catalogue(reading.fits(states=("succeeded",)))
+    for plan in reading.plans():
+        assert plan.id in report_html(reading, plan.id)
+    for fit in reading.fits():
+        assert list(why_lines(why(reading, fit.name)))
+        assert model_summary(fit)["name"] == fit.name
