@@ -10,6 +10,7 @@ from store.database import Tx
 
 FITS_MAX = 100  # of each family, the newest
 _ROWS_MAX = 4000
+SAMPLES_MAX = 10**12  # of a job: a plan made elsewhere may say any number
 _SIZES_APART = 1.5  # the largest fit over the smallest, before a slope can be told from the start-up
 
 _SQL = """
@@ -30,17 +31,18 @@ def past_costs(tx: Tx, families: Collection[str] | None = None) -> dict[str, dic
     named = "" if families is None else f"AND f.family IN ({', '.join('?' * len(families))})"
     rows = tx.query(_SQL.format(of_families=named), (*sorted(families or ()), _ROWS_MAX))
     for family, seconds, record in rows:
-        cells = _megacells(json.loads(record))
+        cells = megacells(json.loads(record))
         fits = seen.setdefault(str(family), [])
-        if cells > 0 and len(fits) < FITS_MAX:
+        if cells and len(fits) < FITS_MAX:
             fits.append((cells, float(seconds)))
     return {family: _cost(fits) for family, fits in sorted(seen.items()) if fits}
 
 
-def _megacells(record: Mapping[str, object]) -> float:
+def megacells(record: Mapping[str, object]) -> float | None:
+    """Return the millions of rows x features of a job; None where its plan says none, or what cannot be."""
     rows, features = record.get("estimated_samples"), record.get("features")
-    if not isinstance(rows, int) or not isinstance(features, list):
-        return 0.0
+    if type(rows) is not int or not 0 <= rows <= SAMPLES_MAX or not isinstance(features, list):
+        return None
     return rows * len(features) / 1e6
 
 

@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from store.costs import megacells
 from store.database import Row, Tx
 
+SECONDS_MAX = 1e9  # of a fit, thirty years: a plan made elsewhere may expect anything
 _KINDS = """
 SELECT stage, family, training_type,
   SUM(CASE WHEN state IN ('ready', 'claimed', 'running') AND held IS NULL THEN 1 ELSE 0 END),
@@ -87,7 +89,7 @@ def _kind(tx: Tx, plan_id: str, row: Row, *, scale: float) -> RestOfKind:
         ended=round(int(ended) * scale),
         seconds=float(seconds) / int(ended) if ended else None,
         estimate=_estimate(record, family),
-        megacells=_megacells(record),
+        megacells=megacells(record),
     )
 
 
@@ -102,12 +104,6 @@ def _estimate(record: Mapping[str, Any], family: str) -> float | None:
         if isinstance(fit, dict) and fit.get("family") == family:
             estimate = fit.get("estimate")
             seconds = estimate.get("seconds") if isinstance(estimate, dict) else None
-            return float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None
+            known = isinstance(seconds, int | float) and 0 < seconds <= SECONDS_MAX
+            return float(seconds) if known else None
     return None
-
-
-def _megacells(record: Mapping[str, Any]) -> float | None:
-    rows, features = record.get("estimated_samples"), record.get("features")
-    if not isinstance(rows, int) or not isinstance(features, list):
-        return None
-    return rows * len(features) / 1e6

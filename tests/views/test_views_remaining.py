@@ -95,3 +95,11 @@ def test_nothing_is_told_where_nothing_goes_on(database_url: str) -> None:
     store.hold(store.reading.fit("cs_y/LightGBM").id, reason="later", actor="me")
     assert remaining(store.reading, plan).words == "-"
     assert remaining(store.reading, "p_unknown").fits_open == 0
+
+
+@pytest.mark.parametrize("number", [10**400, 1e300, -1, "many", None, [], {}])
+def test_a_plan_that_expects_what_cannot_be_is_told_without_it(shop: PlanStore, number: Any) -> None:
+    """Rows and seconds of a plan that was made elsewhere may be any number: then nothing is known."""
+    odd = {**expecting("y", number), "estimated_samples": number, "features": ["a"]}
+    left = remaining(shop.reading, accepted(shop, odd))
+    assert (left.seconds, left.words, left.fits_open) == (None, "-", 1)
