@@ -101,12 +101,20 @@ class Guard:
         origin = headers.get("origin")
         if origin is None:
             return True
-        place = urlsplit(origin).netloc.lower() if origin != "null" else ""
+        place = _place_of(origin)
         return place == host.strip().lower() or place in self._site.settings.web_names
 
     def _bytes_max(self, scope: Scope) -> int:
         takes_plan = scope["path"] == PLANS_PATH
         return self._site.settings.plan_bytes_max if takes_plan else BODY_BYTES_MAX
+
+
+def _place_of(origin: str) -> str:
+    """Return name and port in an Origin header, empty where it names none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # such as a bracket that nobody closed
+        return ""
 
 
 class _Answer:
