@@ -79,8 +79,8 @@ def may_be_asked_for(host: str, names: Collection[str], where: Collection[Listen
 
     Numbers are nobody's name: where the page listens beyond this machine they are taken as they are.
     """
-    if any(one.path is not None for one in where):
-        return True  # no browser of another site reaches a Unix socket
+    if all(one.path is not None for one in where):
+        return True  # no browser of another site reaches a Unix socket; beside a port the names count
     name = host_name(host)
     if name in names:
         return True

@@ -11,7 +11,7 @@ from daemon.errors import SettingsInvalid
 from daemon.settings import Settings
 from daemon.web.app import create_app
 from daemon.web.guarding import policy
-from daemon.web.listening import listening_at
+from daemon.web.listening import Listening, listening_at, may_be_asked_for
 from daemon.web.signing_in import own_target
 from daemon.web.tokens import FULL, READER, SESSION_SECONDS, Tokens, tokens_of
 
@@ -173,6 +173,14 @@ def test_a_foreign_name_that_leads_here_is_refused(asking: Ask, host: str, statu
     assert client.get("/healthz", headers={"Host": host}).status_code == status
 
 
+def test_a_port_beside_a_unix_socket_is_asked_for_by_name() -> None:
+    """Only where nothing but a Unix socket listens may the name be anything: browsers reach a port."""
+    socket, port = Listening(path="/run/page.sock"), Listening(host="127.0.0.1", port=8765)
+    assert may_be_asked_for("anything", {"localhost"}, [socket])
+    assert not may_be_asked_for("evil.example", {"localhost"}, [socket, port])
+    assert may_be_asked_for("localhost", {"localhost"}, [socket, port])
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -183,6 +191,7 @@ def test_a_foreign_name_that_leads_here_is_refused(asking: Ask, host: str, statu
         ({"Origin": "http://localhost:3000"}, 403),
         ({"Origin": "null"}, 403),
         ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "http://[::1"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site", "Origin": "http://localhost"}, 403),
     ],
