@@ -104,6 +104,7 @@ def _estimate(record: Mapping[str, Any], family: str) -> float | None:
         if isinstance(fit, dict) and fit.get("family") == family:
             estimate = fit.get("estimate")
             seconds = estimate.get("seconds") if isinstance(estimate, dict) else None
-            known = isinstance(seconds, int | float) and 0 < seconds <= SECONDS_MAX
-            return float(seconds) if known else None
+            if isinstance(seconds, int | float) and 0 < seconds <= SECONDS_MAX:
+                return float(seconds)
+            return None
     return None
