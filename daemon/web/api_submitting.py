@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
 
-from daemon.handing_over import Receipt, drop_document, find_receipt, is_at_work, wait_for_receipt
+from daemon.handing_over import (
+    LOOK_SECONDS,
+    Receipt,
+    drop_document,
+    find_receipt,
+    is_at_work,
+    wait_for_receipt,
+)
 from daemon.web import api_models
 from daemon.web.access import acting
 from daemon.web.api_answers import ACTS, answer, told
@@ -47,14 +58,15 @@ def submitting_routes(site: Site) -> APIRouter:
     }
 
     @router.post("/plans", responses=receipts, openapi_extra=_BODY, dependencies=[Depends(acting(site))])
-    def submit(body: Annotated[bytes, Depends(_body)], wait_seconds: Wait = WAIT_SECONDS) -> Response:
+    async def submit(
+        request: Request, body: Annotated[bytes, Depends(_body)], wait_seconds: Wait = WAIT_SECONDS
+    ) -> Response:
         """Hand a plan over to the daemon; the same plan again is the same plan. 200: it was there already."""
-        inbox = site.settings.inbox_dir
-        dropped = drop_document(_plan_of(body), inbox, name=NAME)
-        if not is_at_work(site.reader):
+        dropped = await run_in_threadpool(_dropped, site, body)
+        if not await run_in_threadpool(is_at_work, site.reader):
             return _unanswered(dropped.name, "no daemon is at work; it is taken when one starts")
-        until = time.monotonic() + wait_seconds
-        found = wait_for_receipt(dropped, is_late=lambda: time.monotonic() > until)
+        until, hub = time.monotonic() + wait_seconds, request.app.state.hub
+        found = await _received(dropped, lambda: hub.closed or time.monotonic() > until)
         return _answer(found, dropped.name)
 
     @router.get("/receipts/{name}", responses=receipts)
@@ -73,6 +85,19 @@ def submitting_routes(site: Site) -> APIRouter:
 
 async def _body(request: Request) -> bytes:
     return await request.body()
+
+
+def _dropped(site: Site, body: bytes) -> Path:
+    return drop_document(_plan_of(body), site.settings.inbox_dir, name=NAME)
+
+
+async def _received(dropped: Path, is_late: Callable[[], bool]) -> Receipt | None:
+    """The daemon's receipt, None when it is late; who waits holds none of the threads that answer others."""
+    while True:
+        found = await run_in_threadpool(wait_for_receipt, dropped, is_late=lambda: True)
+        if found is not None or is_late():
+            return found
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 def _plan_of(body: bytes) -> dict[str, Any]:

@@ -17,7 +17,7 @@ def health(site: Site) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get(HEALTH_PATH)
-    def is_up() -> Response:
+    async def is_up() -> Response:  # also while all threads wait for a log that does not answer
         return JSONResponse({"status": "ok"})
 
     @router.get(READY_PATH)

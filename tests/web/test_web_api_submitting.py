@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon_samples import document, job, write_data
+from anyio.to_thread import current_default_thread_limiter
+from daemon_samples import await_that, document, job, write_data
 from page_client import Ask, TestClient
 
 from daemon.bell import Bell
@@ -122,6 +124,28 @@ def test_without_an_answer_it_is_said_where_to_ask(
     later = client.get(f"{API}/receipts/{nobody.json()['name']}")
     assert later.status_code == 202
     assert len(list(web_settings.inbox_dir.glob("api-*"))) == 2
+
+
+def test_who_waits_for_a_receipt_keeps_nobody_else_waiting(
+    client: TestClient, web_settings: Settings
+) -> None:
+    """More plans wait than there are threads and the page answers; when it ends they hear where to ask."""
+
+    def keep_two_threads() -> None:
+        current_default_thread_limiter().total_tokens = 2
+
+    portal = client.portal
+    assert portal is not None
+    portal.call(keep_two_threads)
+    with ThreadPoolExecutor(4) as people:
+        waiting = [people.submit(submit, client, MASTER_PLAN) for _ in range(4)]
+        try:
+            await_that(lambda: len(list(web_settings.inbox_dir.glob("api-*"))) == 4, "four plans")
+            assert client.get(f"{API}/status").status_code == 200
+            assert not any(one.done() for one in waiting)
+        finally:
+            portal.call(client.app.state.hub.close)  # type: ignore[attr-defined]
+        assert [one.result(60).status_code for one in waiting] == [202] * 4
 
 
 def test_what_is_no_plan_never_reaches_the_daemon(client: TestClient, web_settings: Settings) -> None:
