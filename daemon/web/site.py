@@ -58,10 +58,6 @@ class Site:
         """Return a template filled in, every value escaped."""
         return self.templates.get_template(template).render(values)
 
-    def reader_at(self, seq: int) -> Reader:
-        """Return a reader of the log as it stood behind an event; raises NotFound before the first."""
-        return self.past(seq).reader
-
     def past(self, seq: int) -> Past:
         """Return the log as it stood behind an event, with its moment; raises NotFound before the first."""
         return self.pasts.at(seq)

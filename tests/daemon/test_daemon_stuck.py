@@ -64,7 +64,9 @@ def test_ready_fits_that_nobody_runs_are_told_with_the_reasons_of_status(stage: 
     assert notice is not None
     assert (notice.kind, notice.next) == ("host_stuck", "trainwright status")
     assert notice.sentence.startswith("host here is stuck: nothing has run for 15m ")
-    assert "2 CPU fits waiting, Resources(cpu): it needs 1 CPU place and 0 are all there is" in notice.sentence
+    assert (
+        "2 CPU fits waiting, Resources(cpu): it needs 1 CPU place and 0 are all there is" in notice.sentence
+    )
     assert stage.after(10 * SECONDS) is None
 
 

@@ -219,7 +219,7 @@ def test_the_past_is_shown_as_it_was_and_nothing_can_be_done_there(
     """A seq gives the rows that the log folds to there; the page lives no more and has no deeds."""
     seq = store.head_seq() * 2 // 3
     page = page_at(client, f"/?at={seq}")
-    then = client.app.state.site.reader_at(seq)
+    then = client.app.state.site.past(seq).reader
     fits = fits_of(then)
     assert page.rows.keys() == {fit.id for fit in fits}
     assert any(fit.state != store.reading.fit(fit.id).state for fit in fits)
