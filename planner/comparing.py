@@ -161,17 +161,23 @@ def _tables(metadata: Row) -> dict[str, Row]:
     """The settings of a plan by section, with what was asked for; of older plans as far as they tell."""
     told = metadata.get("settings")
     if told is None:
-        told = {name: metadata[name] for name in ("routing", "training") if metadata.get(name)}
-    return {**told, "request": metadata.get("request") or {}}
+        told = {name: metadata.get(name) for name in ("routing", "training")}
+    tables = {**_table(told), "request": metadata.get("request")}
+    return {name: _table(table) for name, table in tables.items()}
 
 
 def _data(metadata: Row) -> dict[str, object]:
     """What was planned from: fingerprint, symbols, seed, families, version of the code."""
-    data = {key: value for key, value in (metadata.get("data") or {}).items() if key not in _UNTOLD}
-    kept = {key: data[key] for key in ("symbols", "interval") if key in data}
-    prints = {key: value for key, value in (metadata.get("fingerprints") or {}).items() if key != "config"}
+    data = {key: value for key, value in _table(metadata.get("data")).items() if key not in _UNTOLD}
+    kept: dict[str, object] = {key: data[key] for key in ("symbols", "interval") if key in data}
+    prints = {key: value for key, value in _table(metadata.get("fingerprints")).items() if key != "config"}
     named = {key: metadata[key] for key in ("seed", "code_version", "model_families") if key in metadata}
     return {**prints, **kept, **named}
+
+
+def _table(value: object) -> Row:
+    """A table of a plan; empty where one that was made elsewhere has something else in its place."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def _changes(before: Row, after: Row) -> Iterable[Change]:

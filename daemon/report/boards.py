@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from daemon.report.material import Material
-from daemon.report.numbers import finite
+from daemon.views.foreign import finite
 from store.records import FitRow
 
 UNNAMED = "score"  # a metric that an older log does not name

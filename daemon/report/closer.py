@@ -13,8 +13,9 @@ from daemon.pictures.reliability import calibration
 from daemon.pictures.scores import Estimate, bars, forest, periods
 from daemon.report.blocks import Beside, Block, Figure, Heading, Section, Table, Value, Words
 from daemon.report.boards import Board
-from daemon.report.numbers import compact, finite, interval
+from daemon.report.numbers import compact, interval
 from daemon.views.curves import curve_of
+from daemon.views.foreign import finite
 from daemon.views.models import ModelTold, model_of
 from daemon.views.words import counted
 from store.reading import Reader

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from daemon.pictures.drawing import NOTHING
 from daemon.pictures.scores import bars
 from daemon.report.blocks import Block, Figure, Section, Table, Value, Words
 from daemon.report.failures import lost_seconds
 from daemon.report.material import Material
-from daemon.report.numbers import finite
+from daemon.views.foreign import finite, mapping
 from daemon.views.timeline import timeline
 from daemon.views.timeline_drawn import drawn
 from daemon.views.words import bytes_words, counted, moment, span
@@ -120,8 +119,7 @@ def _expected(material: Material) -> Mapping[tuple[str, str], float]:
     found = {}
     for job in material.jobs:
         for fit in job.record.get("fits") or ():
-            estimate: Mapping[str, Any] = fit.get("estimate") or {}
-            seconds = finite(estimate.get("seconds"))
+            seconds = finite(mapping(fit.get("estimate")).get("seconds"))
             if seconds is not None:
                 found[job.job_id, str(fit.get("family"))] = seconds
     return found

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from daemon.report.blocks import Block, Cell, Section, Table, Value, Words, rest
 from daemon.report.material import Material
 from daemon.report.numbers import BAD, event, listed
+from daemon.views.foreign import mapping
 from daemon.views.words import counted, moment, span
 from store.records import EventRow, FitRow
 
@@ -115,7 +116,7 @@ def _left_out(material: Material) -> list[Block]:
     """Families that the planner left out of jobs, those with the same reason together."""
     counts: dict[tuple[str, str], int] = {}
     for job in material.jobs:
-        left_out = (job.record.get("metadata") or {}).get("families_left_out") or {}
+        left_out = mapping(mapping(job.record.get("metadata")).get("families_left_out"))
         for family, reason in left_out.items():
             counts[family, str(reason)] = counts.get((family, str(reason)), 0) + 1
     if not counts:

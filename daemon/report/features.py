@@ -9,7 +9,8 @@ from daemon.pictures.drawing import NOTHING
 from daemon.pictures.scores import bars
 from daemon.report.blocks import Block, Cell, Figure, Heading, Section, Table, Words, rest
 from daemon.report.material import Material
-from daemon.report.numbers import CODE, compact, event, events, finite, listed
+from daemon.report.numbers import CODE, compact, event, events, listed
+from daemon.views.foreign import finite
 from daemon.views.words import counted, share_words
 from store.records import DecisionRow, JobRow
 

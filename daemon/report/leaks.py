@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from daemon.report.blocks import Block, Cell, Section, Table, Words, rest
 from daemon.report.material import Material
 from daemon.report.numbers import BAD, event, events, listed
+from daemon.views.foreign import texts
 from daemon.views.words import counted
 from store.records import DecisionRow
 
@@ -75,7 +76,7 @@ def kept_out(material: Material) -> Mapping[str, int]:
     """Return the features that the jobs of the plan do without, and how many jobs each concerns."""
     counts: dict[str, int] = {}
     for job in material.jobs:
-        for feature in job.record.get("blocked_features") or ():
+        for feature in texts(job.record.get("blocked_features")):
             counts[str(feature)] = counts.get(str(feature), 0) + 1
     return counts
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from daemon.views.foreign import mapping, texts
 from daemon.views.plan_facts import PlanTold
 from daemon.views.plan_told import plan_told
 from store.reading import Reader
@@ -63,16 +64,16 @@ class Material:
     @property
     def metadata(self) -> Mapping[str, Any]:
         """How the plan was made: settings, data, request; empty for a plan of an older system."""
-        found = self.header.get("metadata")
-        return found if isinstance(found, Mapping) else {}
+        return mapping(self.header.get("metadata"))
+
+    def part(self, name: str) -> Mapping[str, Any]:
+        """One object of the metadata, empty where the plan has none of that name."""
+        return mapping(self.metadata.get(name))
 
     @property
     def blocked(self) -> Mapping[str, Sequence[str]]:
         """Why no job was made of a target, by target."""
-        found = self.header.get("blocked")
-        if not isinstance(found, Mapping):
-            return {}
-        return {name: [why] if isinstance(why, str) else list(why) for name, why in found.items()}
+        return {name: texts(why) for name, why in mapping(self.header.get("blocked")).items()}
 
     @property
     def planning_words(self) -> str:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from daemon.report.blocks import Cell
+from daemon.views.foreign import finite
 
 GOOD, BAD, SOFT, CODE = "good", "bad", "soft", "code"
 NOT_KNOWN = Cell(text="not known", kind=SOFT)
-
-
-def finite(value: object) -> float | None:
-    """The value as a number, None for whatever is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
 
 
 def signed(value: object) -> str:

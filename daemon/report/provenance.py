@@ -9,6 +9,7 @@ from daemon.report.blocks import Block, Facts, Folded, Section, Table, Value, Wo
 from daemon.report.boards import Board
 from daemon.report.material import Material
 from daemon.report.numbers import compact, listed
+from daemon.views.foreign import finite
 from daemon.views.models import model_of
 from daemon.views.words import counted, moment, share_words
 from store.addresses import without_password
@@ -51,8 +52,8 @@ def provenance_section(material: Material, boards: Sequence[Board]) -> Section:
 
 def _facts(material: Material) -> Mapping[str, Value]:
     plan, metadata = material.plan, material.metadata
-    data = {**(metadata.get("data") or {}), **plan.data}
-    training = {**(metadata.get("training") or {}), **plan.training}
+    data = {**material.part("data"), **plan.data}
+    training = {**material.part("training"), **plan.training}
     rows: dict[str, Value] = {
         "plan": f"{plan.id} ({plan.name})",
         "content (SHA-256)": plan.sha256,
@@ -74,14 +75,20 @@ def _facts(material: Material) -> Mapping[str, Value]:
         "trained by": listed(_workers(material), 4),
         "log read up to": f"event #{material.head.seq}, {moment(material.head.at)}",
     }
-    return {name: "not recorded" if value in (None, "") else value for name, value in rows.items()}
+    return {name: "not recorded" if value in (None, "") else _plain(value) for name, value in rows.items()}
+
+
+def _plain(value: Value) -> Value:
+    """A value that fits into a line, whatever a plan holds in its place."""
+    return value if isinstance(value, str | int | float) else str(value)
 
 
 def bar_words(interval_ns: object) -> str | None:
     """The length of a bar in words; None where nobody said."""
-    if not isinstance(interval_ns, int | float) or not interval_ns:
+    known = finite(interval_ns)
+    if not known:
         return None
-    days, seconds = interval_ns / _DAY_NS, interval_ns / 1e9
+    days, seconds = known / _DAY_NS, known / 1e9
     if days >= 1:
         return counted(int(days), "day") if days == int(days) else f"{compact(days)} days"
     if seconds >= 3600:

@@ -9,8 +9,9 @@ from daemon.pictures.scores import Estimate, forest
 from daemon.report.blocks import Block, Cell, Figure, Heading, Section, Table, Value, Words, rest
 from daemon.report.boards import Board, metrics_of
 from daemon.report.material import Material
-from daemon.report.numbers import BAD, GOOD, SOFT, event, events, finite, signed, with_interval
+from daemon.report.numbers import BAD, GOOD, SOFT, event, events, signed, with_interval
 from daemon.views.fits import verdict
+from daemon.views.foreign import finite
 from daemon.views.words import counted
 from store.records import FitRow
 
@@ -52,7 +53,7 @@ def verdict_of(fit: FitRow) -> str:
 
 
 def _lead(material: Material, boards: Sequence[Board]) -> str:
-    share = finite((material.metadata.get("training") or {}).get("test_share"))
+    share = finite(material.part("training").get("test_share"))
     newest = "the newest rows" if share is None else f"the newest {share:.0%} of the time"
     models = sum(len(board.fits) for board in boards)
     return (

@@ -10,10 +10,11 @@ from daemon.report.costs import trained_seconds
 from daemon.report.failures import OPEN
 from daemon.report.leaks import Leak
 from daemon.report.material import Material
-from daemon.report.numbers import finite, interval, listed, signed
+from daemon.report.numbers import interval, listed, signed
 from daemon.report.provenance import bar_words
 from daemon.report.scores import BETTER, FURTHER, seen_words, tally, worth
 from daemon.report.targets import Standing
+from daemon.views.foreign import finite
 from daemon.views.words import counted, moment, span
 
 BEST_LISTED = 12
@@ -56,7 +57,7 @@ def summary_section(
 
 
 def _asked(material: Material, found: Sequence[Standing]) -> str:
-    data = {**(material.metadata.get("data") or {}), **material.plan.data}
+    data = {**material.part("data"), **material.plan.data}
     symbols = data.get("symbols")
     of = f" of {counted(len(symbols), 'symbol')} ({listed(symbols, 6)})" if isinstance(symbols, list) else ""
     bar = bar_words(data.get("interval_ns"))
@@ -67,7 +68,7 @@ def _asked(material: Material, found: Sequence[Standing]) -> str:
 
 def _asked_for(material: Material) -> str:
     """Whether targets were named or the best were asked for, as far as the plan says."""
-    request = material.metadata.get("request") or {}
+    request = material.part("request")
     if request.get("targets"):
         return "; they were named, not chosen by their rank"
     top = request.get("top_n_targets")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from daemon.pictures.drawing import NOTHING
 from daemon.report.blocks import Block, Cell, Figure, Section, Table, Value, Words, rest
 from daemon.report.material import Material
-from daemon.report.numbers import BAD, GOOD, compact, event, events, finite
+from daemon.report.numbers import BAD, GOOD, compact, event, events
+from daemon.views.foreign import finite
 from daemon.views.plan_drawn import ranking_drawn
 from daemon.views.words import counted, score_words
 from store.records import DecisionRow

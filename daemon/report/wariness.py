@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from daemon.report.boards import Board, metrics_of
 from daemon.report.leaks import Leak
 from daemon.report.material import Material
-from daemon.report.numbers import finite, listed
+from daemon.report.numbers import listed
 from daemon.report.summary import shrinkage
 from daemon.report.targets import Standing
+from daemon.views.foreign import finite
 from daemon.views.models import ModelTold, model_of
 from daemon.views.words import counted
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from daemon.views.feature_told import FeatureTold, feature_document, feature_told, feature_words
 from daemon.views.fits import score_words
+from daemon.views.foreign import mapping
 from daemon.views.waiting import Watch
 from daemon.views.words import moment, names_words
 from store.awaited import awaited_ids
@@ -144,8 +145,8 @@ def fit_words(fit: FitRow, reasons: Mapping[str, WaitingReason]) -> str:
 
 def left_out_families(row: Mapping[str, Any]) -> Mapping[str, str]:
     """The families that the planner left out of a job, with their reasons, from `JobPlanned`'s payload."""
-    left_out: Mapping[str, str] = (row["record"].get("metadata") or {}).get("families_left_out") or {}
-    return left_out
+    left_out = mapping(mapping(row["record"].get("metadata")).get("families_left_out"))
+    return {name: str(reason) for name, reason in left_out.items()}
 
 
 def _is_fit(reader: Reader, name: str) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any, ClassVar
 
+from daemon.views.foreign import finite, mapping, texts
 from daemon.views.plan_facts import Leak, PlanTold, Routed, Scored, Selection, TargetTold
 from store.plan import ROUTE_BLOCKED
 from store.reading import Reader
@@ -47,7 +48,7 @@ def plan_told(reader: Reader, plan_id: str) -> PlanTold:
         linked=linked,
         decided_at=None if started is None else started.at,
         metadata=header.get("metadata") or {},
-        targets=tuple(_targets(decisions, jobs, header.get("blocked") or {})),
+        targets=tuple(_targets(decisions, jobs, mapping(header.get("blocked")))),
         job_kinds=_job_kinds(jobs),
     )
 
@@ -123,15 +124,16 @@ def _decisions(reader: Reader, started: EventRow, accepted: EventRow) -> Iterato
 def _of_jobs(jobs: Sequence[JobRow]) -> Iterator[Decision]:
     """What the jobs of a plan say of the decisions behind them."""
     for job in jobs:
-        record, metadata = job.record, job.record.get("metadata") or {}
+        record, metadata = job.record, mapping(job.record.get("metadata"))
         who = {"target": job.target, "symbol": job.symbol}
         yield "RouteChosen", None, {**who, "route": job.route, "reason": job.reason}
-        if isinstance(metadata.get("score"), int | float):
-            said = {key: metadata.get(key) for key in ("metric", "score", "standard_error")}
+        score, error = (finite(metadata.get(name)) for name in ("score", "standard_error"))
+        if score is not None:
+            said = {"metric": metadata.get("metric"), "score": score, "standard_error": error}
             yield "TargetRanked", None, {**who, **said, "kept": True, "reason": job.reason}
         if record.get("features"):
             yield "FeaturesSelected", None, {**who, "features": record["features"]}
-        for feature in record.get("blocked_features") or ():
+        for feature in texts(record.get("blocked_features")):
             yield "LeakFound", None, {**who, "feature": feature, "verdict": "BLOCKED"}
 
 
@@ -209,7 +211,7 @@ def _targets(decisions: _Decisions, jobs: Sequence[JobRow], blocked: Mapping[str
     names = dict.fromkeys([*decisions.scored, *decisions.routes, *counts, *blocked, *decisions.leaks])
     ranks = _ranks(decisions)
     found = [
-        _target(name, decisions, ranks.get(name), counts[name], fits[name], blocked.get(name) or ())
+        _target(name, decisions, ranks.get(name), counts[name], fits[name], texts(blocked.get(name)))
         for name in names
     ]
     return sorted(found, key=_place)
@@ -221,12 +223,11 @@ def _target(
     rank: int | None,
     jobs: int,
     fits: int,
-    blocked: str | Sequence[str],
+    blocked: Sequence[str],
 ) -> TargetTold:
     scored = tuple(sorted(decisions.scored[name], key=lambda one: (one.symbol is not None, one.symbol or "")))
     routes = tuple(decisions.routes[name])
     refused = (one.reason for one in routes if one.route == ROUTE_BLOCKED and one.symbol is None)
-    not_trained = (blocked,) if isinstance(blocked, str) else tuple(map(str, blocked))
     pooled = next((one for one in scored if one.symbol is None), None)
     return TargetTold(
         name=name,
@@ -239,7 +240,7 @@ def _target(
         leaks=tuple(decisions.leaks[name].values()),
         selections=tuple(decisions.selections[name]),
         routes=routes,
-        not_trained=() if jobs else not_trained or tuple(refused),
+        not_trained=() if jobs else tuple(blocked) or tuple(refused),
     )
 
 

@@ -26,7 +26,8 @@ from report_samples import (
 from store_samples import DATA, cs_job, document, family_of, plan_of
 
 from daemon.report.closer import calibration_words
-from daemon.report.numbers import compact, finite, interval, listed, signed
+from daemon.report.numbers import compact, interval, listed, signed
+from daemon.views.foreign import finite
 from store import complete_plan, open_store, parse_plan_text
 from store.events import LeakFound, PlanningStarted
 
