@@ -3,9 +3,8 @@
 ``--seeds 3`` plans three panels in place of twenty, ``--first 100`` begins at another seed, ``--interval 5m``
 gives five-minute bars in sessions, ``--clustered`` wild and quiet times in turns. ``--calibrate`` plans
 nothing and counts the screens' z-scores of noise. ``--write`` puts the tables and the picture into
-docs/explanation/statistics.md and statistics.svg beside it, those of other seeds than the first into a table of
-their own.
-``--keep DIR`` keeps data and results of each panel, ``--failures FILE`` appends a line for each thing that
+docs/explanation/statistics.md and statistics.svg beside it, those of other seeds than the first into a table
+of their own. ``--keep DIR`` keeps data and results of each panel, ``--failures FILE`` appends a line for each thing that
 was wrong. The exit status is 1 when a bar is missed.
 """
 
