@@ -4,8 +4,8 @@
 gives five-minute bars in sessions, ``--clustered`` wild and quiet times in turns. ``--calibrate`` plans
 nothing and counts the screens' z-scores of noise. ``--write`` puts the tables and the picture into
 docs/explanation/statistics.md and statistics.svg beside it, those of other seeds than the first into a table
-of their own. ``--keep DIR`` keeps data and results of each panel, ``--failures FILE`` appends a line for each thing that
-was wrong. The exit status is 1 when a bar is missed.
+of their own. ``--keep DIR`` keeps data and results of each panel, ``--failures FILE`` appends a line for each
+thing that was wrong. The exit status is 1 when a bar is missed.
 """
 
 from __future__ import annotations
