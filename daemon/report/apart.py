@@ -50,7 +50,7 @@ def _made(url: str, plan_id: str, _seq: int) -> bytes:
     try:
         # The address goes by the input: it may hold a password, and everybody sees arguments.
         told = subprocess.run(
-            [sys.executable, "-m", "daemon.report.process"],
+            [sys.executable, "-P", "-m", "daemon.report.process"],
             input=json.dumps([url, plan_id]).encode(),
             capture_output=True,
             timeout=SECONDS_MAX,

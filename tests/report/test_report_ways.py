@@ -153,3 +153,12 @@ def _command(results: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     """Call the command line beside a results directory."""
     command = [sys.executable, "-m", "daemon.cli.main", "-C", str(results.parent), *arguments]
     return subprocess.run(command, capture_output=True, check=False, encoding="utf-8", cwd=results.parent)
+
+
+def test_what_lies_in_the_working_folder_is_not_run(
+    results: Path, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page is served from any folder: a file there that is called like a library is a file."""
+    (results / "json.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.chdir(results)
+    assert report_apart(reader, _url(results), reader.plans()[0].id).startswith(b"<!doctype html>")
