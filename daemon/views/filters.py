@@ -20,6 +20,7 @@ from store.plan import ROUTES, STAGES
 
 STATES = ("ready", "claimed", "running", "succeeded", "failed", "unavailable", "cancelled")
 LONGEST = 2000  # characters of a filter
+VALUES_MAX = 200  # of a filter: a database takes no condition of a thousand parts
 ANY_PLAN = "*"
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
@@ -70,6 +71,10 @@ def parse_filter(text: str, *, plan: str | None = None) -> FitFilter:
         else:
             found[_FIELDS[key]] += _values(key, values)
     fields = {name: tuple(dict.fromkeys(values)) for name, values in found.items()}
+    if (count := sum(map(len, fields.values()))) > VALUES_MAX:
+        raise FilterInvalid(
+            "the filter has too many words", where=f"{count} of them", fix=f"give at most {VALUES_MAX}"
+        )
     return FitFilter(plan=plan, held=held, **fields)
 
 

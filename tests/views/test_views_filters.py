@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.views.filters import STATES, FilterInvalid, filter_text, parse_filter
+from daemon.views.filters import STATES, VALUES_MAX, FilterInvalid, filter_text, parse_filter
 from executors.families import ALL
+from store import PlanStore
 from store.filters import FitFilter
 from store.plan import ROUTES, STAGES
 
@@ -105,3 +106,13 @@ def test_any_text_is_a_filter_or_a_refusal(text: str) -> None:
     except FilterInvalid:
         return
     assert parse_filter(filter_text(found)) == found
+
+
+def test_a_filter_of_very_many_words_is_refused(store: PlanStore) -> None:
+    """No database takes a condition of a thousand parts; up to the limit every one does."""
+    words = [chr(0x4E00 + number) for number in range(VALUES_MAX + 1)]
+    assert store.reading.fit_page(parse_filter(" ".join(words[1:]))).total == 0
+    assert store.reading.fit_page(parse_filter(f"target:{','.join(words[1:])}")).total == 0
+    for text in (" ".join(words), f"target:{','.join(words)}"):
+        with pytest.raises(FilterInvalid, match="too many words"):
+            parse_filter(text)
