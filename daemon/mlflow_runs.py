@@ -12,7 +12,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
 
-from mlflow.entities import Metric, Param, Run, RunTag, ViewType
+from mlflow.entities import LifecycleStage, Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -57,6 +57,7 @@ class MlflowRuns:
         try:
             return self._put(run)
         except MlflowException as error:
+            self._experiment = None  # it may be gone, or a server without it be there instead
             said = " ".join(str(error).split())
             raise NotTracked(said[:500], refused=error.error_code in REFUSALS) from error
         except OSError as error:  # what the client's own library for HTTP raises
@@ -97,6 +98,8 @@ class MlflowRuns:
     def _experiment_id(self) -> str:
         if self._experiment is None:
             found = self._client.get_experiment_by_name(self._name)
+            if found is not None and found.lifecycle_stage != LifecycleStage.ACTIVE:
+                raise NotTracked(f"the experiment {self._name} is deleted there; restore it, or name another")
             self._experiment = str(
                 found.experiment_id if found else self._client.create_experiment(self._name)
             )

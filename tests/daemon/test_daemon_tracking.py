@@ -235,6 +235,29 @@ def test_a_server_that_does_not_answer_is_told_apart_from_one_that_refuses(
     assert refused.value.refused
 
 
+def test_an_experiment_that_is_gone_is_made_again(store: PlanStore, uri: str) -> None:
+    """A server that was set up anew knows nothing of what was there: the next try begins with its name."""
+    run, runs = finished(store), MlflowRuns(uri, "fits")
+    runs._experiment = "999"
+    with pytest.raises(NotTracked):
+        runs.put(run)
+    runs.put(run)
+    assert [found.info.run_name for found in runs_at(uri)] == [run.name]
+
+
+def test_a_deleted_experiment_loses_no_fit(store: PlanStore, uri: str) -> None:
+    """It is no refusal of the fit: once the experiment is restored the fit arrives."""
+    run, runs, client = finished(store), MlflowRuns(uri, "fits"), MlflowClient(tracking_uri=uri)
+    experiment = client.create_experiment("fits")
+    client.delete_experiment(experiment)
+    with pytest.raises(NotTracked, match="restore it") as deleted:
+        runs.put(run)
+    assert not deleted.value.refused
+    client.restore_experiment(experiment)
+    runs.put(run)
+    assert len(runs_at(uri)) == 1
+
+
 def test_every_fit_that_ends_is_told_once_and_a_restart_goes_on(tmp_path: Path, store: PlanStore) -> None:
     """Also what ended before the first start and between two; what nobody began is no run."""
     settings, runs = settings_in(tmp_path), FakeRuns()
