@@ -169,10 +169,21 @@ class SqliteDatabase:
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is not None and self._readonly and self._file() != self._local.file:
+            self.close()  # who only reads may outlive the file: another lies in its place, or none
+            connection = None
         if connection is None or self._local.pid != os.getpid():
+            self._local.pid, self._local.file = os.getpid(), self._file()
             connection = self._local.connection = self._opened()
-            self._local.pid = os.getpid()
         return connection
+
+    def _file(self) -> tuple[int, int] | None:
+        """Return what tells the file at the path from every other, None where there is none."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
     def _opened(self) -> sqlite3.Connection:
         mode = "ro" if self._readonly else "rw"

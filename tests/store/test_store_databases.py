@@ -12,10 +12,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from store import DatabaseUnavailable, DatabaseUnsafe, PlanStore
+from store import DatabaseUnavailable, DatabaseUnsafe, PlanStore, open_store
 from store.database import connect, is_sqlite, sqlite_path
 from store.errors import DatabaseDamaged
 from store.events import RouteChosen
+from store.reading import open_reader
 from store.revision import HEAD, revision_of
 from store.sqlite_database import SqliteDatabase, file_system_of, refuse_network_file_system
 from store.verification import _is_wal_reset_fixed
@@ -34,6 +35,22 @@ def test_sqlite_writes_ahead_and_waits_for_the_disk(sqlite_url: str) -> None:
     names = ("journal_mode", "synchronous", "foreign_keys", "recursive_triggers")
     with database.snapshot() as tx:
         assert [tx.query(f"PRAGMA {name}")[0][0] for name in names] == ["wal", 2, 1, 1]
+
+
+def test_a_reader_follows_the_file_that_lies_at_its_place(tmp_path: Path) -> None:
+    """A log that went away is told, and the one that comes in its place is read, without a new reader."""
+    path, other = tmp_path / "log.db", tmp_path / "other.db"
+    for place, events in ((path, 1), (other, 3)):
+        with open_store(f"sqlite:///{place}") as store:
+            for number in range(events):
+                store.pause(host=f"host-{number}")
+    with open_reader(f"sqlite:///{path}") as reader:
+        before = reader.head_seq()
+        path.unlink()
+        with pytest.raises(DatabaseUnavailable):
+            reader.head_seq()
+        other.rename(path)
+        assert reader.head_seq() == before + 2
 
 
 @pytest.mark.parametrize(
