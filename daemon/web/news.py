@@ -27,6 +27,7 @@ class News:
         """Return the events behind one up to another; of too many the newest, as a new beginning.
 
         A place below 0 is that of a page which wants none of what was; one beyond the head is of another log.
+        Where the log does not reach back that far any more, what it still has is a new beginning as well.
         """
         if after < 0:
             return Message()
@@ -40,8 +41,9 @@ class News:
 
     def _message(self, after: int, head: int, *, reset: bool) -> Message:
         rows = self._reader.events(after=after, limit=EVENTS_MAX)
+        is_cut = bool(rows) and rows[0].seq != after + 1
         told = self._ticker.told(row for row in rows if row.seq <= head)
-        return Message(events=tuple(encoded(_document(one)) for one in told), reset=reset)
+        return Message(events=tuple(encoded(_document(one)) for one in told), reset=reset or is_cut)
 
 
 def _document(told: EventTold) -> dict[str, Any]:

@@ -25,7 +25,9 @@ from daemon.web.messages import EVENTS_MAX, HEARTBEAT, Message
 from daemon.web.news import RESET_EVENTS, News
 from daemon.web.view import View
 from store import open_store
+from store.database import connect
 from store.reading import open_reader
+from store.retention import retire
 
 
 class FakeNews:
@@ -383,6 +385,24 @@ def test_of_too_many_events_the_newest_are_a_new_beginning(log_folder: Path) -> 
     assert [json.loads(text)["seq"] for text in exact.events] == list(range(head - EVENTS_MAX + 1, head + 1))
     assert [json.loads(text)["seq"] for text in news.behind(5, 8).events] == [6, 7, 8]
     news.close()
+
+
+def test_a_page_from_before_the_log_begins_is_told_to_begin_anew(tmp_path: Path) -> None:
+    """Events that were retired cannot be told: what is left does not follow those that the page has."""
+    url = f"sqlite:///{tmp_path / 'trainwright.db'}"
+    with open_store(url) as store:
+        for number in range(6):
+            store.pause(host=f"h{number}")
+            store.resume(host=f"h{number}")
+        gone = retire(connect(url), before=2**62, seals=tmp_path / "seals.jsonl")
+        head = store.head_seq()
+    assert 0 < gone.last_seq < head
+    news = News(open_reader(url))
+    cut, whole = news.behind(gone.last_seq - 1, head), news.behind(gone.last_seq, head)
+    news.close()
+    assert (cut.reset, whole.reset) == (True, False)
+    assert cut.events == whole.events
+    assert [json.loads(text)["seq"] for text in whole.events] == list(range(gone.last_seq + 1, head + 1))
 
 
 def test_messages_that_wait_too_long_become_a_new_beginning() -> None:
