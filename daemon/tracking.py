@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,9 +35,10 @@ log = structlog.get_logger("tracking")
 Start = Callable[[Sequence[str], dict[str, str]], OwnProcess]
 
 
-def tracking_path(results_dir: Path) -> Path:
-    """Return where it is noted how far the server was told."""
-    return results_dir / "tracking" / "mlflow.json"
+def tracking_path(settings: Settings) -> Path:
+    """Return where it is noted how far the experiment was told: each has a note of its own."""
+    told = f"{settings.mlflow_uri}\0{settings.mlflow_experiment}"
+    return settings.results_dir / "tracking" / f"mlflow-{sha256(told.encode()).hexdigest()[:12]}.json"
 
 
 class Tracking:

@@ -117,7 +117,7 @@ def track(settings: Settings, *, host: str) -> None:
     if settings.mlflow_uri is None:
         return
     with open_reader(settings.database_url) as reader:
-        cursor = open_cursor(tracking_path(settings.results_dir), reader, begin=0)
+        cursor = open_cursor(tracking_path(settings), reader, begin=0)
         runs = MlflowRuns(settings.mlflow_uri, settings.mlflow_experiment)
         tracker = Tracker(reader, cursor, runs, host=host)
         signal.signal(signal.SIGTERM, lambda *_: tracker.ending.set())

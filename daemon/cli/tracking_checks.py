@@ -38,8 +38,10 @@ def tracking(asked: Asked) -> Iterator[Finding]:
 
 def _behind(settings: Settings) -> int:
     """Return how many events the server was not told of, as far as one page goes."""
-    path = tracking_path(settings.results_dir)
-    after = int(json.loads(path.read_text(encoding="utf-8"))["seq"]) if path.exists() else 0
+    try:
+        after = int(json.loads(tracking_path(settings).read_text(encoding="utf-8"))["seq"])
+    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is torn: then all is told again
+        after = 0
     with open_reader(settings.database_url) as reader:
         return len(reader.events(after=after, kinds=ENDS, limit=COUNTED_MAX))
 

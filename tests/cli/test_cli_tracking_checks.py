@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from cli_samples import Call
 
@@ -27,13 +25,17 @@ def test_without_a_server_nothing_is_said(filled: PlanStore) -> None:
     assert looked() == []
 
 
-def test_what_was_not_told_yet_is_counted(filled: PlanStore, folder: Path) -> None:
+def test_what_was_not_told_yet_is_counted(filled: PlanStore) -> None:
     """All that ended before the first start; nothing once the cursor is behind it."""
     (one,) = looked(mlflow_uri=URI)
     assert (one.state, one.words) == ("warn", f"{URI} was not told yet of 2 ends of fits")
-    Cursor(tracking_path(folder / "results"), filled.head_seq()).save(filled.reading)
+    note = tracking_path(settings_for(None, mlflow_uri=URI))
+    Cursor(note, filled.head_seq()).save(filled.reading)
     (one,) = looked(mlflow_uri=URI)
     assert (one.state, one.words) == ("ok", f"{URI} was told of every fit that ended")
+    note.write_text("torn", encoding="utf-8")
+    (one,) = looked(mlflow_uri=URI)
+    assert one.words == f"{URI} was not told yet of 2 ends of fits"
 
 
 def test_a_missing_extra_is_told_with_its_fix(filled: PlanStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,7 @@ class FakeRuns:
 
 def tracker(settings: Settings, store: PlanStore, runs: Any, *, host: str = HOST) -> Tracker:
     """A tracker that is turned by hand."""
-    cursor = open_cursor(tracking_path(settings.results_dir), store.reading, begin=0)
+    cursor = open_cursor(tracking_path(settings), store.reading, begin=0)
     return Tracker(store.reading, cursor, runs, host=host)
 
 
@@ -272,6 +272,19 @@ def test_every_fit_that_ends_is_told_once_and_a_restart_goes_on(tmp_path: Path, 
         ("cs_y/LightGBM", "FINISHED"),
         ("cs_y/XGBoost", "KILLED"),
     ]
+
+
+def test_a_server_that_is_new_is_told_of_the_whole_log(tmp_path: Path, store: PlanStore) -> None:
+    """Another address, or another experiment; back at the first one it goes on where it was."""
+    store.succeeded(begun(store), DONE)
+    places = [("http://a.example", "fits"), ("http://b.example", "fits"), ("http://a.example", "others")]
+    counts = []
+    for address, experiment in (*places, places[0]):
+        runs = FakeRuns()
+        settings = settings_in(tmp_path, mlflow_uri=address, mlflow_experiment=experiment)
+        assert tracker(settings, store, runs).turn()
+        counts.append(len(runs.given))
+    assert counts == [1, 1, 1, 0]
 
 
 def test_an_outage_loses_nothing(tmp_path: Path, store: PlanStore) -> None:
