@@ -18,6 +18,7 @@ from store.errors import NotFound, SchemaBehind
 from store.filters import OF_PLAN, PLAN_ORDER, FitFilter, FitPage, Order
 from store.ids import fit_stream, host_stream
 from store.layout import SELECT_EVENT
+from store.measures import Measures, measured
 from store.moments import moment_of
 from store.plan import Fit, Plan
 from store.projections import columns_of
@@ -209,6 +210,11 @@ class Reader(QueueReading):
     def active_plans(self) -> tuple[str, ...]:
         """Return the ids of the plans that have not ended: a question that costs what is open."""
         return tuple(str(row[0]) for row in self._query("SELECT plan_id FROM plan WHERE state = 'active'"))
+
+    def measures(self) -> Measures:
+        """Return the log in numbers, for whoever watches from outside."""
+        with self._database.snapshot() as tx:
+            return measured(tx)
 
     def last_start(self, host: str) -> EventRow | None:
         """Return a host's last DaemonStarted, None when there is none."""
