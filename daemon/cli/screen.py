@@ -27,6 +27,7 @@ PLAIN = {
     "≤": "<=",
     "×": "x",
     "σ": "sigma",
+    **dict(zip("▁▂▃▄▅▆▇", "_.,-=+*", strict=True)),  # heights of a curve, the lowest first; █ is the highest
     "█": "#",
     "░": "-",
 }

@@ -56,7 +56,7 @@ def watch_plainly(reader: Reader, *, wait: Wait) -> None:
 def plain_lines(found: Overview) -> list[str]:
     """Each open plan in one line with the moment, for logs and pipes."""
     now = moment(found.watch.now)
-    lines = []
+    lines, idle = [], _idle(found)
     for plan in (one for one in found.plans if one.open):
         counts = counts_words(
             succeeded=plan.succeeded,
@@ -67,11 +67,18 @@ def plain_lines(found: Overview) -> list[str]:
         )
         left = found.left.get(plan.id)
         rest = f", {left.words} left" if left is not None and left.seconds is not None else ""
-        running = [fit for fit in found.running if fit.plan_id == plan.id]
+        at_work = (fit for fit in found.running if fit.plan_id == plan.id)
+        running = [fit for fit in at_work if found.watch.abandoned(fit) is None]
         names = ", ".join(f"{fit.name} {step_words(fit)}" for fit in running[:RUNNING_SHOWN])
         more = f" and {len(running) - RUNNING_SHOWN} more" if len(running) > RUNNING_SHOWN else ""
-        lines.append(f"{now}  {plan.id}  {counts}{rest}{f'  running {names}{more}' if names else ''}")
+        lines.append(f"{now}  {plan.id}  {counts}{rest}{f'  running {names}{more}' if names else idle}")
     return lines or [f"{now}  nothing is left to do"]
+
+
+def _idle(found: Overview) -> str:
+    """Why nothing runs, where something waits: who reads only these lines shall not wait in vain."""
+    reasons = found.watch.groups(found.plans)
+    return f"  {reasons[0].code}: {reasons[0].words}" if reasons else ""
 
 
 def looks(reader: Reader, lines: Lines, wait: Wait) -> Iterator[Sequence[str]]:

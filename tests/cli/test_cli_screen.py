@@ -30,6 +30,7 @@ def test_a_terminal_without_utf8_gets_plain_words() -> None:
     """Signs that the stream cannot carry are written out, never as garbage."""
     assert screen.speakable("0.1 ± 0.02 → ok", Stream("ascii")) == "0.1 +/- 0.02 -> ok"
     assert screen.speakable("0.1 ± 0.02 → ok", Stream("UTF-8")) == "0.1 ± 0.02 → ok"
+    assert screen.speakable("▁▂▃▄▅▆▇█", Stream("ascii")) == "_.,-=+*#"
 
 
 def test_control_characters_of_foreign_names_are_shown_not_obeyed() -> None:

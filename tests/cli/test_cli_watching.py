@@ -123,3 +123,13 @@ def test_on_a_terminal_q_ends_it_and_the_last_look_stays(filled: PlanStore, fold
     behind = seen.rpartition(b"\x1b[?1049l")[2].decode()
     assert f"failed\x1b[0m   {BROKEN}" in behind
     assert "\x1b[?1049h" in seen.decode()
+
+
+def test_lines_of_a_watch_say_why_nothing_runs(filled: PlanStore) -> None:
+    """Who reads only these lines does not wait for what a pause holds back."""
+    filled.daemon_started(living_daemon())
+    filled.pause(reason="the disk is being changed", actor="anna")
+
+    (line,) = watching.plain_lines(look(filled.reading))
+
+    assert line.endswith("  PlanPaused: all work is paused by anna: the disk is being changed")
