@@ -34,6 +34,13 @@ def names(tx: Tx, noun: str, begin: str, limit: int) -> tuple[str, ...]:
     return tuple(str(row[0]) for row in tx.query(sql, (*given, limit)) if row[0] is not None)
 
 
+def newest_planning(tx: Tx, target: str | None) -> str | None:
+    """Return the planning that decided last, about a target or about any; None where none did."""
+    where, given = ("", ()) if target is None else ("WHERE target = ?", (target,))
+    rows = tx.query(f"SELECT planning_id FROM decision {where} ORDER BY seq DESC LIMIT 1", given)
+    return str(rows[0][0]) if rows else None
+
+
 def promotions(tx: Tx) -> dict[str, EventRow]:
     """Return the event that each name of a model holds by, in the order of their names."""
     rows = tx.query(f"{SELECT_EVENT} WHERE stream = ? ORDER BY version", (MODEL_STREAM,))

@@ -64,6 +64,11 @@ class QueueReading:
         with self._database.snapshot() as tx:
             return naming.promotions(tx)
 
+    def newest_planning(self, target: str | None = None) -> str | None:
+        """Return the planning that decided last, about a target or about any; None where none did."""
+        with self._database.snapshot() as tx:
+            return naming.newest_planning(tx, target)
+
     def names(self, noun: str, begin: str = "", *, limit: int = naming.LIMIT) -> tuple[str, ...]:
         """Return the names of one kind (see `naming.NOUNS`) that begin with a text, in their order."""
         with self._database.snapshot() as tx:

@@ -135,9 +135,8 @@ class Store:
 
     def targets(self, planning_id: str | None = None) -> Table[Target]:
         """Return the targets of a planning, the newest without an id: ranked, left out, and why."""
-        decisions = self.reader.decisions(planning_id=planning_id)
-        newest = decisions[-1].planning_id if decisions else None
-        return targets_table(row for row in decisions if row.planning_id == newest)
+        planning_id = planning_id or self.reader.newest_planning()
+        return targets_table(self.reader.decisions(planning_id=planning_id) if planning_id else ())
 
     def why(self, name: str, *, feature: str | None = None) -> Why:
         """Return why a target, a job, a fit, or a feature of a target is as it is.

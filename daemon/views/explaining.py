@@ -21,6 +21,7 @@ from store.records import DecisionRow, FitRow
 FEATURES_SHOWN = 12
 LINES_OF_A_KIND = 12  # of the decisions about a target, which may have hundreds of symbols
 FIT_ID_PREFIX = "f_"
+NAMES_COMPARED = 10_000  # with a name nobody knows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +57,13 @@ def why(reader: Reader, name: str, *, feature: str | None = None, watch: Watch |
     """
     if feature is None and "/" in name and not _is_fit(reader, name):
         head, _, rest = name.partition("/")
-        if _latest(reader.decisions(head)):
+        if reader.newest_planning(head) is not None:
             name, feature = head, rest
         elif _is_left_out(reader, head, rest):
             name = head  # the job says why it goes without that family
     fits = _fits_of(reader, name)
     target = fits[0].target if fits else name
-    decisions = _latest(reader.decisions(target))
+    decisions = _latest(reader, target)
     if feature is not None and decisions:
         told = feature_told(target, feature, decisions)
         return WhyTold(
@@ -191,16 +192,16 @@ def _jobs_of(reader: Reader, fits: Sequence[FitRow]) -> tuple[Mapping[str, Any],
     return tuple(event.data for found in events for event in found)
 
 
-def _latest(decisions: Sequence[DecisionRow]) -> tuple[DecisionRow, ...]:
-    """The decisions of the newest planning among these."""
-    newest = decisions[-1].planning_id if decisions else None
-    return tuple(decision for decision in decisions if decision.planning_id == newest)
+def _latest(reader: Reader, target: str) -> tuple[DecisionRow, ...]:
+    """The decisions about a target of the newest planning that spoke of it."""
+    newest = reader.newest_planning(target)
+    return () if newest is None else reader.decisions(target, planning_id=newest)
 
 
 def _nothing(reader: Reader, name: str) -> NotFound:
-    targets = {decision.target for decision in reader.decisions() if decision.target}
-    planned = {name for fit in reader.fits() for name in (fit.target, fit.job_id)}
-    near = difflib.get_close_matches(name, sorted(targets | planned), n=1, cutoff=0.5)
+    """The names alone are asked for: the reasons of all plannings are very many."""
+    known = {one for noun in ("target", "job") for one in reader.names(noun, limit=NAMES_COMPARED)}
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
     return NotFound(noun="target, job or fit", name=name, nearest=near[0] if near else None)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from cli_samples import PLANNING
 
@@ -9,6 +11,8 @@ from daemon.views.explaining import why, why_document, why_lines
 from store import PlanStore
 from store.errors import NotFound
 from store.events import FeaturesSelected, LeakFound
+from store.reading import Reader
+from store.records import DecisionRow
 
 BECAUSE = {"f1": "chosen in 4 of 4 folds", "f2": "says the same as f1", "f3": "chosen in 0 of 4 folds"}
 
@@ -71,3 +75,23 @@ def test_a_planning_without_reasons_says_so(filled: PlanStore) -> None:
     chosen = lines_of(filled, "y_range_5d/feature_3")
     assert "AAPL: selected: nobody wrote down why" in chosen[1]
     assert "not selected" in lines_of(filled, "y_range_5d", "anything")[0]
+
+
+def test_only_the_newest_planning_is_read(planned: PlanStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log may hold hundreds of plannings with the reasons of thousands of features, a typo reads none."""
+    newer = "n_00000000000000ff"
+    planned.record(newer, [FeaturesSelected(target="y", symbol=None, features=("f3",), left_out=0)])
+    read: list[DecisionRow] = []
+    asked = Reader.decisions
+
+    def decisions(reader: Reader, *given: Any, **named: Any) -> tuple[DecisionRow, ...]:
+        found = asked(reader, *given, **named)
+        read.extend(found)
+        return found
+
+    monkeypatch.setattr(Reader, "decisions", decisions)
+    assert [row.planning_id for row in why(planned.reading, "y").decisions] == [newer]
+    with pytest.raises(NotFound, match="Did you mean y"):
+        why(planned.reading, "yy")
+    assert {row.planning_id for row in read} == {newer}
+    assert len(read) == 1
