@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from daemon.views.words import counted
 from store import open_store
 from store.interventions import Word
 from store.reading import open_reader
+from store.state import LEASED_STATES
 
 LINES_MAX = 20
 REASON = "asked for on the command line"
@@ -105,7 +106,7 @@ def _do(word: Word, options: dict[str, Any]) -> int:
         check_targets(store.reading, where)
         choices = chosen(store.reading, word, names=names, plan=plan_id, where=where)
         carried = carry_out(store, word, choices, reason=reason, actor=getpass.getuser())
-    _tell(word, carried, as_json=as_json)
+    _tell(word, carried, {one.fit.id: one.because for one in choices}, as_json=as_json)
     return 0 if as_json else len(carried.done)
 
 
@@ -128,12 +129,14 @@ def _tell_rehearsal(word: Word, choices: Sequence[Choice], *, as_json: bool) -> 
         say(_nothing(passed))
 
 
-def _tell(word: Word, carried: Carried, *, as_json: bool) -> None:
+def _tell(word: Word, carried: Carried, why: Mapping[str, str], *, as_json: bool) -> None:
     if as_json:
-        emit(_document(word, [(fit.name, fit.id, "") for fit in carried.done], carried.passed, dry_run=False))
+        done = [(fit.name, fit.id, why[fit.id]) for fit in carried.done]
+        emit(_document(word, done, carried.passed, dry_run=False))
         return
     for fit in carried.done[:LINES_MAX]:
-        say(f"{fit.name}  {paint(DONE_WORDS[word], TONES[word])}")
+        goes_on = f": {why[fit.id]}" if word == "hold" and fit.state in LEASED_STATES else ""
+        say(f"{fit.name}  {paint(DONE_WORDS[word], TONES[word])}{goes_on}")
     if len(carried.done) > LINES_MAX:
         say(f"… and {len(carried.done) - LINES_MAX:,} more")
     _tell_passed(carried.passed)

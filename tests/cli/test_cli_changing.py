@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
-from cli_samples import BROKEN, GPU, MISSING, STOPPED, TRAINED, Call, many_fits
+from cli_samples import BROKEN, GPU, MISSING, STOPPED, TRAINED, Call, many_fits, start
 
 from store import PlanStore
 
@@ -191,3 +194,12 @@ def test_a_missing_library_is_told_by_all(call: Call, filled: PlanStore) -> None
     assert f"unavailable, LibraryMissing: {fit.sentence}" in told
     listed = call("jobs", "--json").document["fits"]
     assert [one["waiting"]["code"] for one in listed if one["name"] == MISSING] == ["LibraryMissing"]
+
+
+def test_a_hold_on_a_running_fit_says_that_it_goes_on(call: Call, filled: PlanStore, folder: Path) -> None:
+    """Held is not stopped, and programs are told the reason of what was done as of what would be."""
+    start(filled, filled.claim("w", stage="cpu")[0], folder)
+    told = call("hold", STOPPED)
+    assert told.lines == [f"{STOPPED}  held: it is running and goes on; it is not started another time"]
+    (done,) = json.loads(call("release", STOPPED, "--json").out)["done"]
+    assert done["because"].startswith("it is held")
