@@ -6,11 +6,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from daemon_samples import await_that
 
-from daemon.web.pasts import KEPT_MAX, Pasts
+from daemon.web.pasts import ASKED_MAX, KEPT_MAX, Pasts
+from daemon.web.problems import Problem
 from store import open_store
 from store.errors import NotFound
-from store.history import past_at_seq
+from store.history import Past, past_at_seq
 
 
 @pytest.fixture
@@ -68,3 +70,29 @@ def test_many_threads_look_at_one_past(url: str) -> None:
         thread.join(60)
     assert len(seen) == 160
     assert len(set(seen)) == 1
+
+
+def test_looks_back_leave_threads_to_others(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a few moments are being folded another is refused at once, but not one that is kept already."""
+    pasts, may_end = Pasts(url), threading.Event()
+    kept = pasts.at(1)
+
+    def slow(address: str, seq: int) -> Past:
+        may_end.wait(120)
+        return past_at_seq(address, seq)
+
+    monkeypatch.setattr("daemon.web.pasts.past_at_seq", slow)
+    threads = [threading.Thread(target=pasts.at, args=(2 + number,)) for number in range(ASKED_MAX)]
+    for thread in threads:
+        thread.start()
+    try:
+        await_that(lambda: len(pasts._asked) == ASKED_MAX, "all of them")
+        with pytest.raises(Problem) as refused:
+            pasts.at(100)
+        assert refused.value.status == 503
+        assert pasts.at(1) is kept
+    finally:
+        may_end.set()
+    for thread in threads:
+        thread.join(60)
+    assert pasts.at(100).seq == 100, "there is room again"
