@@ -76,7 +76,11 @@ def read_card(bundle: Path) -> dict[str, Any]:
     if not isinstance(card, dict) or card.get("card_version") not in range(1, CARD_VERSION + 1):
         raise BundleDamaged(bundle, f"{CARD_NAME} is of no version from 1 to {CARD_VERSION}")
     unsigned = {key: value for key, value in card.items() if key != "sha256"}
-    if hashlib.sha256(_canonical(unsigned)).hexdigest() != card.get("sha256"):
+    try:
+        digest = hashlib.sha256(_canonical(unsigned)).hexdigest()
+    except (ValueError, RecursionError) as error:  # it holds what is never written
+        raise BundleDamaged(bundle, f"{CARD_NAME} cannot be read ({error})") from error
+    if digest != card.get("sha256"):
         raise BundleDamaged(bundle, f"{CARD_NAME} was changed after it was written")
     return {**_SINCE_VERSION_2, **card}
 

@@ -56,6 +56,17 @@ def test_a_bundle_that_is_gone_is_told_in_a_sentence(filled: PlanStore) -> None:
     assert (told.card, told.files, told.bytes) == ({}, (), 0)
 
 
+@pytest.mark.parametrize("odd", ["NaN", "-1e999", '"\\ud800"', "[" * 900 + "]" * 900])
+def test_a_card_with_what_is_never_written_is_told(fit: FitRow, odd: str) -> None:
+    """Numbers and letters that have no digest are damage like any other."""
+    card = Path(fit.bundle or "") / "card.json"
+    card.write_text(card.read_text(encoding="utf-8").replace("{", f'{{"odd": {odd},', 1), encoding="utf-8")
+    told = model_of(fit)
+    assert told is not None
+    assert told.problem is not None
+    assert (told.card, told.files) == ({}, ())
+
+
 def test_a_damaged_card_is_told_and_nothing_of_it_is_believed(fit: FitRow) -> None:
     """A card that was changed has a digest that does not fit."""
     card = Path(fit.bundle or "") / "card.json"
