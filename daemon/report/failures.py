@@ -13,7 +13,6 @@ from store.records import EventRow, FitRow
 
 LISTED = 40
 GROUPED_FROM = 12  # fits without a model: so many say more by their reasons than one by one
-LOST = ("LeaseExpired", "FitReleased", "FitFailed")
 OPEN = ("ready", "claimed", "running")
 _ENDS = {"failed": "FitFailed", "unavailable": "FitUnavailable", "cancelled": "FitCancelled"}
 

@@ -9,7 +9,6 @@ from daemon.report.blocks import Cell
 from daemon.views.foreign import finite
 
 GOOD, BAD, SOFT, CODE = "good", "bad", "soft", "code"
-NOT_KNOWN = Cell(text="not known", kind=SOFT)
 
 
 def signed(value: object) -> str:
