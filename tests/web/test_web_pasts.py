@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def test_many_threads_look_at_one_past(url: str) -> None:
 
 
 def test_looks_back_leave_threads_to_others(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a few moments are being folded another is refused at once, but not one that is kept already."""
+    """Of many moments the one that waits longest is refused at once; who has one that is kept never waits."""
     pasts, may_end = Pasts(url), threading.Event()
     kept = pasts.at(1)
 
@@ -82,17 +83,25 @@ def test_looks_back_leave_threads_to_others(url: str, monkeypatch: pytest.Monkey
         return past_at_seq(address, seq)
 
     monkeypatch.setattr("daemon.web.pasts.past_at_seq", slow)
-    threads = [threading.Thread(target=pasts.at, args=(2 + number,)) for number in range(ASKED_MAX)]
-    for thread in threads:
-        thread.start()
-    try:
-        await_that(lambda: len(pasts._asked) == ASKED_MAX, "all of them")
-        with pytest.raises(Problem) as refused:
-            pasts.at(100)
-        assert refused.value.status == 503
-        assert pasts.at(1) is kept
-    finally:
-        may_end.set()
-    for thread in threads:
-        thread.join(60)
-    assert pasts.at(100).seq == 100, "there is room again"
+    with ThreadPoolExecutor(ASKED_MAX + 1) as people:
+        asked = []
+        try:
+            for seq in range(2, 2 + ASKED_MAX + 1):
+                asked.append(people.submit(pasts.at, seq))
+                await_that(lambda seq=seq: seq in pasts._asked, "its place")
+            with pytest.raises(Problem) as refused:
+                asked[1].result(60)
+            assert refused.value.status == 503
+            assert pasts.at(1) is kept
+        finally:
+            may_end.set()
+        assert [one.result(60).seq for one in (asked[0], *asked[2:])] == [2, 4, 5]
+
+
+def test_a_moment_that_is_not_there_keeps_nobody_waiting(url: str) -> None:
+    """One that cannot be folded is told so, again and again, and the next one is folded."""
+    pasts = Pasts(url)
+    for _ in range(2 * ASKED_MAX):
+        with pytest.raises(NotFound):
+            pasts.at(0)
+    assert pasts.at(5).seq == 5
