@@ -27,6 +27,8 @@ def past_costs(tx: Tx, families: Collection[str] | None = None) -> dict[str, dic
     A cell is one feature of one row. Fits whose job does not say its rows and features are passed over.
     `families` are those that are asked about, None: all.
     """
+    if families is not None and not families:
+        return {}
     seen: dict[str, list[tuple[float, float]]] = {}
     named = "" if families is None else f"AND f.family IN ({', '.join('?' * len(families))})"
     rows = tx.query(_SQL.format(of_families=named), (*sorted(families or ()), _ROWS_MAX))

@@ -30,6 +30,8 @@ def newest_events(
     tx: Tx, *, kinds: Collection[str], after: int, until: int | None, plan: str | None, limit: int
 ) -> tuple[EventRow, ...]:
     """Return the last `limit` events of some kinds behind `after` and up to `until`, in the log's order."""
+    if not kinds:
+        return ()
     conditions = ["seq > ?", f"kind IN ({', '.join('?' * len(kinds))})"]
     values: list[Any] = [after, *sorted(kinds)]
     for condition, value in (("seq <= ?", until), ("plan = ?", plan)):

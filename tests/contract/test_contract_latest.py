@@ -36,3 +36,9 @@ def test_fits_are_named_in_one_question(filled: PlanStore) -> None:
     found = filled.reading.fit_names([fit.id, "f_nobody"])
     assert {fit_id: (name.name, name.stage) for fit_id, name in found.items()} == {fit.id: (fit.name, "cpu")}
     assert filled.reading.fit_names([]) == {}
+
+
+def test_no_kind_and_no_family_is_nothing(filled: PlanStore) -> None:
+    """An empty choice is answered with nothing, and is no fault of the question."""
+    assert filled.reading.newest_events((), limit=3) == ()
+    assert filled.reading.past_costs(()) == {}
