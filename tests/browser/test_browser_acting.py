@@ -179,3 +179,17 @@ def test_all_works_without_a_script(eye: OpenEye, site: LivingSite) -> None:
     await_state(page, fit.id, "held")
     row(page, fit.id).locator("a[data-fit]").click()
     page.locator("#live-fit-head", has_text=fit.job_id).wait_for()
+
+
+def test_the_way_to_the_content_asks_for_nothing(eye: OpenEye, shared_site: LivingSite) -> None:
+    """Who skips to the content and types at once loses no letter to another answer."""
+    page = eye(shared_site.url).open()
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(one.url) if one.resource_type == "fetch" else None)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**#main")
+    page.keyboard.press("/")
+    page.keyboard.type("family:lstm")
+    assert page.locator("#q").input_value() == "family:lstm"
+    assert asked == []

@@ -235,6 +235,7 @@ function span(seconds) {
 // ---- another page in place of this one, without losing one's place ----
 
 let asked = 0;
+let shown = location.pathname + location.search; // the address whose answer this page is
 
 async function go(address, { push = true, focus = null, back = false } = {}) {
   const mine = ++asked;
@@ -247,12 +248,13 @@ async function go(address, { push = true, focus = null, back = false } = {}) {
     trouble("");
     if (!page.getElementById("main") || !page.body.dataset.seq) return void (location.href = url);
     if (push) history.pushState({}, "", url);
+    shown = url.pathname + url.search;
     document.title = page.title;
     put_off.clear();
     keepingFocus(() => become(body, page.body));
     if (back) for (const box of all("form[data-swap] input[type=search]")) box.value = box.getAttribute("value");
     document.documentElement.classList.add("scripted");
-arrive();
+    arrive();
     if (focus) find(focus)?.focus();
   } catch {
     if (mine === asked) trouble("The host does not answer. What is shown here is from before; try again in a moment.");
@@ -338,7 +340,11 @@ document.addEventListener("change", (event) => {
   } else if (target.name === "fit") count();
 });
 
-addEventListener("popstate", () => go(location.href, { push: false, back: true }));
+addEventListener("popstate", () => {
+  if (shown !== location.pathname + location.search) return void go(location.href, { push: false, back: true });
+  asked += 1; // a jump within the page, as to the content: another answer would take away what is typed meanwhile
+  body.removeAttribute("aria-busy");
+});
 
 // ---- the way through the past ----
 
