@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Query
 from fastapi.responses import HTMLResponse
+from pydantic import StringConstraints
 
 from daemon.interventions import DONE_WORDS, WORDS, Choice, carry_out, chosen
 from daemon.views.filters import parse_filter
@@ -25,7 +26,8 @@ from store.interventions import Word
 GROUPS_SHOWN, NAMES_SHOWN = 12, 60
 REASON = "asked for on the page"
 REASON_MAX = 500
-Text = Annotated[str, Form(max_length=1000)]
+Named = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+Text = Annotated[str, Form(max_length=1000, pattern=r"^[^\x00]*$")]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ def acting_pages(site: Site) -> APIRouter:
     @router.post("/{word}")
     def act(
         word: str,
-        fit: Annotated[list[str] | None, Form()] = None,
+        fit: Annotated[list[Named] | None, Form()] = None,
         plan: Text = "",
         q: Text = "",
         reason: Text = "",

@@ -18,6 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from daemon.web.access import API_PREFIX
 from daemon.web.listening import host_name, may_be_asked_for
 from daemon.web.site import Site
 
@@ -88,6 +89,8 @@ class Guard:
                 "this comes from another site",
                 "act on the page itself, or by the API without a browser",
             )
+        if _has_nul(scope):
+            return 400, "this address has letters that no name has", "leave them out"
         length = headers.get("content-length", "0")
         if length.isascii() and length.isdigit() and int(length[:20]) > self._bytes_max(scope):
             return 413, "this is more than the page takes", f"send at most {self._bytes_max(scope):,} bytes"
@@ -107,6 +110,12 @@ class Guard:
     def _bytes_max(self, scope: Scope) -> int:
         takes_plan = scope["path"] == PLANS_PATH
         return self._site.settings.plan_bytes_max if takes_plan else BODY_BYTES_MAX
+
+
+def _has_nul(scope: Scope) -> bool:
+    """Whether the address of a page has a NUL, which Postgres takes in no text; the API says so by itself."""
+    path: str = scope["path"]
+    return not path.startswith(API_PREFIX) and ("\0" in path or b"%00" in scope.get("query_string", b""))
 
 
 def _place_of(origin: str) -> str:

@@ -20,7 +20,7 @@ from store.state import FINAL_STATES
 
 REASON = "asked for on the page"
 STAGES = ("cpu", "gpu")
-Text = Annotated[str, Form(max_length=500)]
+Text = Annotated[str, Form(max_length=500, pattern=r"^[^\x00]*$")]
 Scope = dict[str, str | None]
 
 

@@ -155,6 +155,26 @@ def test_what_nobody_can_mean_is_refused_in_words(client: TestClient, address: s
     assert Page(answer.text).one("main").text
 
 
+@pytest.mark.parametrize(
+    ("address", "field"),
+    [
+        ("/act/pause", "host"),
+        ("/act/resume", "plan"),
+        ("/act/pause", "reason"),
+        ("/act/hold", "fit"),
+        ("/act/hold", "q"),
+        ("/act/hold", "reason"),
+    ],
+)
+def test_no_text_with_a_nul_is_taken(client: TestClient, store: PlanStore, address: str, field: str) -> None:
+    """Postgres has no place for one: it is refused on every engine, in a form as in an address."""
+    head = store.head_seq()
+    assert client.post(address, data={field: "a\0b"}).status_code == 422
+    assert client.get(f"{address}?{field}=a%00b").status_code == 400
+    assert client.get("/fits/a%00b").status_code == 400
+    assert store.head_seq() == head
+
+
 def test_who_may_only_look_is_shown_no_deeds_and_can_do_none(
     asking: Ask, store: PlanStore, tmp_path: Path
 ) -> None:
