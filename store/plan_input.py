@@ -97,8 +97,8 @@ def require_fields(document: Mapping[str, Any], *, source: str) -> DocumentIn:
         first = error.errors(include_url=False)[0]
         place = place_of(first["loc"])
         if first["type"] == "missing":
-            fix = f"Add the field {first['loc'][-1]}"
-            raise rejected(source, place, "the field is missing", fix) from error
+            name = first["loc"][-1]
+            raise rejected(source, place, f"the field {name} is missing", f"Add the field {name}") from error
         raise rejected(
             source, place, f"{first['msg']}, got {_shown(first['input'])}", "Correct the field"
         ) from error

@@ -63,3 +63,12 @@ def test_a_refusal_quotes_a_plan_on_one_harmless_line() -> None:
     assert "\\x1b[2J\\n\\u202exxx" in caught.value.sentence
     assert len(caught.value.sentence) <= LINE_LENGTH_MAX
     assert str(caught.value).isprintable()
+
+
+def test_a_field_that_is_missing_is_named_in_the_sentence() -> None:
+    """Where only the sentence is shown, as in a list of refused plans, it says which field."""
+    raw = document(cs_job("y"))
+    del raw["jobs"][0]["target"]
+    with pytest.raises(PlanRejected, match="the field target is missing") as caught:
+        complete_plan(raw, family_of=family_of, training={}, data=DATA)
+    assert caught.value.place == "jobs[0].target"
