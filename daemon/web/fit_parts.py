@@ -90,14 +90,17 @@ def _head(scene: Scene, fit: FitRow) -> Mapping[str, Any]:
 def _facts(fit: FitRow) -> list[tuple[str, str]]:
     """What is to be known of a fit at a glance, without what is not said."""
     share = f", {fit.device_reason}" if fit.device_reason else ""
+    # What was told last may be the first step of hundreds; of a finished fit the curve has them all.
+    told = fit.state != "succeeded"
+    step = f"{fit.step:,} of {fit.steps_total:,}" if told and fit.step and fit.steps_total else ""
     facts = [
         ("target", fit.target),
         ("symbol", fit.symbol or "all symbols"),
         ("route", route_words(fit.route)),
         ("stage", fit.stage.upper()),
         ("priority", str(fit.priority)),
-        ("step", f"{fit.step:,} of {fit.steps_total:,}" if fit.step and fit.steps_total else ""),
-        ("losses", _losses(fit)),
+        ("step", step),
+        ("losses", _losses(fit) if told else ""),
         ("device", f"{fit.device_used}{share}" if fit.device_used else ""),
         ("took", "" if fit.seconds is None else span(fit.seconds)),
         ("set aside", f"{bytes_words(fit.memory_bytes)} of memory" if fit.memory_bytes else ""),
