@@ -57,14 +57,19 @@ def panel_of_frame(frame: pd.DataFrame, *, symbol: str | None = None) -> MemoryP
     `symbol` is that of all rows where there is no such column. Impossible bars are left out, as in files.
 
     Raises:
-        BadData: no rows, no times, no symbols, or two rows of a symbol at one time.
+        BadData: no rows, no times, no symbols, two rows of a symbol at one time, or a column of no one type.
     """
     bars = _without_index(frame)
     if bars.columns.has_duplicates:
         repeated = sorted({str(name) for name in bars.columns[bars.columns.duplicated()]})
         raise BadData(Path("the table"), f"several columns are called {', '.join(repeated)}", "Rename them.")
     bars[_PLACE] = np.arange(len(bars), dtype=np.float64)
-    frames = table_frames(pa.Table.from_pandas(bars, preserve_index=False), symbol=symbol)
+    try:
+        table = pa.Table.from_pandas(bars, preserve_index=False)
+    except pa.ArrowException as error:
+        problem = f"a column holds values of several kinds ({error.args[-1]})"
+        raise BadData(Path("the table"), problem, "Leave it out, or give it one type.") from error
+    frames = table_frames(table, symbol=symbol)
     if not any(len(one.times) for one in frames):
         raise BadData(Path("the table"), "it has no rows", "Give at least the bars to predict.")
     return MemoryPanel([one for one in frames if len(one.times)])
@@ -72,9 +77,12 @@ def panel_of_frame(frame: pd.DataFrame, *, symbol: str | None = None) -> MemoryP
 
 def _without_index(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a copy in which what the index says is columns."""
+    if isinstance(frame.index, pd.DatetimeIndex) and frame.index.name is None:
+        frame = frame.rename_axis(TIME_COLUMNS[2])
+    twice = [place for place, name in enumerate(frame.index.names) if name in frame.columns]
+    if twice:  # set_index(..., drop=False) left it among the columns too
+        frame = frame.reset_index(level=twice, drop=True)
     named = [name for name in frame.index.names if name is not None]
-    if isinstance(frame.index, pd.DatetimeIndex) and not named:
-        return frame.rename_axis(TIME_COLUMNS[2]).reset_index()
     return frame.reset_index() if named else frame.reset_index(drop=True)
 
 

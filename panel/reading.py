@@ -74,7 +74,8 @@ def table_frames(
     column = named_column(table.column_names, SYMBOL_COLUMNS)
     if symbol is None and column is None:
         fix = f"Name the symbol column one of {listed(SYMBOL_COLUMNS)}."
-        raise BadData(source, f"no symbol column among {listed(table.column_names)}", fix)
+        known = [name for name in table.column_names if not name.startswith("__")]  # those are ours
+        raise BadData(source, f"no symbol column among {listed(known)}", fix)
     texts = _symbol_texts(table[column]) if column is not None else np.full(len(table), symbol)
     frames = []
     for label in sorted({str(text) for text in texts} - {""}):

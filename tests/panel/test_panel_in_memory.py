@@ -10,6 +10,7 @@ import pytest
 
 from panel.errors import BadData
 from panel.in_memory import panel_of_frame
+from panel.names import TIME_COLUMNS
 from panel.prepare import prepare_panel
 
 MOMENTS = pd.date_range("2021-03-01", periods=150, freq="D", tz="UTC")
@@ -64,6 +65,15 @@ def test_moments_may_stand_in_the_index(named: str | None) -> None:
         )
 
 
+@pytest.mark.parametrize("index", ["date", ["symbol", "date"]])
+def test_what_the_index_says_may_be_a_column_too(index: str | list[str]) -> None:
+    """As `set_index(..., drop=False)` leaves it; so may an index of moments without a name."""
+    frame, rows = bars("AAA", 1), panel_of_frame(bars("AAA", 1)).rows
+    assert panel_of_frame(frame.set_index(index, drop=False)).rows == rows
+    nameless = frame.rename(columns={"date": TIME_COLUMNS[2]}).set_index(TIME_COLUMNS[2], drop=False)
+    assert panel_of_frame(nameless.rename_axis(None)).rows == rows
+
+
 def test_symbol_and_time_may_be_levels_of_the_index() -> None:
     """As tables of several symbols often have them."""
     frame = pd.concat([bars("BBB", 1), bars("AAA", 2)])
@@ -85,6 +95,8 @@ def test_a_frame_of_one_symbol_needs_no_column_for_it() -> None:
         (pd.concat([bars("AAA", 1), bars("AAA", 1)]), "two rows at"),
         (bars("AAA", 1).drop(columns="date"), "no time column"),
         (bars("AAA", 1).rename(columns={"f1": "f0"}), "several columns are called f0"),
+        (bars("AAA", 1).assign(note=[1, *["x"] * (len(bars("AAA", 1)) - 1)]), "of several kinds .*note"),
+        (bars("AAA", 1).drop(columns="symbol"), r"among (?!.*place_in).* Name"),
     ],
 )
 def test_a_frame_that_cannot_be_bars_is_told(frame: pd.DataFrame, words: str) -> None:
