@@ -111,7 +111,7 @@ def measure_group(group: Group, advance: Advance = _say_nothing) -> list[Measure
 
 
 def _grouped(targets: Sequence[str], count: int) -> list[Sequence[str]]:
-    return [targets[place::count] for place in range(count)]
+    return [targets[place::count] for place in range(min(count, len(targets)))]
 
 
 def _group_count(panel: Panel, names: Sequence[str], until: int, config: RankingConfig) -> int:

@@ -125,6 +125,12 @@ def test_a_target_measures_the_same_alone_and_beside_others(panel: Panel, cells:
     assert _measure(panel, "y_luck_5d", "y_linear_1d", "y_luck_1d", config=grouped) == cells
 
 
+def test_one_target_is_measured_though_there_are_hands_for_more(panel: Panel, cells: Cells) -> None:
+    """A group without a target is not begun: one target of a panel of many is asked for as often as all."""
+    alone = _measure(panel, "y_luck_1d", config=RankingConfig(boosting_rounds=10, folds=3, jobs=3))
+    assert alone == {place: cell for place, cell in cells.items() if place[0] == "y_luck_1d"}
+
+
 def test_the_order_of_symbols_and_columns_changes_nothing(cells: Cells, tmp_path: Path) -> None:
     """The same data written backwards, and measured a second time: the same numbers."""
     data = frames(strength=0.6)
