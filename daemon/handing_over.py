@@ -8,7 +8,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,9 +84,18 @@ def drop_document(document: Mapping[str, Any], inbox: Path, *, name: str = "plan
         ValueError, TypeError: it has no JSON form.
     """
     text = json.dumps(document, ensure_ascii=True, allow_nan=False, indent=1)
+    return drop_text(f"{text}\n".encode(), inbox, name=name)
+
+
+def drop_text(text: bytes, inbox: Path, *, name: str = "plan") -> Path:
+    """Write what somebody sent as a master plan into the drop folder as it is; alike in all else.
+
+    Raises:
+        NotHandedOver: it cannot be written; nothing is left behind.
+    """
     with _hidden(inbox, named=name, what="the plan") as hidden:
         hidden.mkdir()
-        (hidden / MASTER_NAMES[0]).write_text(f"{text}\n", encoding="utf-8")
+        (hidden / MASTER_NAMES[0]).write_bytes(text)
         _open_to_the_group(hidden, inbox)
         return hidden.rename(inbox / hidden.name.removeprefix("."))
 
@@ -142,7 +151,14 @@ def wait_for_receipt(dropped: Path, *, is_late: Callable[[], bool]) -> Receipt |
 
 
 def find_receipt(inbox: Path, name: str) -> Receipt | None:
-    """The receipt of something dropped under this name, None while there is none."""
+    """The receipt of something dropped under this name, None while there is none, or half of one."""
+    # What cannot be moved is hidden first, and its receipt written then.
+    with suppress(FileNotFoundError, ValueError):
+        return _found(inbox, name)
+    return None
+
+
+def _found(inbox: Path, name: str) -> Receipt | None:
     refused = inbox / REJECTED / name
     if (refused / REASON_TEXT).exists():
         lines = (refused / REASON_TEXT).read_text(encoding="utf-8").splitlines()

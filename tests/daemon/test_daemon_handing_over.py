@@ -11,7 +11,7 @@ from store_samples import cs_job
 from store_samples import document as document_of
 
 from daemon.handing_over import NotHandedOver, drop_document, find_receipt, is_at_work, wait_for_receipt
-from daemon.shelves import ACCEPTED, RECEIPT
+from daemon.shelves import ACCEPTED, REASON_JSON, REASON_TEXT, RECEIPT, REJECTED
 from store import load_plan_directory, open_store
 
 
@@ -52,6 +52,23 @@ def test_the_receipt_of_a_document_is_found_by_what_it_was_dropped_as(tmp_path: 
     found = find_receipt(tmp_path, dropped.name)
     assert found is not None
     assert (found.accepted, found.plan, found.lines) == (True, "p_1", ("accepted as p_1: 1 job, 2 fits",))
+
+
+def test_half_a_receipt_is_none_yet(tmp_path: Path) -> None:
+    """What cannot be moved gets its receipt where it is looked for, file by file: the whole is waited for."""
+    place = tmp_path / REJECTED / "odd"
+    place.mkdir(parents=True)
+    (place / REASON_TEXT).write_text("it is empty\n", encoding="utf-8")
+    reason = json.dumps({"sentence": "it is empty"})
+    parts = ["", reason[:5], reason]
+
+    def is_late() -> bool:
+        (place / REASON_JSON).write_text(parts.pop(0), encoding="utf-8")
+        return False
+
+    found = wait_for_receipt(tmp_path / "odd", is_late=is_late)
+    assert found is not None
+    assert (found.accepted, found.lines, parts) == (False, ("it is empty",), [])
 
 
 def test_nobody_is_at_work_in_a_fresh_log(sqlite_url: str) -> None:
