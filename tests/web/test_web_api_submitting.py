@@ -158,6 +158,18 @@ def test_what_is_no_plan_never_reaches_the_daemon(client: TestClient, web_settin
     assert not list(web_settings.inbox_dir.iterdir())
 
 
+def test_a_great_plan_is_handed_over_as_it_came(
+    client: TestClient, web_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made into objects it takes many times its memory: that is for the judge, within his limits."""
+    body = b" {" + b" " * api_submitting.LOOKED_INTO_BYTES_MAX
+    monkeypatch.setattr(api_submitting, "is_at_work", lambda _reader: False)
+    assert client.post(f"{API}/plans", content=body).status_code == 202
+    (dropped,) = web_settings.inbox_dir.glob("api-*/*.json")
+    assert dropped.read_bytes() == body
+    assert client.post(f"{API}/plans", content=b"[" + body).status_code == 422
+
+
 def test_a_plan_has_a_size_limit(asking: Ask, web_settings: Settings) -> None:
     """That of the drop folder; also where the length is not said."""
     web_settings.inbox_dir.mkdir(exist_ok=True)
