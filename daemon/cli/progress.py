@@ -63,10 +63,14 @@ class TrainingNarrator:
             case PlanFinished():
                 self._moving("")
 
+    def _enter(self, stage: str) -> None:
+        """Head the lines of a stage; a fit may fail before it is said to have begun."""
+        if stage != self._stage:
+            self._stage = stage
+            self._line(f" {STAGE_WORDS[stage]}: {counted(self._total[stage], 'fit')}")
+
     def _began(self, news: FitBegan) -> None:
-        if news.stage != self._stage:
-            self._stage = news.stage
-            self._line(f" {STAGE_WORDS[news.stage]}: {counted(self._total[news.stage], 'fit')}")
+        self._enter(news.stage)
         fell_back = news.stage == "gpu" and news.device_used == "cpu"
         if fell_back and news.device_reason not in self._devices_told:
             self._devices_told.add(news.device_reason)
@@ -75,6 +79,7 @@ class TrainingNarrator:
             self._line(f"   {news.name}: resumed from step {news.resumed_from_step} (attempt {news.attempt})")
 
     def _ended(self, news: FitEnded) -> None:
+        self._enter(news.stage)
         if news.outcome in ("succeeded", "failed"):
             self._open[news.stage].discard(news.fit)
             self._seconds[news.stage].append(news.seconds)

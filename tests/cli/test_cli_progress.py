@@ -120,3 +120,13 @@ def test_the_rest_of_the_plan_is_told_where_it_is_known(
         f"     0/3  ~80s left  {cpu.name} 20/25",
     ]
     assert asked == [10.0, 20.0]
+
+
+def test_a_fit_that_fails_before_it_began_stands_under_its_stage(
+    fits: tuple[FitRow, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The heading comes before whatever is first told of a stage."""
+    TrainingNarrator(fits, slots=SLOTS)(ended(fits[0], "failed", "no such parameter"))
+    heading, line = capsys.readouterr().err.splitlines()
+    assert heading.startswith(" CPU stage: ")
+    assert "failed: no such parameter" in line
