@@ -135,12 +135,19 @@ def _own_curve(fit: FitRow) -> Curve | None:
     """Return the curve in a fit's bundle; None where there is no bundle, no curve, or it cannot be read."""
     if fit.state != "succeeded" or fit.bundle is None:
         return None
-    return _bundle_curve(fit.bundle, fit.bundle_sha256)
+    try:
+        return _bundle_curve(fit.bundle, fit.bundle_sha256)
+    except OSError:  # not remembered: the place may come back
+        return None
 
 
 @lru_cache(maxsize=BUNDLES_KEPT)
 def _bundle_curve(bundle: str, sha256: str | None) -> Curve | None:
-    """Return the curve of a card as it stands; whether the bundle is whole is told elsewhere."""
+    """Return the curve of a card as it stands; whether the bundle is whole is told elsewhere.
+
+    Raises:
+        OSError: the card cannot be read for now.
+    """
     try:
         card = json.loads((Path(bundle) / CARD_NAME).read_bytes())
         # A model made of others has their losses in the place of a curve.
@@ -148,7 +155,7 @@ def _bundle_curve(bundle: str, sha256: str | None) -> Curve | None:
         if card["sha256"] != sha256:
             return None
         return _bounded(_whole(lines, best_step=card.get("best_step"), total=card.get("steps")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -168,3 +168,12 @@ def test_a_fit_nobody_knows_is_told(store: PlanStore, claim: Claim) -> None:
     with pytest.raises(NotFound):
         curve_of(store.reading, "cs_y/LightGB")
     assert curve_of(store.reading, "cs_y/XGBoost") == Curve()
+
+
+def test_a_bundle_whose_place_comes_back_is_read_then(store: PlanStore, claim: Claim, tmp_path: Path) -> None:
+    """A disk that was away for a moment is not remembered as a model without a curve."""
+    say(store, claim, 10, 0.5, 0.6)
+    finish(store, claim, tmp_path / "bundle", "aa")
+    assert curve_of(store.reading, claim.fit_id).source == "log"
+    write_card(tmp_path / "bundle", train_loss=[0.3, 0.2], valid_loss=[0.4, 0.3])
+    assert curve_of(store.reading, claim.fit_id).source == "bundle"
