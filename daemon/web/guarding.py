@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from daemon.web.access import API_PREFIX
 from daemon.web.listening import host_name, may_be_asked_for
+from daemon.web.problems import Problem
 from daemon.web.site import Site
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -143,8 +144,7 @@ class _Answer:
         await self._send(message)
 
     async def refuse(self, status: int, sentence: str, fix: str) -> None:
-        told = {"type": "about:blank", "status": status, "detail": sentence, "fix": fix}
-        body = json.dumps(told).encode()
+        body = json.dumps(Problem(status, sentence, fix=fix).document).encode()
         headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body))]
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
