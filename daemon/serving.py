@@ -24,7 +24,7 @@ from daemon.errands import environment_of
 from daemon.handed import handed_sockets
 from daemon.settings import Settings
 from daemon.settings_reading import PREFIX
-from daemon.web.binding import PlaceTaken, bound
+from daemon.web.binding import PlaceTaken, require_free
 from daemon.web.listening import listening_at
 from executors.lives import OwnProcess, is_readable
 
@@ -186,7 +186,7 @@ def _taken(settings: Settings) -> str:
     place = listening_at(settings.web_listen)
     if place.path is None:
         try:
-            bound(place).close()
+            require_free(place)
         except PlaceTaken as error:
             return str(error)
     return ""

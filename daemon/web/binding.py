@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from daemon.errors import DaemonError
@@ -27,8 +27,23 @@ class PlaceTaken(DaemonError):
 
 def bound(place: Listening) -> socket.socket:
     """Return a socket that listens at a place; raises PlaceTaken."""
-    try:
+    with _told(place):
         return _unix(Path(place.path)) if place.path is not None else _tcp(place)
+
+
+def require_free(place: Listening) -> None:
+    """Raise PlaceTaken where one cannot listen at a port, without a moment of listening: nobody is misled."""
+    with _told(place):
+        family, address = _address(place)
+        with socket.socket(family) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as what listens later has it
+            tried.bind(address)
+
+
+@contextlib.contextmanager
+def _told(place: Listening) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         problem = "another process listens there" if taken else str(error.strerror or error)
@@ -42,9 +57,14 @@ def taken_over(descriptors: Sequence[int]) -> tuple[socket.socket, ...]:
 
 
 def _tcp(place: Listening) -> socket.socket:
+    family, address = _address(place)
+    return socket.create_server(address, family=family, backlog=BACKLOG)
+
+
+def _address(place: Listening) -> tuple[socket.AddressFamily, tuple[str, int]]:
     found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
-    return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    return family, (str(address[0]), int(address[1]))
 
 
 def _unix(path: Path) -> socket.socket:
