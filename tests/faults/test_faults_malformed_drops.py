@@ -25,7 +25,7 @@ from store import PlanRejected, parse_plan_text
 
 pytestmark = pytest.mark.usefixtures("ngboost_missing")  # a fit that needs no training
 
-ALL = 1000 if LONG else 150
+ALL = 1000 if LONG else 100
 GOOD_EVERY = 30
 DESCRIPTORS_MORE = 8  # than when it began to work: of the log, of a child that has just ended
 SEED = 7

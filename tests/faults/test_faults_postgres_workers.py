@@ -25,8 +25,8 @@ from store.events import RouteChosen
 from store.postgres_database import PostgresDatabase, PostgresTx
 from store.state import STATE_TYPES
 
-KILLS = 2_000 if LONG else 200
-ZOMBIES = 1_000 if LONG else 100
+KILLS = 2_000 if LONG else 100
+ZOMBIES = 1_000 if LONG else 60
 KILLED, FROZEN = "kill -9 of workers, Postgres", "zombies, Postgres"
 TABLES = frozenset(kind.TABLE for kind in STATE_TYPES)
 ROUTE = RouteChosen(target="y", symbol=None, route="R", reason="r")

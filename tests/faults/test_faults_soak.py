@@ -12,7 +12,7 @@ from soak_campaign import growth
 from soak_site import Sample
 
 NAME = "soak"
-SECONDS = 3600 if LONG else 20
+SECONDS = 3600 if LONG else 14
 pytestmark = [pytest.mark.timeout(6000), missing()]
 
 

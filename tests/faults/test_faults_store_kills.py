@@ -9,7 +9,7 @@ from reporting import LONG
 from store.database import sqlite_path
 
 NAME = "kill -9 of workers, SQLite"
-KILLS = 10_000 if LONG else 2_000
+KILLS = 10_000 if LONG else 1_000
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
