@@ -79,7 +79,7 @@ def test_the_driven_target_is_planned_and_luck_is_not(planned: _Planned) -> None
     assert set(planned.result.blocked) == {"y_luck_1d", "y_luck_5d"}
     assert "is luck's size" in " ".join(planned.result.blocked["y_luck_1d"])
     assert planned.result.jobs > 0
-    assert "jobs for 1 targets" in planned.result.sentence
+    assert planned.result.sentence.startswith("1 job for 1 target planned in ")
 
 
 def test_the_leak_is_blocked_and_used_nowhere(planned: _Planned) -> None:
