@@ -18,9 +18,12 @@ from store_machine import MACHINE_SETTINGS, MUTANT_SETTINGS, StoreMachine
 
 TORTURE = bool(os.environ.get("TRAINWRIGHT_TORTURE"))
 # Steps on each engine: the same ones in every short run, others in every long one.
-MEMORY_STEPS = 900_000 if TORTURE else 17_500
+MEMORY_STEPS = 900_000 if TORTURE else 12_000
 FILE_STEPS = 60_000 if TORTURE else 1_500
 POSTGRES_STEPS = 40_000 if TORTURE else 1_500
+# A seed draws otherwise when other modules are loaded, for hypothesis takes constants from their text: no
+# single one finds every fault in every run.
+SEEDS = range(1, 9)
 
 
 def survived(where: str, opened: Callable[[], CrashingDatabase], steps: int) -> None:
@@ -80,12 +83,18 @@ def test_the_machine_catches_a_planted_fault(mutant: Mutant, monkeypatch: pytest
         STORE = mutant.plant(monkeypatch)
 
     with pytest.raises(BaseException) as caught:  # noqa: PT011 - whatever it finds, also a group of errors
-        run_state_machine_as_test(seed(1)(Machine), settings=MUTANT_SETTINGS)
+        run_with_every_seed(Machine)
     seconds = time.monotonic() - began
     found = words_of(caught.value)
     print(f"{mutant.name}: after {Machine.steps:,} steps, {seconds:.1f} s: {found[:200]}")
     assert re.search(mutant.found, found), f"something else was found than what was planted: {found}"
     report("machine: mutants", mutants=1, mutants_caught=1, steps=Machine.steps, seconds=seconds)
+
+
+def run_with_every_seed(machine: type[StoreMachine]) -> None:
+    """Run a machine with one seed after the other; raises what the first one finds that finds something."""
+    for number in SEEDS:
+        run_state_machine_as_test(seed(number)(machine), settings=MUTANT_SETTINGS)
 
 
 def words_of(error: BaseException) -> str:
