@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -101,17 +100,14 @@ class Serving:
         if self._life is None:
             return
         self._life.signal(signal.SIGTERM)
-        if self._life.code() is None:
-            select.select([self._life.fileno()], [], [], END_SECONDS)
+        self._life.awaited(END_SECONDS)
         self.close()
 
     def close(self) -> None:
         """End the process."""
         if self._life is not None:
             self._life.kill()
-            if self._life.code() is None:
-                select.select([self._life.fileno()], [], [], END_SECONDS)
-                self._life.code()
+            self._life.awaited(END_SECONDS)
         self._let_go()
 
     def _start(self) -> None:

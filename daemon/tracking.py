@@ -7,7 +7,6 @@ process, looks whether it lives, and starts it again. It never loads what the pr
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -92,17 +91,14 @@ class Tracking:
         """Let it tell of what has just ended, for a moment."""
         if self._life is not None:
             self._life.signal(signal.SIGTERM)
-            if self._life.code() is None:
-                select.select([self._life.fileno()], [], [], END_SECONDS)
+            self._life.awaited(END_SECONDS)
         self.close()
 
     def close(self) -> None:
         """End the process; what it had under way comes again after the next start."""
         if self._life is not None:
             self._life.kill()
-            if self._life.code() is None:
-                select.select([self._life.fileno()], [], [], END_SECONDS)
-                self._life.code()
+            self._life.awaited(END_SECONDS)
             self._life = None
 
     def _start(self) -> None:

@@ -55,6 +55,12 @@ class OwnProcess:
             self._descriptor = None
         return self._process.returncode
 
+    def awaited(self, seconds: float) -> int | None:
+        """Return its exit code, waiting at most so long for its end; None when it goes on."""
+        if self.code() is None and self._descriptor is not None:
+            is_readable(self._descriptor, seconds)
+        return self.code()
+
     def fileno(self) -> int:
         """Return the descriptor that is readable once it has ended."""
         return -1 if self._descriptor is None else self._descriptor
@@ -75,11 +81,11 @@ class OwnProcess:
             os.killpg(self.pid, signal.SIGKILL)
 
 
-def is_readable(descriptor: int) -> bool:
-    """Whether a descriptor has something to say now; a process's: whether it has ended."""
+def is_readable(descriptor: int, seconds: float = 0.0) -> bool:
+    """Whether a descriptor has something to say now, or within so long; a process's: whether it has ended."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(seconds * 1000))
 
 
 def send_signal(descriptor: int, number: signal.Signals) -> None:
