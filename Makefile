@@ -4,12 +4,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 DEMO   ?= demo
+# Most tests wait for a disk, a server or a process: one more than there are cores, and never many.
+JOBS   ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores < 3 ? cores + 1 : 4)))
 
-.PHONY: study-resume demo test check format bench bench-store bench-peers bench-panel bench-planner bench-executors bench-host bench-web bench-cli screens reference study study-executors faults torture torture-host booted clean help
+.PHONY: study-resume demo test check format bench bench-store bench-peers bench-panel bench-planner bench-executors bench-host bench-web bench-cli simulate screens reference study study-executors faults torture torture-host booted clean help
 
 help:
 	@echo "make demo    real bars, the whole job: rank, probe, select, route, plan, train ($(DEMO)/)"
-	@echo "make test    the whole test suite"
+	@echo "make test    the whole test suite, some files at a time (JOBS=1: one)"
 	@echo "make check   format, lint, types, import contracts, budgets"
 	@echo "make bench   ratios against the raw libraries, measured in one run (make bench-executors QUICK=1: a first look)"
 	@echo "make study   plan 20 generated panels of known truth and hold the plans to it (QUICK=1: three panels)"
@@ -18,6 +20,7 @@ help:
 	@echo "make faults  the fault campaigns and the search of the protocol, with a table of what they counted"
 	@echo "make torture the same at full length"
 	@echo "make booted  the units in a really booted systemd (root)"
+	@echo "make simulate  a million fits on a thousand hosts by the real store and dispatcher (QUICK=1: a few thousand)"
 	@echo "make screens  pictures of page, report and terminal for docs/pictures, from a real run (chromium)"
 	@echo "make reference  docs/reference, made from the code"
 	@echo "make torture-host  everything that tries the host, and the table of its figures (QUICK=1: minutes instead of hours)"
@@ -38,7 +41,7 @@ demo: $(STAMP)
 	@$(BIN)/trainwright demo --dir $(DEMO)
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -109,6 +112,10 @@ bench-web: $(STAMP)
 # What typing costs: the CPU of reading commands and of completion with 10,000 jobs.
 bench-cli: $(STAMP)
 	@$(BIN)/python -m benchmarks.cli $(if $(QUICK),--quick) $(if $(WRITE),--write $(WRITE))
+
+# A million fits on a thousand hosts, and sixty-four hosts on one Postgres. Returns 1 when a bar is missed.
+simulate: $(STAMP)
+	@$(BIN)/python -m benchmarks.scale $(if $(QUICK),--quick) $(if $(WRITE),--write $(WRITE))
 
 screens: $(STAMP)
 	@$(BIN)/python docs/make_screens.py

@@ -17,6 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import reporting
+import structlog
 from postgres_servers import as_another_user, call, postgres_tools
 
 from store.schema import upgrade
@@ -25,6 +26,13 @@ _NUMBERS = count(1)
 _OWN_REPORT = pytest.StashKey[bool]()
 # Durability stays as the server has it, on: with less the store refuses to work.
 _OPTIONS = "-c max_connections=60 -c listen_addresses="
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_at_the_start() -> Iterator[None]:
+    """Leave the logs of a process as nobody set them up: tests meet in one process in any order."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

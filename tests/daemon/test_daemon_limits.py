@@ -293,7 +293,10 @@ def test_a_fit_that_was_stopped_for_good_goes_on_in_another_attempt(tmp_path: Pa
     def freeze(news: News) -> None:
         if not isinstance(news, FitMoved):
             return
-        pid = all_events(store, "FitStarted")[-1].data["pid"]
+        begun = all_events(store, "FitStarted")
+        if not begun:  # told before it was recorded
+            return
+        pid = begun[-1].data["pid"]
         if not frozen and news.step >= 20:
             frozen.append(pid)
             os.kill(pid, signal.SIGSTOP)
