@@ -100,7 +100,9 @@ def lift_leftovers(store: PlanStore, here: Identity) -> None:
     ours = actor_of(here.host)
     pauses = [one for one in store.reading.pauses() if one.host == here.host and one.actor == ours]
     if not pauses or any(
-        row.host == here.host and row.state == "working" and not is_dead(row.worker, here=here)
+        row.host == here.host
+        and row.state == "working"
+        and not is_dead(row.worker, here=here, alone=not store.reading.is_shared)
         for row in store.reading.hosts()
     ):
         return

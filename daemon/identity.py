@@ -6,14 +6,22 @@ then runs out by itself, and its fence keeps the log right in either case.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
+import re
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_MACHINE_ID = Path("/etc/machine-id")
+_MACHINE_ID_FORM = re.compile(r"[0-9a-f]{32}")  # machine-id(5); "uninitialized" and the like say nothing
+_MACHINE_FORM = re.compile(r"(?:[0-9a-f]{16})?")
+_PURPOSE = b"trainwright: the machine of a training host"
 _SEPARATOR = "/"
 
 
@@ -27,6 +35,8 @@ class Identity:
         namespace: number of the pid namespace; a pid means nothing outside it.
         pid: the process.
         started: the kernel's start time of the process in clock ticks since boot; tells a reused pid apart.
+        machine: what tells this machine from others whatever it is called, over all its boots; empty where
+            nothing does.
     """
 
     host: str
@@ -34,22 +44,36 @@ class Identity:
     namespace: int
     pid: int
     started: int
+    machine: str = ""
 
     @property
     def worker(self) -> str:
         """The name under which this process claims fits."""
-        return _SEPARATOR.join(
-            (self.host, self.boot_id, str(self.namespace), str(self.pid), str(self.started))
-        )
+        numbers = (self.namespace, self.pid, self.started)
+        return _SEPARATOR.join((self.host, self.boot_id, *map(str, numbers), self.machine))
 
     @classmethod
     def of_worker(cls, worker: str) -> Identity | None:
-        """Return the identity a worker's name stands for, None for a name of another kind."""
+        """Return the identity a worker's name stands for, None for a name of another kind.
+
+        Names of older versions have five parts: they do not tell the machine.
+        """
         parts = worker.split(_SEPARATOR)
-        if len(parts) != 5 or not all(part.isascii() and part.isdigit() for part in parts[2:]):
+        if len(parts) == 5:
+            parts.append("")
+        if len(parts) != 6 or not all(part.isascii() and part.isdigit() for part in parts[2:5]):
             return None
-        host, boot_id, namespace, pid, started = parts
-        return cls(host=host, boot_id=boot_id, namespace=int(namespace), pid=int(pid), started=int(started))
+        host, boot_id, namespace, pid, started, machine = parts
+        if not _MACHINE_FORM.fullmatch(machine):
+            return None
+        return cls(
+            host=host,
+            boot_id=boot_id,
+            namespace=int(namespace),
+            pid=int(pid),
+            started=int(started),
+            machine=machine,
+        )
 
 
 def own_identity(host_name: str | None = None) -> Identity:
@@ -60,24 +84,43 @@ def own_identity(host_name: str | None = None) -> Identity:
         namespace=Path("/proc/self/ns/pid").stat().st_ino,
         pid=os.getpid(),
         started=start_ticks(os.getpid()) or 0,
+        machine=machine_of(),
     )
 
 
-def is_dead(worker: str, *, here: Identity | None = None) -> bool:
+@lru_cache
+def machine_of(path: Path = _MACHINE_ID) -> str:
+    """Return what this machine is known by over all its boots, empty where it has no machine-id(5).
+
+    It is a keyed hash, as that page asks for: the id itself is not to be shown around.
+    """
+    with suppress(OSError, UnicodeDecodeError):
+        said = path.read_text(encoding="ascii").strip()
+        if _MACHINE_ID_FORM.fullmatch(said):
+            return hmac.new(bytes.fromhex(said), _PURPOSE, hashlib.sha256).hexdigest()[:16]
+    return ""
+
+
+def is_dead(worker: str, *, here: Identity | None = None, alone: bool = False) -> bool:
     """Whether the process behind a worker's name is certainly gone: it was here, and cannot be running now.
 
-    The boot is the machine, whatever the host is called: its kernel can be asked. Of another boot only the
-    name of the host tells that it was this machine.
+    The boot is the machine, whatever the host is called: its kernel can be asked. Of another boot it is
+    certain where machine and name are the same. Where one of the two machines is not known, only the name
+    is left: that is enough on a log that one machine keeps for itself. Two machines may have one name, and
+    images that were copied one machine-id.
 
     Args:
         worker: the name a fit was claimed under.
         here: the asking process; this one by default.
+        alone: whether the event log is one that no other machine writes to.
     """
     asked, own = Identity.of_worker(worker), here or own_identity()
     if asked is None:
         return False
     if asked.boot_id != own.boot_id:
-        return asked.host == own.host
+        is_known = bool(asked.machine and own.machine)
+        is_same = asked.machine == own.machine if is_known else alone
+        return is_same and asked.host == own.host
     if asked.namespace != own.namespace:
         return False
     return start_ticks(asked.pid) != asked.started

@@ -53,6 +53,7 @@ class Rescuer:
         self._store = store
         self._here = here
         self._tell = tell
+        self._is_alone = not store.reading.is_shared
         self._neighbours = Neighbours(here)
         self._clock = ClockWatch(store.reading.now)
         self.others: frozenset[str] = frozenset()  # who else holds a lease, as of the last look
@@ -68,7 +69,7 @@ class Rescuer:
         except DatabaseUnavailable:
             return
         self._neighbours.watch(self.others)
-        if any(is_dead(worker, here=self._here) for worker in self.others):
+        if any(self._is_dead(worker) for worker in self.others):
             self.rescue()
 
     def hear(self) -> None:
@@ -89,9 +90,7 @@ class Rescuer:
         try:
             if self._clock.is_settling():
                 return ()
-            rescued = self._store.rescue(
-                is_dead=lambda worker: worker in gone or is_dead(worker, here=self._here)
-            )
+            rescued = self._store.rescue(is_dead=lambda worker: worker in gone or self._is_dead(worker))
         except DatabaseUnavailable as error:
             log.warning("rescue put off", cause=str(error))
             return ()
@@ -117,3 +116,7 @@ class Rescuer:
                 )
             )
         return rescued
+
+    def _is_dead(self, worker: str) -> bool:
+        """Whether a worker is certainly gone, as far as this machine knows."""
+        return is_dead(worker, here=self._here, alone=self._is_alone)

@@ -16,6 +16,11 @@ class QueueReading:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several machines may work on this log at once."""
+        return self._database.engine == "postgresql"
+
     def waiting_context(self, fit: FitRow, *, is_dead: Callable[[str], bool]) -> WaitingContext:
         """Return what `waiting_reason` needs to say why a fit waits, as of now.
 

@@ -49,7 +49,8 @@ def daemons(asked: Asked) -> Iterator[Finding]:
         return
     with open_reader(url) as reader:
         rows = [row for row in reader.hosts() if row.state == "working"]
-    alive = [row for row in rows if not is_dead(row.worker)]
+        is_alone = not reader.is_shared
+    alive = [row for row in rows if not is_dead(row.worker, alone=is_alone)]
     words = shown([f"pid {row.pid} on {row.host}, version {row.version}" for row in alive])
     trouble = (WARN, "none is at work", f"systemctl start {UNIT}, or trainwright daemon")
     yield found("daemon", words, *(() if alive else (trouble,)))

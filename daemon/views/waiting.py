@@ -10,7 +10,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 
 from daemon.identity import is_dead
 from daemon.views.words import counted
@@ -47,12 +47,17 @@ def alive_then(_worker: str) -> bool:
     return False
 
 
+def dead_as_seen_by(reader: Reader) -> Callable[[str], bool]:
+    """Return what tells of a worker's name on this log whether its process is certainly gone."""
+    return partial(is_dead, alone=not reader.is_shared)
+
+
 class Watch:
     """One look at the store: the moment, the living daemons, and what ready fits wait for."""
 
-    def __init__(self, reader: Reader, *, is_dead: Callable[[str], bool] = is_dead) -> None:
-        self.reader, self._is_dead = reader, is_dead
-        self._around = reader.surroundings(is_dead=is_dead)
+    def __init__(self, reader: Reader, *, is_dead: Callable[[str], bool] | None = None) -> None:
+        self.reader, self._is_dead = reader, is_dead or dead_as_seen_by(reader)
+        self._around = reader.surroundings(is_dead=self._is_dead)
         self.now: datetime = self._around.now
         self.hosts: tuple[HostRow, ...] = reader.hosts()
         self.pauses: tuple[PauseRow, ...] = self._around.pauses

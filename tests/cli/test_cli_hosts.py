@@ -31,7 +31,7 @@ def test_a_host_shows_its_places_and_what_runs(call: Call, store: PlanStore) -> 
 def test_a_host_that_said_nothing_is_gone(call: Call, store: PlanStore) -> None:
     """The process is looked for where it ran here."""
     start = living_daemon()
-    host, boot_id, namespace, _, _ = start.worker.split("/")
+    host, boot_id, namespace, *_ = start.worker.split("/")
     worker = "/".join((host, boot_id, namespace, "4194305", "1"))
     store.daemon_started(type(start)(worker=worker, host=host, version="0", boot_id=boot_id, pid=4194305))
     told = call("hosts", "ls")

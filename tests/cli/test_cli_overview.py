@@ -57,7 +57,7 @@ def test_the_daemon_is_up_gone_or_stopped(call: Call, store: PlanStore, folder: 
     assert "daemon   up " in call("status").out
     store.daemon_said(DaemonStopped(worker=alive.worker, host=alive.host, cause="stopped by SIGTERM"))
     assert ": stopped by SIGTERM" in call("status").out
-    host, boot_id, namespace, _, _ = alive.worker.split("/")
+    host, boot_id, namespace, *_ = alive.worker.split("/")
     worker = "/".join((host, boot_id, namespace, "4194305", "1"))
     store.daemon_started(type(alive)(worker=worker, host=host, version="0", boot_id=boot_id, pid=4194305))
     assert "gone without a word" in call("status").out
@@ -130,7 +130,7 @@ def test_a_fit_whose_process_is_gone_is_not_called_running(
 ) -> None:
     """Until a daemon takes it back, status says from where it will resume, not that it runs."""
     alive = living_daemon()
-    host, boot_id, namespace, _, _ = alive.worker.split("/")
+    host, boot_id, namespace, *_ = alive.worker.split("/")
     store.accept(sample_plan(), source="test", name="t")
     claim = store.claim("/".join((host, boot_id, namespace, "4194305", "1")), stage="cpu")[0]
     start(store, claim, folder)

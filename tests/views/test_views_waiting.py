@@ -29,7 +29,7 @@ def test_without_anybody_at_work_every_fit_waits_for_a_daemon(filled: PlanStore)
 def test_a_daemon_that_died_is_not_at_work(store: PlanStore) -> None:
     """A host that never said goodbye does not count when its process is gone."""
     start = living_daemon()
-    host, boot_id, namespace, _, _ = start.worker.split("/")
+    host, boot_id, namespace, *_ = start.worker.split("/")
     gone = "/".join((host, boot_id, namespace, "4194305", "1"))
     store.daemon_started(type(start)(worker=gone, host=host, version="0", boot_id=boot_id, pid=4194305))
     assert Watch(store.reading).workers == frozenset()
@@ -136,7 +136,7 @@ def test_a_host_made_smaller_lacks_nothing_that_is_not_asked_for(store: PlanStor
 def test_a_fit_whose_daemon_is_gone_is_not_called_running_alone(store: PlanStore) -> None:
     """Wherever a fit is told of, so is that its process is gone and from where it will go on."""
     start = living_daemon()
-    host, boot_id, namespace, _, _ = start.worker.split("/")
+    host, boot_id, namespace, *_ = start.worker.split("/")
     gone = replace(start, worker="/".join((host, boot_id, namespace, "4194305", "1")), pid=4194305)
     store.accept(plan_of(cs_job("a", families=("LightGBM",))), source="test", name="t")
     store.daemon_started(gone)
