@@ -53,6 +53,8 @@ def _after(attempt: AttemptRow, event: EventRow) -> AttemptRow:
             log=data.get("log"),
             resumed_from_step=data.get("resumed_from_step"),
         )
+    if event.kind == "FitHandedOver":
+        return replace(attempt, worker=data.get("worker", ""))
     if event.kind == "CheckpointSaved":
         return replace(attempt, checkpoint_step=data.get("step"))
     if event.kind in _ENDINGS:

@@ -21,7 +21,7 @@ from store.turn import Turn
 
 FIT_WIDTH = len(READ[FitState])
 # Looked up for the few rows that are returned, not joined to all that might be.
-_SELECT = f"""
+SELECT_FIT = f"""
 SELECT {read_columns(FitState, "f")},
   (SELECT j.record FROM job AS j WHERE j.plan_id = f.plan_id AND j.job_id = f.job_id),
   (SELECT p.data FROM plan AS p WHERE p.plan_id = f.plan_id),
@@ -130,7 +130,7 @@ def _first_fits(wanted: Wanted, plan_order: int | None) -> Statement:
     within, parameters = _within(wanted.room)
     plan, of_plan = (_ONLY_PLAN, []) if plan_order is None else ("?", [plan_order])
     where = f"f.plan_order = {plan} AND {READY[wanted.stage]}{within}"
-    sql = f"{_SELECT} WHERE {where} ORDER BY {ORDER} LIMIT ?{SKIP}"
+    sql = f"{SELECT_FIT} WHERE {where} ORDER BY {ORDER} LIMIT ?{SKIP}"
     return sql, [*of_plan, *parameters, wanted.limit]
 
 

@@ -56,10 +56,12 @@ class EventIdReused(StoreError):
 class LeaseLost(StoreError):
     """A late word from a lease that has ended: nothing was written."""
 
-    def __init__(self, *, fit: str, fence: int, current: int, state: str) -> None:
+    def __init__(self, *, fit: str, fence: int, current: int, state: str, worker: str | None = None) -> None:
         self.fit, self.fence, self.current, self.state = fit, fence, current, state
+        self.worker = worker if current == fence else None  # who has it instead, under the same fence
+        held = f"; {one_line(self.worker)} has it" if self.worker else ""
         super().__init__(
-            f"lease {fence} of fit {fit} has ended (the fit is {state}, its last lease is {current}): "
+            f"lease {fence} of fit {fit} has ended (the fit is {state}, its last lease is {current}{held}): "
             "the word was refused. Stop the process that held the lease."
         )
 

@@ -12,7 +12,16 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from store.awaited import Awaited
-from store.host_events import DaemonReloaded, DaemonStarted, DaemonStopped, HostEvent
+from store.handover_events import FitHandedOver
+from store.host_events import (
+    DaemonReloaded,
+    DaemonStarted,
+    DaemonStopped,
+    HostDraining,
+    HostEvent,
+    HostRemoved,
+    HostReturned,
+)
 from store.planning_events import (
     FeaturesSelected,
     LeakFound,
@@ -330,6 +339,7 @@ FitEvent = (
     | FitCancelled
     | FitHeld
     | FitHoldLifted
+    | FitHandedOver
 )
 
 
@@ -382,4 +392,5 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     PlanArchived,
     DaemonReloaded,
     ModelPromoted,
+    FitHandedOver,
 )

@@ -21,6 +21,7 @@ from store.events import (
     FitUnavailable,
     LeaseExpired,
 )
+from store.handover_events import FitHandedOver
 from store.log import Recorded
 from store.moments import microseconds_of
 from store.state import FitState
@@ -45,6 +46,8 @@ def fit_change(fit: FitState, recorded: Recorded) -> dict[str, Any]:
                 "device_reason": event.device_reason,
                 "log": event.log,
             }
+        case FitHandedOver() as event:
+            return {"worker": event.worker}
         case FitProgressed() as event:
             return {
                 "step": event.step,

@@ -65,28 +65,28 @@ def claim(
         for fit in fits
     ]  # fmt: skip
     turn.tell_all(words)
-    expires_at = turn.now + _micros(lease_seconds)
+    expires_at = turn.now + micros(lease_seconds)
     leases = [(fit.fit_id, fit.fence, worker, turn.now, expires_at) for fit in fits]
     turn.tx.insert("lease", LEASE_COLUMNS, leases)
     texts: dict[str, Any] = {}
     return tuple(
-        _claim_of(fit, row[FIT_WIDTH:], texts, lease_seconds, expires_at, _parts(turn, fit))
+        claim_of(fit, row[FIT_WIDTH:], texts, lease_seconds, expires_at, parts_of(turn, fit))
         for fit, row in zip(fits, chosen, strict=True)
     )
 
 
 def renewal(held: Claim) -> Statement:
     """Return the question that `renew` needs answered at the turn's opening."""
-    return f"SELECT fence, state FROM fit WHERE fit_id = ?{LOCK}", (held.fit_id,)
+    return f"SELECT fence, state, worker FROM fit WHERE fit_id = ?{LOCK}", (held.fit_id,)
 
 
 def renew(turn: Turn, held: Claim) -> datetime:
     """Extend a lease, even past its end as long as nobody took it back; raises LeaseLost."""
     found = turn.answers[0]
-    fence, state = found[0] if found else (0, "unknown")
-    if fence != held.fence or state not in LEASED_STATES:
-        raise LeaseLost(fit=held.fit_id, fence=held.fence, current=fence, state=state)
-    expires_at = turn.now + _micros(held.lease_seconds)
+    fence, state, worker = found[0] if found else (0, "unknown", None)
+    if fence != held.fence or state not in LEASED_STATES or worker != held.worker:
+        raise LeaseLost(fit=held.fit_id, fence=held.fence, current=fence, state=state, worker=worker)
+    expires_at = turn.now + micros(held.lease_seconds)
     turn.tx.later(
         "UPDATE lease SET renewed_at = ?, expires_at = ? WHERE fit_id = ? AND fence = ?",
         (turn.now, expires_at, held.fit_id, held.fence),
@@ -190,14 +190,16 @@ def rescue(turn: Turn, *, policy: RetryPolicy, dead: Collection[str]) -> tuple[R
 
 
 def _require_held(turn: Turn, held: Claim) -> FitState:
-    """Return the fit's state if the claim's fence is current; raises LeaseLost."""
+    """Return the fit's state if the claim is current and was not handed over; raises LeaseLost."""
     fit = turn.rows.known(FitState, held.fit_id)
-    if fit is None or fit.fence != held.fence or fit.state not in LEASED_STATES:
+    current = fit is not None and fit.fence == held.fence and fit.state in LEASED_STATES
+    if fit is None or not current or fit.worker != held.worker:
         raise LeaseLost(
             fit=held.fit_id,
             fence=held.fence,
             current=fit.fence if fit else 0,
             state=fit.state if fit else "unknown",
+            worker=fit.worker if fit else None,
         )
     return fit
 
@@ -209,7 +211,7 @@ def _said(turn: Turn, held: Claim, word: FitEvent, event_id: bytes | None) -> lo
     return log.same_event(turn.answers[2], fit_stream(held.fit_id), word.kind)
 
 
-def _parts(turn: Turn, fit: FitState) -> tuple[Part, ...]:
+def parts_of(turn: Turn, fit: FitState) -> tuple[Part, ...]:
     """Return those of the fits it is made from that have succeeded, in the order of the plan.
 
     All of them have ended, and no success is ever undone: nobody can change them meanwhile.
@@ -224,7 +226,7 @@ def _parts(turn: Turn, fit: FitState) -> tuple[Part, ...]:
     )
 
 
-def _claim_of(
+def claim_of(
     fit: FitState,
     extras: Row,
     texts: dict[str, Any],
@@ -311,5 +313,6 @@ def _expired(turn: Turn, fit: FitState, renewed_at: int | None, cause: str, poli
     )
 
 
-def _micros(seconds: float) -> int:
+def micros(seconds: float) -> int:
+    """Return a length of time as the projections keep it."""
     return round(seconds * MICROSECONDS)

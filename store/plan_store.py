@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 
-from store import acceptance, hosts, leases, log, rebuilding
+from store import acceptance, adopting, hosts, leases, log, rebuilding
 from store.acceptance import Beat, no_beat
 from store.choosing import Wanted, opening
 from store.database import connect
@@ -142,6 +142,17 @@ class PlanStore(Intervening):
     def renew(self, claim: Claim) -> datetime:
         """Extend a lease by its length from now and return its new end; raises LeaseLost."""
         return self._beside_others(lambda turn: leases.renew(turn, claim), leases.renewal(claim))[0]
+
+    def take_over(self, fit_id: str, fence: int, worker: str, *, event_id: bytes | None = None) -> Claim:
+        """Make a worker the holder of a claim, under its fence, and renew its lease; raises LeaseLost.
+
+        Possible once for a fence, and only until the fit has started: of many that were sent to do the same
+        claim, one may. The same `event_id` again gets the same answer.
+        """
+        return self._beside_others(
+            lambda turn: adopting.take_over(turn, fit_id, fence, worker, event_id=event_id),
+            *adopting.questions(fit_id, fence, event_id),
+        )[0]
 
     def rescue(self, *, is_dead: Callable[[str], bool] | None = None) -> tuple[Rescue, ...]:
         """Take back every fit whose lease ran out, or whose worker `is_dead`, and say what was lost."""

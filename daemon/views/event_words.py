@@ -149,6 +149,7 @@ _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "PlanCompleted": _counted,
     "FitUnavailable": _said("reason"),
     "FitClaimed": _said("worker"),
+    "FitHandedOver": _said("worker"),
     "FitStarted": _started,
     "FitProgressed": _progressed,
     "CheckpointSaved": lambda data: f"step {data.get('step')}",
