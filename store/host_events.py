@@ -15,6 +15,9 @@ class DaemonStarted:
         previous_stop_at: when that was; the last sign of life of one that did not say goodbye.
         booted_at: when the machine was started.
         unit: the unit of the service manager it runs in, if any.
+        labels: what the host offers beside its room; fits may need some of them.
+        machine: which machine it is, by a hash of its own number; empty where it has none.
+        engine: where its fits run: its own processes, or an engine beside it.
     """
 
     kind: ClassVar[str] = "DaemonStarted"
@@ -33,6 +36,9 @@ class DaemonStarted:
     previous_stop_at: datetime | None = None
     booted_at: datetime | None = None
     unit: str | None = None
+    labels: tuple[str, ...] = ()
+    machine: str = ""
+    engine: str = "own"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +65,7 @@ class DaemonReloaded:
         changed: settings that hold from now on.
         restart_needed: settings that differ and hold from the next start on.
         problem: why the configuration was not taken; empty when it was.
+        labels: those of the host from now on; None where they are as they were.
     """
 
     kind: ClassVar[str] = "DaemonReloaded"
@@ -73,9 +80,41 @@ class DaemonReloaded:
     memory_bytes: int | None = None
     priority_step_seconds: float | None = None
     share_step_seconds: float | None = None
+    labels: tuple[str, ...] | None = None
 
 
-HostEvent = DaemonStarted | DaemonStopped | DaemonReloaded
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostDraining:
+    """A host claims nothing more until it is returned; with `give_back` it gives back what it runs, too."""
+
+    kind: ClassVar[str] = "HostDraining"
+    schema_version: ClassVar[int] = 1
+    host: str
+    reason: str = ""
+    give_back: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostReturned:
+    """A host that was draining claims again."""
+
+    kind: ClassVar[str] = "HostReturned"
+    schema_version: ClassVar[int] = 1
+    host: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRemoved:
+    """A host will not come back: it claims nothing, and what it held was taken back; a start undoes that."""
+
+    kind: ClassVar[str] = "HostRemoved"
+    schema_version: ClassVar[int] = 1
+    host: str
+    reason: str = ""
+
+
+HostEvent = DaemonStarted | DaemonStopped | DaemonReloaded | HostDraining | HostReturned | HostRemoved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
