@@ -15,6 +15,7 @@ import psycopg
 
 from store.errors import DatabaseUnavailable, HostTaken
 from store.postgres_connection import BoundedConnection, opened
+from store.residence import DUTY_SECONDS
 
 LOOK_SECONDS = 5.0  # between two looks whether the connection still is
 _NAME_BYTES = 63  # of an application_name
@@ -37,6 +38,8 @@ class PostgresResidence:
         self._look_at = 0.0
         self._backend: int | None = None  # the server's process of the connection that held the place last
         self._taken_by: int | None = None
+        self._duties: set[str] = set()
+        self._try_at: dict[str, float] = {}
         try:
             self._take()
         except psycopg.Error as error:
@@ -65,8 +68,34 @@ class PostgresResidence:
             self.close()
         return True
 
+    def has(self, duty: str) -> bool:
+        """Whether this place has a duty: a lock of the same connection, so that both end together."""
+        connection = self._connection
+        if duty not in self._duties and connection is not None and time.monotonic() >= self._due(duty):
+            self._try_at[duty] = time.monotonic() + DUTY_SECONDS
+            try:
+                found = connection.execute("SELECT pg_try_advisory_lock(%s)", (duty_key(duty),)).fetchall()
+            except psycopg.Error:  # `is_held` connects anew
+                self.close()
+            else:
+                self._duties |= {duty} if found[0][0] else set()
+        return duty in self._duties
+
+    def leave(self, duty: str) -> None:
+        """Unlock the duty."""
+        if duty in self._duties and self._connection is not None:
+            self._duties.discard(duty)
+            try:
+                self._connection.execute("SELECT pg_advisory_unlock(%s)", (duty_key(duty),))
+            except psycopg.Error:  # it goes with the connection
+                self.close()
+
+    def _due(self, duty: str) -> float:
+        return self._try_at.get(duty, 0.0)
+
     def close(self) -> None:
-        """Close the connection; the server lets go of the lock."""
+        """Close the connection; the server lets go of its locks."""
+        self._duties.clear()
         if self._connection is not None:
             self._connection.close()
         self._connection = None
@@ -88,4 +117,13 @@ class PostgresResidence:
 
 def residence_key(host: str) -> int:
     """Return the advisory lock's number of a host: 63 bits of its name's hash."""
-    return int.from_bytes(sha256(f"daemon of {host}".encode()).digest()[:8], "big") >> 1
+    return _key_of(f"daemon of {host}")
+
+
+def duty_key(duty: str) -> int:
+    """Return the advisory lock's number of a duty, which no host's can be."""
+    return _key_of(f"duty {duty}")
+
+
+def _key_of(text: str) -> int:
+    return int.from_bytes(sha256(text.encode()).digest()[:8], "big") >> 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from store import postgres_residence
+from store import postgres_residence, residence
 from store.errors import DatabaseUnavailable, DatabaseUnsafe, HostTaken
 from store.postgres_residence import PostgresResidence
 from store.residence import take_residence
@@ -130,3 +130,53 @@ def test_a_store_in_memory_is_alone() -> None:
     assert place.is_held()
     take_residence("memory:", "alpha", holder="me").close()
     place.close()
+
+
+def test_a_duty_is_of_one_host_and_goes_to_the_next_one_when_it_is_gone(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Duties are taken one by one; who leaves one, or goes, leaves it to the others."""
+    monkeypatch.setattr(residence, "DUTY_SECONDS", 0.0)
+    monkeypatch.setattr(postgres_residence, "DUTY_SECONDS", 0.0)
+    first = take_residence(database_url, "alpha", holder="pid 7 on alpha")
+    second = take_residence(database_url, "beta", holder="pid 7 on beta")
+    assert first.has("telling")
+    assert not second.has("telling")
+    assert second.has("sealing")
+    assert (first.has("telling"), first.has("sealing")) == (True, False)
+    second.leave("sealing")
+    second.leave("telling")  # it has not got it
+    assert first.has("sealing")
+    first.close()
+    assert not first.has("telling")
+    while not second.has("telling"):  # the server hears of it in a moment
+        pass
+    second.close()
+
+
+def test_a_host_is_not_asked_for_a_duty_of_its_own_name(database_url: str) -> None:
+    """The name of a host and that of a duty are two things."""
+    host = take_residence(database_url, "telling", holder="me")
+    other = take_residence(database_url, "duty telling", holder="me")
+    assert host.has("telling")
+    host.close()
+    other.close()
+
+
+def test_a_duty_is_lost_with_the_connection_and_taken_again(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was quicker has it; the cut one learns of it at its next look."""
+    monkeypatch.setattr(postgres_residence, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(postgres_residence, "DUTY_SECONDS", 0.0)
+    first = take_residence(postgres_url, "alpha", holder="pid 7 on alpha")
+    assert first.has("telling")
+    _cut(postgres_url)
+    second = take_residence(postgres_url, "beta", holder="pid 8 on beta")
+    assert second.has("telling")
+    assert first.is_held()
+    assert not first.has("telling")
+    second.close()
+    while not first.has("telling"):
+        pass
+    first.close()
