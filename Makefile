@@ -34,7 +34,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "  fix  sudo apt-get install python3-venv   then the same command again"; exit 2; }
 	@echo "making $(VENV) from constraints.txt (once; torch is the large part)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,ngboost,onnx,postgres,web,gpu,mlflow,ray,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,ngboost,onnx,postgres,web,gpu,mlflow,objects,ray,dev]'
 	@touch $@
 
 demo: $(STAMP)
