@@ -23,7 +23,7 @@ from store.ids import new_event_id
 from store.reading import Reader
 
 LOOK_SECONDS = 0.1
-NOT_HANDED_OVER = ("*.db", "*.db-*", "cache", "work", "*.lock", "*.log")
+NOT_HANDED_OVER = ("*.db", "*.db-*", "cache", "work", "*.lock", "*.duty", "*.log")
 
 
 class NoReceipt(DaemonError):

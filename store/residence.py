@@ -4,8 +4,8 @@ With SQLite the kernel keeps the lock, on a file beside the database; with Postg
 life of a connection. No row says who is there: a row outlives the one it speaks of.
 
 Where several hosts work on one store, some duties are for one of them: to tell people, to seal, to back up.
-That is a lock as well, by the duty's name, and belongs to the place: whoever comes first has the duty, and the
-next one has it as soon as that one's place is gone.
+That is a lock as well, by the duty's name, and belongs to the place: whoever comes first has the duty, and
+the next one has it as soon as that one's place is gone.
 """
 
 from __future__ import annotations
