@@ -34,7 +34,10 @@ PRESENCE_SECONDS = 0.2  # between two questions to the database who is still con
 
 
 class Host:
-    """Dispatcher, rescuer, timetable and bell over one store; everything is done in the loop's thread."""
+    """Dispatcher, rescuer, timetable and bell over one store; everything is done in the loop's thread.
+
+    `dispatch` makes the dispatcher, where it is another than the one that claims what it finds.
+    """
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class Host:
         plans: Collection[str] | None = None,
         tell: Tell = keep_quiet,
         identity: Identity | None = None,
+        dispatch: Callable[..., Dispatcher] = Dispatcher,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.identity = identity or own_identity()
@@ -52,7 +56,7 @@ class Host:
         self.timetable.every(min(RESCUE_SECONDS_MAX, settings.lease_seconds / 3), RESCUE)
         self.rescuer = Rescuer(store, self.identity, tell=tell)
         self.servers = WarmServers(clock=clock)
-        self.dispatcher = Dispatcher(
+        self.dispatcher = dispatch(
             settings,
             store,
             worker=self.identity.worker,
