@@ -7,6 +7,7 @@ to write instead.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from daemon.zones import zone_of
 from executors.families import named, resolve
 
 Reader = Callable[[object], object]
+LABELS_MAX = 8
+_LABEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 
 
 def path(value: object) -> Path:
@@ -92,6 +95,25 @@ def words(value: object) -> tuple[str, ...]:
     if not isinstance(found, (list, tuple)) or not all(isinstance(word, str) and word for word in found):
         raise TypeError("write a list of words")
     return tuple(found)
+
+
+def labels(value: object) -> tuple[str, ...]:
+    """Labels of a host, or of what needs one: few short words in small letters, each once."""
+    found = tuple(sorted(set(words(value))))
+    if wrong := [label for label in found if not _LABEL.fullmatch(label)]:
+        raise ValueError(
+            f"{wrong[0]!r} is no label: up to 32 small letters, digits and . _ -, none of these three first"
+        )
+    if len(found) > LABELS_MAX:
+        raise ValueError(f"write at most {LABELS_MAX} labels")
+    return found
+
+
+def labels_by_family(value: object) -> dict[str, tuple[str, ...]]:
+    """Labels by family of the catalogue, in any spelling; raises UnknownFamily."""
+    if not isinstance(value, Mapping):
+        raise TypeError('write a table: family name -> labels, { XGBoost = ["bigmem"] }')
+    return {resolve(name).name: labels(found) for name, found in value.items()}
 
 
 def families(value: object) -> tuple[str, ...]:

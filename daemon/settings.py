@@ -65,6 +65,8 @@ class Settings:
         precision: "auto", "float32" or "bfloat16" of the torch families; bfloat16 where a GPU is made for it.
         compile_network: "auto", "never" or "always"; whether torch compiles a network before it is trained.
         host_name: this host in the log; None: the machine's name.
+        labels: what this host has that fits may ask for; "gpu" is one of its own where it has gpu_slots.
+        family_labels: family name -> labels that its fits need, of plans that do not say it.
         priority_step_seconds: how much longer a fit waits than one that is more urgent by 1, at most; so much
             later others may have come that pass one for which there is no room.
         share_step_seconds: by how much each running fit of a plan puts the plan's next one back.
@@ -137,6 +139,8 @@ class Settings:
     precision: str = "auto"
     compile_network: str = "auto"
     host_name: str | None = None
+    labels: tuple[str, ...] = ()
+    family_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     priority_step_seconds: float = 3600.0
     share_step_seconds: float = 60.0
     disk_floor_bytes: int = 1_000_000_000
@@ -217,6 +221,11 @@ class Settings:
         return ClaimOrder(
             priority_step_seconds=self.priority_step_seconds, share_step_seconds=self.share_step_seconds
         )
+
+    @property
+    def own_labels(self) -> tuple[str, ...]:
+        """The labels of this host, those that follow from what it has among them, sorted."""
+        return tuple(sorted({*self.labels, *(("gpu",) if self.gpu_slots else ())}))
 
     def training(self) -> dict[str, Any]:
         """Return what a plan that lacks training settings gets, as plain values."""

@@ -143,7 +143,7 @@ def with_places(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 ONLY_IN_FILE = frozenset(
-    {"params", "horizons", "schedule", "family_seconds_max"}
+    {"params", "horizons", "schedule", "family_seconds_max", "family_labels"}
 )  # cannot be said in an environment variable
 _MAY_BE_NONE = frozenset(
     {
@@ -161,6 +161,8 @@ _READERS: dict[str, Callable[[object], object]] = {
     "mlflow_uri": readers.tracking_address,
     "mlflow_experiment": readers.text,
     "host_name": readers.text,
+    "labels": readers.labels,
+    "family_labels": readers.labels_by_family,
     "time_zone": readers.time_zone,
     "webhook_url": readers.web_address,
     "notify_command": readers.argument_list,

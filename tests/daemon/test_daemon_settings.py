@@ -67,6 +67,20 @@ def test_windows_are_read_from_a_variable_too() -> None:
     assert settings.windows == ("22:00-06:00 mon,tue", "gpu 8:00-9:00")
 
 
+def test_labels_are_read_and_what_follows_is_added() -> None:
+    """Each label counts once, in any order; a host with places for the GPU has the label gpu by itself."""
+    settings = Settings.from_sources({"daemon": {"labels": ["nvme", "bigmem", "nvme"], "gpu_slots": 0}})
+    assert settings.labels == settings.own_labels == ("bigmem", "nvme")
+    settings = Settings.from_sources({"daemon": {"gpu_slots": 1}}, {"TRAINWRIGHT_LABELS": "nvme, a-1"})
+    assert settings.own_labels == ("a-1", "gpu", "nvme")
+
+
+def test_labels_of_families_are_read() -> None:
+    """A family is taken in any spelling, a single label as a word."""
+    settings = Settings.from_sources({"daemon": {"family_labels": {"xgboost": ["b", "a"], "LSTM": "gpu"}}})
+    assert settings.family_labels == {"XGBoost": ("a", "b"), "LSTM": ("gpu",)}
+
+
 def test_a_switch_is_read_from_a_variable() -> None:
     """True and false are written in words in an environment."""
     settings = Settings.from_sources({}, {"TRAINWRIGHT_WARM_CHILDREN": "no", "TRAINWRIGHT_PIN_CPUS": "True"})
@@ -121,6 +135,15 @@ def test_all_faults_are_told_at_once() -> None:
         ("fit_hung_seconds", -1),
         ("family_seconds_max", {"LSTM": 0}),
         ("disk_floor_bytes", -1),
+        ("labels", ["Big"]),
+        ("labels", ["-big"]),
+        ("labels", ["a b"]),
+        ("labels", ["b" * 33]),
+        ("labels", [f"label-{number}" for number in range(9)]),
+        ("labels", "big/mem"),
+        ("labels", 3),
+        ("family_labels", ["bigmem"]),
+        ("family_labels", {"XGBoost": ["Big"]}),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_a_fault(key: str, value: object) -> None:
