@@ -67,6 +67,13 @@ class Settings:
         host_name: this host in the log; None: the machine's name.
         labels: what this host has that fits may ask for; "gpu" is one of its own where it has gpu_slots.
         family_labels: family name -> labels that its fits need, of plans that do not say it.
+        engine: "own": fits are processes of this host; "ray": jobs of a Ray cluster that run our agent.
+        ray_address: where that cluster takes jobs, its dashboard: http://HOST:8265.
+        ray_token_file: a file with the cluster's token, readable by this account only.
+        ray_slots: fits handed to the cluster at the same time, those that wait there among them.
+        ray_fits_per_job: short fits that one job does one after the other, for each job takes seconds to start.
+        ray_command: what starts trainwright on a node of the cluster.
+        ray_config: the file of settings on the nodes; None: what they find by themselves.
         priority_step_seconds: how much longer a fit waits than one that is more urgent by 1, at most; so much
             later others may have come that pass one for which there is no room.
         share_step_seconds: by how much each running fit of a plan puts the plan's next one back.
@@ -141,6 +148,13 @@ class Settings:
     host_name: str | None = None
     labels: tuple[str, ...] = ()
     family_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    engine: str = "own"
+    ray_address: str | None = None
+    ray_token_file: Path | None = None
+    ray_slots: int = 8
+    ray_fits_per_job: int = 1
+    ray_command: tuple[str, ...] = ("trainwright",)
+    ray_config: Path | None = None
     priority_step_seconds: float = 3600.0
     share_step_seconds: float = 60.0
     disk_floor_bytes: int = 1_000_000_000

@@ -151,6 +151,7 @@ _MAY_BE_NONE = frozenset(
         *("data_dir", "embargo_bars", "interval", "memory_bytes", "fit_memory_bytes", "fit_seconds_max"),
         *("host_name", "time_zone", "webhook_url", "webhook_secret_file"),
         *("web_listen", "web_token_file", "web_read_token_file", "mlflow_uri"),
+        *("ray_address", "ray_token_file", "ray_config"),
     }
 )
 _READERS: dict[str, Callable[[object], object]] = {
@@ -163,6 +164,12 @@ _READERS: dict[str, Callable[[object], object]] = {
     "host_name": readers.text,
     "labels": readers.labels,
     "family_labels": readers.labels_by_family,
+    "engine": readers.one_of("own", "ray"),
+    "ray_address": readers.web_address,
+    **dict.fromkeys(("ray_token_file", "ray_config"), readers.path),
+    "ray_slots": readers.count(0, 100_000),
+    "ray_fits_per_job": readers.count(1, 1000),
+    "ray_command": readers.argument_list,
     "time_zone": readers.time_zone,
     "webhook_url": readers.web_address,
     "notify_command": readers.argument_list,
