@@ -40,7 +40,7 @@ GRANT USAGE ON SCHEMA :"home" TO :"writer", :"reader";
 SELECT format('ALTER TABLE %I.%I OWNER TO %I', :'home', tablename, :'owner')
 FROM pg_tables
 WHERE schemaname = :'home' AND tableowner <> :'owner' AND tablename IN (
-  'event', 'plan', 'job', 'fit', 'decision', 'host', 'pause', 'lease', 'projection', 'seal', 'log_start',
+  'event', 'plan', 'job', 'fit', 'decision', 'host', 'pause', 'lease', 'beat', 'projection', 'seal', 'log_start',
   'alembic_version') \gexec
 
 SELECT format('ALTER FUNCTION %s OWNER TO %I', p.oid::regprocedure, :'owner')
@@ -53,7 +53,7 @@ REVOKE ALL ON event FROM PUBLIC, :"writer", :"reader";
 GRANT SELECT, INSERT ON event TO :"writer";
 
 -- What follows from events, and what is only of this moment.
-GRANT SELECT, INSERT, UPDATE, DELETE ON plan, job, fit, decision, host, pause, lease, projection TO :"writer";
+GRANT SELECT, INSERT, UPDATE, DELETE ON plan, job, fit, decision, host, pause, lease, beat, projection TO :"writer";
 
 -- Seals are added and never changed; where the log begins is the owner's word.
 REVOKE ALL ON seal, log_start, alembic_version FROM PUBLIC, :"writer", :"reader";
@@ -61,7 +61,7 @@ GRANT SELECT, INSERT ON seal TO :"writer";
 GRANT SELECT ON log_start, alembic_version TO :"writer";
 
 GRANT SELECT ON
-  event, plan, job, fit, decision, host, pause, lease, projection, seal, log_start, alembic_version
+  event, plan, job, fit, decision, host, pause, lease, beat, projection, seal, log_start, alembic_version
 TO :"reader";
 
 COMMIT;

@@ -99,6 +99,7 @@ def _planned(job: Job, followers: Mapping[str, list[str]]) -> JobPlanned:
                 awaits=fit.awaits,
                 followers=tuple(followers.get(fit.id, ())),
                 other_targets=fit.other_targets,
+                labels=fit.labels,
             )
             for fit in job.fits
         ),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from store.database import Row, Statement
+from store.labels import offering
 from store.ordering import ClaimOrder
 from store.projections import READ, read_columns
 from store.ready import AT_WORK, OPEN_PLANS, ORDER, PAUSES, READY, SKIP
@@ -58,6 +59,8 @@ class Wanted:
         room: what is free at the host; None: whatever they need.
         host: whose pauses hold.
         order: how priority and shares weigh.
+        labels: what the host offers; fits that need others are left to others.
+        fits: only these, whatever comes before them; None: any.
     """
 
     stage: str
@@ -66,6 +69,8 @@ class Wanted:
     room: Room | None = None
     host: str | None = None
     order: ClaimOrder = field(default_factory=ClaimOrder)
+    labels: Collection[str] = ()
+    fits: Collection[str] | None = None
 
 
 def opening(wanted: Wanted) -> tuple[Statement, ...]:
@@ -73,7 +78,10 @@ def opening(wanted: Wanted) -> tuple[Statement, ...]:
 
     The second, of the CPU stage, finds the fits where only one plan is open, as it mostly is.
     """
-    return (PAUSES, ()), ((OPEN_PLANS, ()) if wanted.stage == "gpu" else _first_fits(wanted, None))
+    pauses = (PAUSES, (wanted.host,))
+    if wanted.fits is not None:
+        return pauses, _named_fits(wanted, wanted.fits)
+    return pauses, ((OPEN_PLANS, ()) if wanted.stage == "gpu" else _first_fits(wanted, None))
 
 
 def chosen_rows(
@@ -91,6 +99,9 @@ def chosen_rows(
     if None in paused:
         return []
     closed = []
+    if wanted.fits is not None:
+        named = [row for row in answers[1] if _is_asked(wanted, row[_PLAN], paused)]
+        return _filled(wanted, named)[: wanted.limit]
     if wanted.stage == "gpu":
         found = [(order, gated or not _is_asked(wanted, plan, paused)) for plan, order, gated in answers[1]]
         closed = [order for order, is_closed in found if is_closed]
@@ -127,21 +138,30 @@ def _whole(wanted: Wanted) -> Room | None:
 
 def _first_fits(wanted: Wanted, plan_order: int | None) -> Statement:
     """Return the question for the first fits of a plan, or of the only one, with all a claim needs."""
-    within, parameters = _within(wanted.room)
+    within, parameters = _within(wanted, wanted.room)
     plan, of_plan = (_ONLY_PLAN, []) if plan_order is None else ("?", [plan_order])
     where = f"f.plan_order = {plan} AND {READY[wanted.stage]}{within}"
     sql = f"{SELECT_FIT} WHERE {where} ORDER BY {ORDER} LIMIT ?{SKIP}"
     return sql, [*of_plan, *parameters, wanted.limit]
 
 
-def _within(room: Room | None) -> tuple[str, list[int]]:
-    """Return the condition that a fit has room by itself, with its parameters."""
+def _named_fits(wanted: Wanted, fits: Collection[str]) -> Statement:
+    """Return the question for those of some fits that can be claimed."""
+    within, parameters = _within(wanted, wanted.room)
+    named = f"f.fit_id IN ({', '.join('?' * len(fits))})" if fits else "1 = 0"
+    sql = f"{SELECT_FIT} WHERE {named} AND {READY[wanted.stage]}{within} ORDER BY f.plan_order, {ORDER}{SKIP}"
+    return sql, [*sorted(fits), *parameters]
+
+
+def _within(wanted: Wanted, room: Room | None) -> tuple[str, list[int | str]]:
+    """Return the condition that a host has what a fit needs, and room for it alone, with its parameters."""
+    labels, parameters = offering(wanted.labels)
     if room is None:
-        return "", []
+        return labels, [*parameters]
     if room.memory_bytes is None:
-        return " AND f.cores <= ? AND f.gpus <= ?", [room.cores, room.gpus]
-    words = " AND f.cores <= ? AND f.gpus <= ? AND f.memory_bytes <= ?"
-    return words, [room.cores, room.gpus, room.memory_bytes]
+        return f"{labels} AND f.cores <= ? AND f.gpus <= ?", [*parameters, room.cores, room.gpus]
+    words = f"{labels} AND f.cores <= ? AND f.gpus <= ? AND f.memory_bytes <= ?"
+    return words, [*parameters, room.cores, room.gpus, room.memory_bytes]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -195,7 +215,7 @@ class _Space:
 
 def _queues_of(wanted: Wanted, closed: Sequence[int]) -> Statement:
     """Return the question for the queues of the plans, but for closed ones, that have a fit for this host."""
-    within, parameters = _within(_whole(wanted) or wanted.room)
+    within, parameters = _within(wanted, _whole(wanted) or wanted.room)
     sql = _QUEUES.format(conditions=READY[wanted.stage] + within, order=ORDER)
     if closed:
         sql += f"AND p.accepted_seq NOT IN ({', '.join('?' * len(closed))})"

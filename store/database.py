@@ -84,6 +84,12 @@ class Database(Protocol):
         Postgres lets writers that are `shared` work side by side until they append.
         """
 
+    def aside(self) -> AbstractContextManager[Tx]:
+        """Open a short write transaction outside the order of the log, for what nobody must be sure of.
+
+        It waits for no writer of the log where the engine allows that, and need not be durable.
+        """
+
     def snapshot(self) -> AbstractContextManager[Tx]:
         """Open a read transaction: one unchanging state."""
 

@@ -102,6 +102,24 @@ class DatabaseUnavailable(StoreError):
         )
 
 
+class HostAlive(StoreError):
+    """A host that is to be removed may be at work.
+
+    Attributes:
+        host: the name.
+        worker: its daemon.
+        beat_seconds: how long ago it was heard of; None where it never was.
+    """
+
+    def __init__(self, *, host: str, worker: str, beat_seconds: float | None) -> None:
+        self.host, self.worker, self.beat_seconds = host, worker, beat_seconds
+        heard = "" if beat_seconds is None else f", heard of {max(0.0, beat_seconds):.0f} s ago"
+        super().__init__(
+            f"host {host} may be at work ({worker}{heard}). Stop its daemon first, or let it drain; "
+            "if it is gone for good, remove it with force."
+        )
+
+
 class HostTaken(StoreError):
     """Another daemon works on the same store under the same name of a host.
 

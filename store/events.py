@@ -45,6 +45,7 @@ class PlannedFit:
         awaits: fits it is made from, which must have ended before it starts.
         followers: ids of the fits that are made from it, in any job of the plan.
         other_targets: further targets it learns beside that of its job.
+        labels: what its host must have, in order.
     """
 
     fit: str
@@ -58,6 +59,7 @@ class PlannedFit:
     awaits: tuple[Awaited, ...] = ()
     followers: tuple[str, ...] = ()
     other_targets: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -362,35 +364,9 @@ PauseEvent = WorkPaused | WorkResumed
 Event = PlanEvent | FitEvent | PauseEvent | ModelPromoted | HostEvent | PlanningEvent | UnknownEvent
 
 EVENT_TYPES: tuple[type[Event], ...] = (
-    PlanAccepted,
-    JobPlanned,
-    PlanRefused,
-    PlanCompleted,
-    FitUnavailable,
-    FitClaimed,
-    FitStarted,
-    FitProgressed,
-    CheckpointSaved,
-    FitSucceeded,
-    FitFailed,
-    FitReleased,
-    LeaseExpired,
-    FitRetried,
-    FitCancelled,
-    DaemonStarted,
-    DaemonStopped,
-    PlanningStarted,
-    TargetRanked,
-    LeakFound,
-    FeaturesSelected,
-    RouteChosen,
-    PlanningFinished,
-    FitHeld,
-    FitHoldLifted,
-    WorkPaused,
-    WorkResumed,
-    PlanArchived,
-    DaemonReloaded,
-    ModelPromoted,
-    FitHandedOver,
-)
+    PlanAccepted, JobPlanned, PlanRefused, PlanCompleted, FitUnavailable, FitClaimed, FitStarted,
+    FitProgressed, CheckpointSaved, FitSucceeded, FitFailed, FitReleased, LeaseExpired, FitRetried,
+    FitCancelled, DaemonStarted, DaemonStopped, PlanningStarted, TargetRanked, LeakFound, FeaturesSelected,
+    RouteChosen, PlanningFinished, FitHeld, FitHoldLifted, WorkPaused, WorkResumed, PlanArchived,
+    DaemonReloaded, ModelPromoted, FitHandedOver, HostDraining, HostReturned, HostRemoved,
+)  # fmt: skip

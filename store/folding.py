@@ -23,8 +23,16 @@ from store.events import (
     WorkResumed,
 )
 from store.fit_folding import fit_change
-from store.host_events import DaemonReloaded, DaemonStarted, DaemonStopped
+from store.host_events import (
+    DaemonReloaded,
+    DaemonStarted,
+    DaemonStopped,
+    HostDraining,
+    HostRemoved,
+    HostReturned,
+)
 from store.ids import pause_scope
+from store.labels import labels_text
 from store.log import Recorded
 from store.planning_events import (
     FeaturesSelected,
@@ -86,8 +94,10 @@ def fold(rows: Rows, recorded: Recorded) -> None:
             | PlanningFinished()
         ):
             rows.add(_decision(recorded))
-        case DaemonStarted() | DaemonStopped() | DaemonReloaded():
-            _host(rows, recorded)
+        case DaemonStarted() as event:
+            _host_started(rows, event, recorded)
+        case DaemonStopped() | DaemonReloaded() | HostDraining() | HostReturned() | HostRemoved() as event:
+            _host(rows, event, recorded)
         case WorkPaused() | WorkResumed() as event:
             _pause(rows, event, recorded)
         case PlanArchived() | ModelPromoted():
@@ -239,6 +249,7 @@ def _planned(fit: PlannedFit, plan: PlanState, job: JobState, dependents: Sequen
         awaits=text_of(fit.awaits) if fit.awaits else None,
         followers=text_of(fit.followers) if fit.followers else None,
         other_targets=text_of(fit.other_targets) if fit.other_targets else None,
+        labels=labels_text(fit.labels),
     )
 
 
@@ -284,29 +295,52 @@ def _decision(recorded: Recorded) -> DecisionState:
     )
 
 
-def _host(rows: Rows, recorded: Recorded) -> None:
-    """Note a daemon's start or stop on its host; a stop of another daemon than the last is left alone."""
-    event, at = recorded.event, recorded.recorded_at
-    known = rows.get(HostState, getattr(event, "host", ""))
-    if isinstance(event, DaemonStarted):
-        started: dict[str, Any] = {
-            "worker": event.worker,
-            "daemon_version": event.version,
-            "boot_id": event.boot_id,
-            "pid": event.pid,
-            "state": "working",
-            "version": recorded.version,
-            "started_at": at,
-            "stopped_at": None,
-            "cause": None,
-            "previous_stop": event.previous_stop,
-        }
-        if known is None:
-            rows.add(HostState(host=event.host, **started))
-        else:
-            rows.change(known, started)
-    elif isinstance(event, DaemonStopped) and known is not None:
-        last: dict[str, Any] = {"version": recorded.version}
-        if known.worker == event.worker:
-            last |= {"state": "stopped", "stopped_at": at, "cause": event.cause}
-        rows.change(known, last)
+def _host_started(rows: Rows, event: DaemonStarted, recorded: Recorded) -> None:
+    """Note a daemon's start; a host that was removed is back, and one that drains goes on draining."""
+    known = rows.get(HostState, event.host)
+    started: dict[str, Any] = {
+        "worker": event.worker,
+        "daemon_version": event.version,
+        "boot_id": event.boot_id,
+        "pid": event.pid,
+        "state": "working",
+        "version": recorded.version,
+        "started_at": recorded.recorded_at,
+        "stopped_at": None,
+        "cause": None,
+        "previous_stop": event.previous_stop,
+        "labels": labels_text(event.labels),
+        "machine": event.machine,
+        "engine": event.engine,
+        "removed_at": None,
+    }
+    if known is None:
+        rows.add(HostState(host=event.host, **started))
+    else:
+        rows.change(known, started)
+
+
+def _host(
+    rows: Rows,
+    event: DaemonStopped | DaemonReloaded | HostDraining | HostReturned | HostRemoved,
+    recorded: Recorded,
+) -> None:
+    """Note what was said of a host; a stop of another daemon than the last is left alone."""
+    known = rows.get(HostState, event.host)
+    if known is None:
+        return
+    changes: dict[str, Any] = {"version": recorded.version}
+    match event:
+        case DaemonStopped() if known.worker == event.worker:
+            changes |= {"state": "stopped", "stopped_at": recorded.recorded_at, "cause": event.cause}
+        case DaemonReloaded() if event.labels is not None:
+            changes |= {"labels": labels_text(event.labels)}
+        case HostDraining():
+            changes |= {"draining": event.reason, "give_back": int(event.give_back)}
+        case HostReturned():
+            changes |= {"draining": None, "give_back": 0}
+        case HostRemoved():
+            changes |= {"removed_at": recorded.recorded_at}
+        case _:
+            pass
+    rows.change(known, changes)

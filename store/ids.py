@@ -53,6 +53,11 @@ def host_stream(host: str) -> str:
     return f"host-{host}"
 
 
+def host_of(worker: str) -> str:
+    """Return the host of a worker, from its name."""
+    return worker.partition("/")[0]
+
+
 def planning_stream(planning_id: str) -> str:
     """Return the name of a planning's stream."""
     return f"planning-{planning_id}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from store import interventions, promoting
+from store import fleet, interventions, promoting
 from store.errors import NotFound, WrongState
 from store.events import WorkPaused, WorkResumed
 from store.ids import new_event_ids
 from store.interventions import Word
+from store.records import Rescue
 from store.writing import Writing
 
 CHUNK = 500  # fits of one transaction: others have their turn between two of them
@@ -113,3 +114,48 @@ class Intervening(Writing):
         """
         with self._turn() as turn:
             return promoting.promote(turn, fit_id, alias, reason=reason, actor=actor)
+
+    # -- hosts ---
+
+    def drain_host(
+        self, host: str, *, reason: str = "", give_back: bool = False, actor: str = "user"
+    ) -> int | None:
+        """Let a host claim nothing more, also after a new start of its daemon, until it is returned.
+
+        With `give_back` it gives back what it runs as well. None when it is told so already. Raises NotFound.
+        """
+        with self._turn() as turn:
+            return fleet.drain(turn, host, reason=reason, give_back=give_back, actor=actor)
+
+    def return_host(self, host: str, *, reason: str = "", actor: str = "user") -> int | None:
+        """Let a host that drains claim again; None when it does not drain. Raises NotFound."""
+        with self._turn() as turn:
+            turn.tx.wake()
+            return fleet.give_work(turn, host, reason=reason, actor=actor)
+
+    def remove_host(
+        self,
+        host: str,
+        *,
+        reason: str = "",
+        actor: str = "user",
+        force: bool = False,
+        is_dead: Callable[[str], bool] | None = None,
+    ) -> tuple[Rescue, ...]:
+        """Take a host out of sight until its daemon starts again, and back what it holds; returns that.
+
+        A host that `is_dead` does not know to be dead, or without it one heard of lately, is refused unless
+        that is forced. Raises NotFound, HostAlive.
+        """
+        worker = self.reading.host(host).worker
+        alive = None if is_dead is None else frozenset(() if is_dead(worker) else (worker,))
+        with self._turn() as turn:
+            turn.tx.wake()
+            return fleet.remove(
+                turn,
+                host,
+                reason=reason,
+                actor=actor,
+                policy=self._policy,
+                alive=frozenset() if force else alive,
+            )

@@ -19,6 +19,7 @@ from store.database import Row, Statement
 from store.errors import LeaseLost
 from store.events import FitClaimed, FitEvent, FitFailed, LeaseExpired
 from store.ids import fit_stream
+from store.labels import labels_of
 from store.moments import MICROSECONDS, moment_of, optional_moment
 from store.projections import read_columns
 from store.ready import LOCK
@@ -189,6 +190,14 @@ def rescue(turn: Turn, *, policy: RetryPolicy, dead: Collection[str]) -> tuple[R
     return tuple(rescued)
 
 
+def take_back(turn: Turn, workers: Collection[str], *, cause: str, policy: RetryPolicy) -> tuple[Rescue, ...]:
+    """Take back every fit that these workers hold, for a cause that is not their lease."""
+    leased = [(turn.fit(fit_id), renewed_at) for fit_id, renewed_at, _ in turn.query(_LEASED)]
+    return tuple(
+        _expired(turn, fit, renewed_at, cause, policy) for fit, renewed_at in leased if fit.worker in workers
+    )
+
+
 def _require_held(turn: Turn, held: Claim) -> FitState:
     """Return the fit's state if the claim is current and was not handed over; raises LeaseLost."""
     fit = turn.rows.known(FitState, held.fit_id)
@@ -265,6 +274,7 @@ def claim_of(
         memory_bytes=fit.memory_bytes,
         parts=parts,
         other_targets=tuple(other_targets),
+        labels=labels_of(fit.labels),
     )
 
 

@@ -56,6 +56,12 @@ class MemoryDatabase:
             yield tx
 
     @contextmanager
+    def aside(self) -> Iterator[SqliteTx]:
+        """Open a write transaction, as any other here."""
+        with self.transaction() as tx:
+            yield tx
+
+    @contextmanager
     def snapshot(self) -> Iterator[SqliteTx]:
         """Open a read transaction; writers wait for its end. Raises DatabaseUnavailable."""
         with self._begun("BEGIN") as tx:

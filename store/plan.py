@@ -31,6 +31,7 @@ class FamilyEntry:
         unavailable: why it cannot run here, None where it can.
         stacks: whether it is made from the other fits of its job.
         shares: whether it learns several targets of the plan at once.
+        labels: what its fits' hosts must have where the plan says nothing of labels.
     """
 
     name: str
@@ -38,6 +39,7 @@ class FamilyEntry:
     unavailable: str | None = None
     stacks: bool = False
     shares: bool = False
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,7 @@ class Fit:
         depends_on: ids of fits of the plan that must have succeeded before it starts.
         awaits: fits of the plan it is made from, which must have ended before it starts.
         other_targets: further targets it learns beside that of its job.
+        labels: what its host must have, in order.
     """
 
     id: str
@@ -68,6 +71,7 @@ class Fit:
     depends_on: tuple[str, ...] = ()
     awaits: tuple[Awaited, ...] = ()
     other_targets: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -306,6 +306,7 @@ def _fits(
             gpus=need.gpus,
             memory_bytes=need.memory_bytes,
             depends_on=tuple(one.id for one in needed),
+            labels=need.labels,
         )
         for one in needed:
             require_in_reach(fit, one, where, source)

@@ -3,7 +3,8 @@
     {"family": "Ensemble", "depends_on": ["LightGBM", "cs_y/XGBoost"], "needs": {"cores": 2}}
 
 A name in `depends_on` is a family of the same job, or ``job_id/Family`` of an earlier one. `needs` may hold
-cores, gpus and memory_bytes; memory that is not told is what the planner estimated. Families that are made
+cores, gpus, memory_bytes and labels; memory that is not told is what the planner estimated, labels those
+that this host asks for the family. Families that are made
 from others name them in `after`, and those that learn further targets name these in `other_targets`: see
 `store.plan_parts`.
 
@@ -19,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from store.labels import LABELS_MAX, label_problem
 from store.plan import BLEND_WEIGHTS, FamilyEntry, Fit
 from store.plan_input import rejected
 
@@ -32,6 +34,7 @@ class Needs:
     Attributes:
         after: names of the fits it is made from; None where the plan says nothing of them.
         other_targets: further targets it learns; None where the plan says nothing of them.
+        labels: what its host must have, in order.
         place: where in the document all this stands.
     """
 
@@ -41,6 +44,7 @@ class Needs:
     depends_on: tuple[str, ...] = ()
     after: tuple[str, ...] | None = None
     other_targets: tuple[str, ...] | None = None
+    labels: tuple[str, ...] = ()
     place: str
 
 
@@ -145,9 +149,10 @@ def known_as(
 
 def _needs(entry: FamilyEntry, one: Mapping[str, Any], where: str, source: str) -> Needs:
     needs = one.get("needs") or {}
-    if not isinstance(needs, Mapping) or not set(needs) <= set(_MOST):
-        raise rejected(source, f"{where}.needs", "it is not cores, gpus and memory_bytes", "Write these only")
-    for name, value in needs.items():
+    if not isinstance(needs, Mapping) or not set(needs) <= {*_MOST, "labels"}:
+        sentence = "it is not cores, gpus, memory_bytes and labels"
+        raise rejected(source, f"{where}.needs", sentence, "Write these only")
+    for name, value in ((name, value) for name, value in needs.items() if name != "labels"):
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST[name]:
             fix = f"Write a whole number from 0 to {_MOST[name]}"
             raise rejected(source, f"{where}.needs.{name}", f"{value!r} is no such number", fix)
@@ -163,8 +168,23 @@ def _needs(entry: FamilyEntry, one: Mapping[str, Any], where: str, source: str) 
         depends_on=_names(one, "depends_on", where, source) or (),
         after=_names(one, "after", where, source),
         other_targets=_names(one, "other_targets", where, source),
+        labels=_labels(needs, f"{where}.needs.labels", source) if "labels" in needs else entry.labels,
         place=where,
     )
+
+
+def _labels(needs: Mapping[str, Any], place: str, source: str) -> tuple[str, ...]:
+    """Return the labels that a fit's host must have, each once and in order; raises PlanRejected."""
+    labels = needs["labels"]
+    if not isinstance(labels, list):
+        raise rejected(source, place, "it is no list of labels", "Write a list of labels")
+    for number, label in enumerate(labels):
+        problem = label_problem(label)
+        if problem is not None:
+            raise rejected(source, f"{place}[{number}]", problem, "Correct the label")
+    if len(set(labels)) > LABELS_MAX:
+        raise rejected(source, place, f"it has more than {LABELS_MAX} labels", "Name fewer")
+    return tuple(sorted(set(labels)))
 
 
 def _names(one: Mapping[str, Any], field: str, where: str, source: str) -> tuple[str, ...] | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 
-from store import acceptance, adopting, hosts, leases, log, rebuilding
+from store import acceptance, adopting, fleet, hosts, leases, log, rebuilding
 from store.acceptance import Beat, no_beat
 from store.choosing import Wanted, opening
 from store.database import connect
@@ -22,8 +22,9 @@ from store.events import (
     PlanRefused,
 )
 from store.host_events import UNSEEN, DaemonReloaded, DaemonStarted, DaemonStopped, LastSigns
-from store.ids import INBOX_STREAM, planning_stream
+from store.ids import INBOX_STREAM, host_of, planning_stream
 from store.intervening import Intervening
+from store.moments import microseconds_of
 from store.ordering import ClaimOrder
 from store.plan import Plan
 from store.planning_events import PlanningEvent
@@ -83,7 +84,7 @@ class PlanStore(Intervening):
 
     # -- leases ---
 
-    def claim(
+    def claim(  # noqa: PLR0913 - all that a claim may ask for
         self,
         worker: str,
         *,
@@ -93,11 +94,14 @@ class PlanStore(Intervening):
         plans: Collection[str] | None = None,
         room: Room | None = None,
         host: str | None = None,
+        labels: Collection[str] = (),
+        fits: Collection[str] | None = None,
     ) -> tuple[Claim, ...]:
         """Lease up to `limit` ready fits of a stage (of these plans only, if given), most urgent first.
 
-        What the fits need stays within `room` together, if it is given; a pause of `host` holds for it.
-        Plans share the host as `self.order` says.
+        What the fits need stays within `room` together, if it is given, and what labels, within `labels`. A
+        pause of `host`, by default the worker's, holds for it, as does that it drains. With `fits` only these
+        are taken, whatever comes before them; else plans share the host as `self.order` says.
         """
         return self.end_and_claim(
             (),
@@ -108,9 +112,11 @@ class PlanStore(Intervening):
             plans=plans,
             room=room,
             host=host,
+            labels=labels,
+            fits=fits,
         )[1]
 
-    def end_and_claim(
+    def end_and_claim(  # noqa: PLR0913 - as above
         self,
         ended: Sequence[tuple[Claim, FitSucceeded]],
         worker: str,
@@ -121,13 +127,24 @@ class PlanStore(Intervening):
         plans: Collection[str] | None = None,
         room: Room | None = None,
         host: str | None = None,
+        labels: Collection[str] = (),
+        fits: Collection[str] | None = None,
     ) -> tuple[tuple[int | LeaseLost, ...], tuple[Claim, ...]]:
         """Record the bundles of some fits and lease the next: one transaction, one wait for the disk.
 
         Each ended fit is answered with its seq, or with why its word was refused. What only becomes ready
         because these have ended is for the next claim.
         """
-        wanted = Wanted(stage=stage, limit=limit, plans=plans, room=room, host=host, order=self.order)
+        wanted = Wanted(
+            stage=stage,
+            limit=limit,
+            plans=plans,
+            room=room,
+            host=host_of(worker) if host is None else host,
+            order=self.order,
+            labels=labels,
+            fits=fits,
+        )
         questions = (*(leases.fits_of(ended) if ended else ()), *opening(wanted))
         decide = partial(
             leases.end_and_claim, ended=ended, worker=worker, wanted=wanted, lease_seconds=lease_seconds
@@ -210,6 +227,11 @@ class PlanStore(Intervening):
         """Record a daemon's stop on purpose, or what came of a reload; returns the seq."""
         with self._turn() as turn:
             return hosts.daemon_said(turn, word)
+
+    def beat(self, host: str, worker: str, *, running: int = 0) -> None:
+        """Note that a host is there, with so many fits at work; no event, and it wakes nobody."""
+        now = microseconds_of(self._clock()) if self._clock else None
+        fleet.beat(self._database, host, worker, running=running, now=now)
 
     def record(
         self,

@@ -208,6 +208,13 @@ class PostgresDatabase:
             yield tx
 
     @contextmanager
+    def aside(self) -> Iterator[PostgresTx]:
+        """Open a write transaction that takes no lock on the log and waits for no disk."""
+        lightly = ("SET LOCAL synchronous_commit = off", ())
+        with self._begun(("BEGIN ISOLATION LEVEL READ COMMITTED", ()), lightly) as tx:
+            yield tx
+
+    @contextmanager
     def snapshot(self) -> Iterator[PostgresTx]:
         """Open a read transaction over one unchanging state; raises DatabaseUnavailable."""
         with self._begun(("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())) as tx:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from store import filters, latest
+from store import filters, host_reading, latest
 from store.attempts import attempts_of
 from store.database import Row, Tx, connect, is_sqlite, sqlite_path
 from store.errors import NotFound, SchemaBehind
@@ -34,8 +34,8 @@ from store.records import (
     Prospect,
 )
 from store.revision import HEAD, require_schema
-from store.row_records import FIT_SQL, event_row, fit_row, host_row, job_row, plan_fit, plan_job, plan_row
-from store.state import FIT_STATES, HostState, JobState, PlanState
+from store.row_records import FIT_SQL, event_row, fit_row, job_row, plan_fit, plan_job, plan_row
+from store.state import FIT_STATES, JobState, PlanState
 
 _DECISION_COLUMNS = ("seq", "planning_id", "kind", "target", "view", "symbol")
 _NEAREST_OF = 1000  # plans that a name nobody knows is compared with
@@ -308,9 +308,13 @@ class Reader(QueueReading):
 
     def hosts(self) -> tuple[HostRow, ...]:
         """Return the last known daemon of each host."""
-        columns = columns_of(HostState)
-        rows = self._query(f"SELECT {', '.join(columns)} FROM host ORDER BY host")
-        return tuple(host_row(dict(zip(columns, row, strict=True))) for row in rows)
+        with self._database.snapshot() as tx:
+            return host_reading.hosts(tx)
+
+    def host(self, name: str) -> HostRow:
+        """Return the last known daemon of a host; raises NotFound with the nearest name."""
+        with self._database.snapshot() as tx:
+            return host_reading.host(tx, name)
 
     def now(self) -> int:
         """Return the database's clock in microseconds since the epoch, UTC."""

@@ -32,7 +32,13 @@ ORDER = "f.priority DESC, f.ordinal"  # within a plan; among plans see store.ord
 AT_WORK = """
 SELECT w.plan_order, COUNT(*) FROM fit AS w WHERE w.state IN ('claimed', 'running') GROUP BY w.plan_order
 """
-PAUSES = "SELECT plan_id, stage, host, reason FROM pause"
+# A host that drains or was removed is in the same question: no claim can forget to ask.
+PAUSES = """
+SELECT plan_id, stage, host, reason FROM pause
+UNION ALL
+SELECT NULL, NULL, h.host, COALESCE(h.draining, 'removed') FROM host AS h
+WHERE h.host = ? AND (h.draining IS NOT NULL OR h.removed_at IS NOT NULL)
+"""
 
 # Each open plan: its id, its order, and whether its GPU fits as a whole wait for its CPU stage.
 OPEN_PLANS = """

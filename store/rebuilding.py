@@ -12,7 +12,7 @@ from store.log import all_rows, recorded_of
 from store.projections import MemoryRows, write_all, write_some
 
 # Raise it whenever the fold or a projection table changes: the store then rebuilds when it is opened.
-PROJECTION_VERSION = 4
+PROJECTION_VERSION = 5
 _NAME = "states"
 
 

@@ -38,6 +38,7 @@ class Claim:
     Attributes:
         parts: the finished fits it is made from.
         other_targets: further targets it learns beside its own.
+        labels: what its host must have.
     """
 
     fit_id: str
@@ -65,6 +66,7 @@ class Claim:
     memory_bytes: int = 0
     parts: tuple[Part, ...] = ()
     other_targets: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,6 +309,7 @@ class FitRow:
     held: str | None
     awaits: tuple[Awaited, ...] = ()
     other_targets: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -351,7 +354,18 @@ class DecisionRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostRow:
-    """The last known daemon of a host; `state` is working or stopped."""
+    """The last known daemon of a host; `state` is working or stopped.
+
+    Attributes:
+        labels: what the host offers beside its room.
+        machine: which machine it is, by a hash of its own number; empty where that is not known.
+        engine: where its fits run.
+        draining: why it claims nothing more, maybe in no words; None where it claims.
+        give_back: whether it gives back what it runs while it drains.
+        removed_at: when it was removed, if it was and has not started since.
+        beat_at: when it was last heard of, if it was.
+        running: how many fits it had at work then.
+    """
 
     host: str
     worker: str
@@ -363,3 +377,11 @@ class HostRow:
     stopped_at: datetime | None
     cause: str | None
     previous_stop: str
+    labels: tuple[str, ...] = ()
+    machine: str = ""
+    engine: str = "own"
+    draining: str | None = None
+    give_back: bool = False
+    removed_at: datetime | None = None
+    beat_at: datetime | None = None
+    running: int | None = None

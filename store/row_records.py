@@ -8,6 +8,7 @@ from typing import Any
 
 from store.awaited import awaited_of
 from store.database import Row
+from store.labels import labels_of
 from store.moments import moment_of, optional_moment
 from store.plan import Fit, Job
 from store.projections import columns_of
@@ -58,6 +59,7 @@ def fit_row(row: Row) -> FitRow:
     values["metrics"] = None if metrics is None else json.loads(metrics)
     for name in ("depends_on", "other_targets"):
         values[name] = tuple(json.loads(values[name] or "[]"))
+    values["labels"] = labels_of(values["labels"])
     values["awaits"] = awaited_of(json.loads(values["awaits"] or "[]"))
     return FitRow(id=values.pop("fit_id"), lease_until=optional_moment(row[-1]), **values)
 
@@ -78,11 +80,14 @@ def plan_row(values: dict[str, Any]) -> PlanRow:
 
 
 def host_row(values: dict[str, Any]) -> HostRow:
-    """Return a host of its columns by name."""
+    """Return a host of its columns by name, with those of its last beat."""
     del values["version"]
     values["version"] = values.pop("daemon_version")
     values["started_at"] = moment_of(values["started_at"])
-    values["stopped_at"] = optional_moment(values["stopped_at"])
+    for name in ("stopped_at", "removed_at", "beat_at"):
+        values[name] = optional_moment(values[name])
+    values["labels"] = labels_of(values["labels"])
+    values["give_back"] = bool(values["give_back"])
     return HostRow(**values)
 
 
@@ -101,6 +106,7 @@ def plan_fit(fit: FitRow) -> Fit:
         depends_on=fit.depends_on,
         awaits=fit.awaits,
         other_targets=fit.other_targets,
+        labels=fit.labels,
     )
 
 

@@ -151,6 +151,10 @@ class SqliteDatabase:
         """Open a write transaction; raises DatabaseUnavailable when the file stays locked."""
         return SqliteTransaction(self._connection(), self.url, "BEGIN IMMEDIATE")
 
+    def aside(self) -> SqliteTransaction:
+        """Open a write transaction, as any other here."""
+        return self.transaction()
+
     def snapshot(self) -> SqliteTransaction:
         """Open a read transaction; raises DatabaseUnavailable."""
         return SqliteTransaction(self._connection(), self.url, "BEGIN")

@@ -105,6 +105,7 @@ class FitState(State):
         awaits: what it is made from, a JSON list of `store.awaited.Awaited`.
         followers: ids of the fits that are made from it, a JSON list.
         other_targets: further targets it learns beside its own, a JSON list.
+        labels: what its host must have, joined by commas; None for nothing.
     """
 
     TABLE: ClassVar[str] = "fit"
@@ -171,6 +172,7 @@ class FitState(State):
     awaits: str | None = None
     followers: str | None = None
     other_targets: str | None = None
+    labels: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -206,7 +208,14 @@ class DecisionState(State):
 
 @dataclass(slots=True, kw_only=True)
 class HostState(State):
-    """The last known daemon of a host; state is working or stopped."""
+    """The last known daemon of a host; state is working or stopped.
+
+    Attributes:
+        labels: what the host offers beside its room, joined by commas; None for nothing.
+        draining: why it claims nothing more; None where it does.
+        give_back: 1 where it gives back what it runs while it drains.
+        removed_at: when it was removed; None where it was not, or came back.
+    """
 
     TABLE: ClassVar[str] = "host"
     KEY: ClassVar[tuple[str, ...]] = ("host",)
@@ -222,6 +231,12 @@ class HostState(State):
     stopped_at: int | None
     cause: str | None
     previous_stop: str
+    labels: str | None = None
+    machine: str = ""
+    engine: str = "own"
+    draining: str | None = None
+    give_back: int = 0
+    removed_at: int | None = None
 
 
 STATE_TYPES: tuple[type[State], ...] = (

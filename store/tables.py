@@ -51,6 +51,10 @@ def _counted(default: int) -> Any:  # noqa: ANN401 - as above
     return Field(sa_type=INTEGER, nullable=False, sa_column_kwargs={"server_default": text(str(default))})
 
 
+def _defaulted(default: str) -> Any:  # noqa: ANN401 - as above
+    return Field(sa_type=TEXT, nullable=False, sa_column_kwargs={"server_default": text(f"'{default}'")})
+
+
 class EventTable(SQLModel, table=True):
     """The event log: append-only, gapless, chained."""
 
@@ -223,6 +227,7 @@ class FitTable(SQLModel, table=True):
     awaits: str | None = _none(TEXT)
     followers: str | None = _none(TEXT)
     other_targets: str | None = _none(TEXT)
+    labels: str | None = _none(TEXT)
 
 
 class PauseTable(SQLModel, table=True):
@@ -271,6 +276,24 @@ class HostTable(SQLModel, table=True):
     stopped_at: int | None = _none(INTEGER)
     cause: str | None = _none(TEXT)
     previous_stop: str = _column(TEXT)
+    labels: str | None = _none(TEXT)
+    machine: str = _defaulted("")
+    engine: str = _defaulted("own")
+    draining: str | None = _none(TEXT)
+    give_back: int = _counted(0)
+    removed_at: int | None = _none(INTEGER)
+
+
+class BeatTable(SQLModel, table=True):
+    """Operational, no projection: when each host was last heard of, and how many fits it had at work."""
+
+    __tablename__ = "beat"
+    __table_args__ = (STRICT,)
+
+    host: str = _key(TEXT)
+    worker: str = _column(TEXT)
+    at: int = _column(INTEGER)
+    running: int = _column(INTEGER)
 
 
 class LeaseTable(SQLModel, table=True):
@@ -329,6 +352,7 @@ TABLES: tuple[type[SQLModel], ...] = (
     HostTable,
     PauseTable,
     LeaseTable,
+    BeatTable,
     ProjectionTable,
     SealTable,
     LogStartTable,
