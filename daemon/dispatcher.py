@@ -13,6 +13,7 @@ import structlog
 
 from daemon.admission import plan_row
 from daemon.identity import Identity
+from daemon.listening import listen_to
 from daemon.news import PlanFinished, Tell, keep_quiet
 from daemon.runner import FitProcess, Runner, about
 from daemon.settings import Settings
@@ -109,13 +110,13 @@ class Dispatcher:
                 runner.doubt()
 
     def listen(self) -> None:
-        """Hear all children; those whose attempt is over leave their slot."""
-        for runner in list(self.running):
-            self.beat()
-            if runner.listen():
-                self.running.remove(runner)
-                self._slots.give_back(runner.slot)
-                self._notice_end(runner.claim.plan_id)
+        """Hear all children and tell the log for them; those whose attempt is over leave their slot."""
+        listen_to(list(self.running), self._store, over=self._leave, beat=self.beat)
+
+    def _leave(self, runner: Runner) -> None:
+        self.running.remove(runner)
+        self._slots.give_back(runner.slot)
+        self._notice_end(runner.claim.plan_id)
 
     def fill(self) -> None:
         """Claim ready fits for the free slots and start their children.

@@ -7,8 +7,9 @@ import json
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,11 +34,20 @@ from executors.contract import (
     Succeeded,
     is_outcome,
 )
-from store.errors import DatabaseUnavailable, LeaseLost
-from store.events import CheckpointSaved, FitProgressed, FitReleased, FitStarted, FitSucceeded
+from store.errors import LeaseLost
+from store.events import (
+    CheckpointSaved,
+    FitEvent,
+    FitFailed,
+    FitProgressed,
+    FitReleased,
+    FitStarted,
+    FitSucceeded,
+)
 from store.ids import new_event_id
 from store.plan_store import PlanStore
 from store.records import Claim, Failure
+from store.words import Answer, Word
 
 log = structlog.get_logger("runner")
 
@@ -85,15 +95,15 @@ class FitProcess(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Word:
-    """Something to be recorded, with the id that makes saying it twice the same as once."""
+class Unsaid:
+    """Something to be recorded, and what is done with the answer."""
 
-    say: Callable[[bytes], object]
-    event_id: bytes
+    word: Word
+    then: Callable[[Answer], None]
 
 
 class Runner:
-    """Follows one child from claim to end. `listen` is called again and again until it returns True."""
+    """Follows one child from claim to end; `daemon.listening` hears it and tells the log for it."""
 
     def __init__(
         self,
@@ -118,33 +128,72 @@ class Runner:
         self._renew_at, self._lost_at = self._turns_of_the_lease(self._began_at)
         self._progress_at = float("-inf")
         self._saved_step = claim.checkpoint.step if claim.checkpoint else None
-        self._unsaid: deque[_Word] = deque()
+        self.unsaid: deque[Unsaid] = deque()  # what the log was not told yet, in its order
         self._stopping: str | None = None
         self._outcome: Outcome | None = None
+        self._given_up = False
         self._log = log.bind(name=self.name, fence=claim.fence)
 
-    def listen(self) -> bool:
-        """Record what the child said, keep the lease; True once the attempt is over and recorded.
+    def hear(self) -> None:
+        """Take what the child said, and whether it has ended; its words are then in `unsaid`.
 
-        A lease that was lost ends the child at once; its late words are refused by the store.
+        Raises:
+            DatabaseUnavailable: a word cannot be put without a question to the event log.
         """
-        with about(self.claim):
-            return self._listen()
+        ended = self.child.returncode is not None  # asked first: nothing can be written after it
+        for report in self.child.reports():
+            self._limits.hear(report, self._clock())
+            if not is_outcome(report):
+                self._note(report)
+        if ended and self._outcome is None:
+            outcome = self.child.outcome()
+            if outcome is not None:
+                self._note_end(self._limits.verdict(outcome))
+            self._outcome = outcome
+        elif not ended:
+            self._limits.keep(self.child, self._clock())
+            self._file.keep(self._clock())
 
-    def _listen(self) -> bool:
-        try:
-            self._hear()
-            self._say_all()
-            if self._outcome is None or self._unsaid:
-                self._renew()
-                return False
-        except (LeaseLost, ChildStopped) as lost:
-            self._give_up(lost)
-        except DatabaseUnavailable as error:
-            self._log.warning("the event log does not answer; the words are kept", cause=str(error))
+    def told(self, answers: Sequence[Answer]) -> None:
+        """Take what the log answered to the first words of `unsaid`; raises LeaseLost for a refused one."""
+        for answer in answers:
+            if isinstance(answer, LeaseLost):
+                raise answer
+            self.unsaid.popleft().then(answer)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the attempt has ended and all of it is recorded."""
+        return self._given_up or (self._outcome is not None and not self.unsaid)
+
+    def wants_renewal(self) -> bool:
+        """Whether the lease is to be renewed now: well before its end; not for a child that can do nothing.
+
+        Raises:
+            ChildStopped: the child has been stopped for so long that the lease has run out.
+        """
+        if self._outcome is not None or self._clock() < self._renew_at:
             return False
-        self.child.close()
-        return True
+        if not is_stopped(self.child.pid):
+            return True
+        if self._clock() >= self._lost_at:
+            raise ChildStopped(self.name, self.child.pid)
+        return False
+
+    def renewed(self, answer: datetime | LeaseLost) -> None:
+        """Take what the log answered to a renewal; raises LeaseLost when somebody else has the fit."""
+        if isinstance(answer, LeaseLost):
+            raise answer
+        self._renew_at, self._lost_at = self._turns_of_the_lease(self._clock())
+
+    def give_up(self, lost: LeaseLost | ChildStopped) -> None:
+        """End the child at once: the lease was lost, and late words are refused by the store."""
+        self.child.kill()
+        self.child.wait(5)
+        self.unsaid.clear()
+        self._given_up = True
+        self._log.warning("lease lost; the child was ended", cause=str(lost))
+        self._tell_end("lost", sentence=str(lost))
 
     def doubt(self) -> None:
         """Ask at the next turn whether the lease is still held, whenever it was renewed."""
@@ -162,21 +211,6 @@ class Runner:
         self.child.kill()
         self.child.wait(5)
 
-    def _hear(self) -> None:
-        ended = self.child.returncode is not None  # asked first: nothing can be written after it
-        for report in self.child.reports():
-            self._limits.hear(report, self._clock())
-            if not is_outcome(report):
-                self._note(report)
-        if ended and self._outcome is None:
-            outcome = self.child.outcome()
-            if outcome is not None:
-                self._note_end(self._limits.verdict(outcome))
-            self._outcome = outcome
-        elif not ended:
-            self._limits.keep(self.child, self._clock())
-            self._file.keep(self._clock())
-
     def _note(self, report: Report) -> None:
         match report:
             case Started():
@@ -185,8 +219,7 @@ class Runner:
                 self._note_progress(report)
             case Checkpointed(step=step, path=path, seconds=seconds):
                 self._saved_step = step
-                word = CheckpointSaved(step=step, path=path, seconds=seconds)
-                self._queue(lambda key: self._store.checkpointed(self.claim, word, event_id=key))
+                self._queue(CheckpointSaved(step=step, path=path, seconds=seconds))
             case _:
                 pass
 
@@ -203,7 +236,7 @@ class Runner:
             rows_test=report.rows_test,
             log=str(self.places.log),
         )
-        self._queue(lambda key: self._store.started(self.claim, word, event_id=key))
+        self._queue(word)
         self._log.info(
             "fit started",
             pid=report.pid,
@@ -243,83 +276,62 @@ class Runner:
             train_loss=report.train_loss,
             valid_loss=report.valid_loss,
         )
-        self._queue(lambda key: self._store.progressed(self.claim, word, event_id=key))
+        self._queue(word)
 
     def _note_end(self, outcome: Outcome) -> None:
         match outcome:
             case Succeeded():
                 self._write_metrics(outcome)
-                self._queue(lambda key: self._succeed(outcome, key))
+                self._note_success(outcome)
             case Failed() if self._stopping is not None:
-                self._queue(lambda key: self._release(self._stopping or "", key))
+                self._note_release(self._stopping)
             case Failed():
-                self._queue(lambda key: self._fail(outcome, key))
+                self._note_failure(outcome)
             case Stopped(step=step):
                 self._saved_step = step
-                self._queue(lambda key: self._release(self._stopping or "asked from outside", key))
+                self._note_release(self._stopping or "asked from outside")
 
-    def _succeed(self, outcome: Succeeded, event_id: bytes) -> None:
+    def _note_success(self, outcome: Succeeded) -> None:
+        def told(_answer: Answer) -> None:
+            shutil.rmtree(self.places.work, ignore_errors=True)
+            with contextlib.suppress(OSError):  # other fits of the plan still work there
+                self.places.work.parent.rmdir()
+            self._log.info("fit succeeded", seconds=round(self._seconds(), 3), bundle=outcome.bundle)
+            self._tell_end("succeeded", metrics=outcome.metrics, bundle=Path(outcome.bundle))
+
         word = FitSucceeded(
             bundle=outcome.bundle,
             sha256=outcome.bundle_sha256,
             metrics=outcome.metrics,
             seconds=self._seconds(),
         )
-        self._store.succeeded(self.claim, word, event_id=event_id)
-        shutil.rmtree(self.places.work, ignore_errors=True)
-        with contextlib.suppress(OSError):  # other fits of the plan still work there
-            self.places.work.parent.rmdir()
-        self._log.info("fit succeeded", seconds=round(self._seconds(), 3), bundle=outcome.bundle)
-        self._tell_end("succeeded", metrics=outcome.metrics, bundle=Path(outcome.bundle))
+        self._queue(word, told)
 
-    def _fail(self, outcome: Failed, event_id: bytes) -> None:
-        failure = Failure(
-            cause=outcome.cause, sentence=outcome.sentence, where=outcome.where, retryable=outcome.retryable
+    def _note_failure(self, outcome: Failed) -> None:
+        cause, sentence, where = outcome.cause, outcome.sentence, outcome.where
+
+        def told(answer: Answer) -> None:
+            retry = isinstance(answer, FitFailed) and answer.retry
+            self._log.error("fit failed", cause=cause, sentence=sentence, where=where, retry=retry)
+            self._tell_end("retrying" if retry else "failed", sentence=sentence, where=where)
+
+        self._queue(
+            Failure(cause=cause, sentence=sentence, where=where, retryable=outcome.retryable),
+            told,
         )
-        word = self._store.failed(self.claim, failure, event_id=event_id)
-        self._log.error(
-            "fit failed",
-            cause=outcome.cause,
-            sentence=outcome.sentence,
-            where=outcome.where,
-            retry=word.retry,
-        )
-        self._tell_end("retrying" if word.retry else "failed", sentence=outcome.sentence, where=outcome.where)
 
-    def _release(self, cause: str, event_id: bytes) -> None:
-        self._store.released(self.claim, FitReleased(cause=cause, step=self._saved_step), event_id=event_id)
-        self._log.info("fit given back", cause=cause, step=self._saved_step)
-        self._tell_end("released", sentence=cause)
+    def _note_release(self, cause: str) -> None:
+        step = self._saved_step
 
-    def _give_up(self, lost: LeaseLost | ChildStopped) -> None:
-        self.child.kill()
-        self.child.wait(5)
-        self._unsaid.clear()
-        self._log.warning("lease lost; the child was ended", cause=str(lost))
-        self._tell_end("lost", sentence=str(lost))
+        def told(_answer: Answer) -> None:
+            self._log.info("fit given back", cause=cause, step=step)
+            self._tell_end("released", sentence=cause)
 
-    def _queue(self, say: Callable[[bytes], object]) -> None:
-        self._unsaid.append(_Word(say, new_event_id()))
+        self._queue(FitReleased(cause=cause, step=step), told)
 
-    def _say_all(self) -> None:
-        while self._unsaid:
-            self._unsaid[0].say(self._unsaid[0].event_id)
-            self._unsaid.popleft()
-
-    def _renew(self) -> None:
-        """Renew the lease well before its end; not for a child that is stopped and can do nothing.
-
-        Raises:
-            LeaseLost: somebody else has the fit.
-            ChildStopped: the child has been stopped for so long that the lease has run out.
-        """
-        if self._clock() < self._renew_at:
-            return
-        if not is_stopped(self.child.pid):
-            self._store.renew(self.claim)
-            self._renew_at, self._lost_at = self._turns_of_the_lease(self._clock())
-        elif self._clock() >= self._lost_at:
-            raise ChildStopped(self.name, self.child.pid)
+    def _queue(self, said: FitEvent | Failure, then: Callable[[Answer], None] = lambda _answer: None) -> None:
+        """Leave a word to be told to the log with those of the other fits; `then` takes the answer."""
+        self.unsaid.append(Unsaid(Word(self.claim, said, new_event_id()), then))
 
     def _turns_of_the_lease(self, renewed_at: float) -> tuple[float, float]:
         """Return when the lease is renewed next, and when it has run out; seconds of the monotonic clock."""

@@ -107,14 +107,17 @@ def say(turn: Turn, held: Claim, word: FitEvent, *, event_id: bytes | None = Non
     before = _said(turn, held, word, event_id)
     if before is not None:
         return before.seq
-    fit = _require_held(turn, held)
+    fit = require_held(turn, held)
     return turn.tell(fit, [word], actor=held.worker, event_id=event_id)[0].seq
 
 
-def fits_of(words: Sequence[tuple[Claim, FitEvent]]) -> tuple[Statement, ...]:
-    """Return the questions that `say_all` needs answered at the turn's opening: the fits, and their plans."""
-    fits = sorted(held.fit_id for held, _ in words)
-    plans = sorted({held.plan_id for held, _ in words})
+def fits_of(claims: Sequence[Claim]) -> tuple[Statement, ...]:
+    """Return the questions that words about several fits need answered at the turn's opening.
+
+    They are the fits, locked in one order by all who ask, and their plans.
+    """
+    fits = sorted({held.fit_id for held in claims})
+    plans = sorted({held.plan_id for held in claims})
     return (
         (f"{_some(FitState, 'fit_id', len(fits))} ORDER BY fit_id{LOCK}", fits),
         (_some(PlanState, "plan_id", len(plans)), plans),
@@ -131,7 +134,7 @@ def say_all(turn: Turn, words: Sequence[tuple[Claim, FitEvent]]) -> tuple[int | 
     answers: list[LeaseLost | None] = []
     for held, word in words:
         try:
-            said.append(Said(_require_held(turn, held), [word], held.worker))
+            said.append(Said(require_held(turn, held), [word], held.worker))
             answers.append(None)
         except LeaseLost as lost:
             answers.append(lost)
@@ -153,7 +156,7 @@ def end_and_claim(
         worker,
         wanted=wanted,
         lease_seconds=lease_seconds,
-        asked_before=len(fits_of(ended)) if ended else 0,
+        asked_before=len(fits_of([held for held, _ in ended])) if ended else 0,
         ended=Counter(held.plan_id for held in taken),
     )
     return said, claims
@@ -172,7 +175,7 @@ def fail(
     before = _said(turn, held, word, event_id)
     if before is not None and isinstance(before.event, FitFailed):
         return before.event
-    fit = _require_held(turn, held)
+    fit = require_held(turn, held)
     word = policy.verdict(fit, failure, now=turn.now)
     turn.tell(fit, [word], actor=held.worker, event_id=event_id)
     return word
@@ -198,7 +201,7 @@ def take_back(turn: Turn, workers: Collection[str], *, cause: str, policy: Retry
     )
 
 
-def _require_held(turn: Turn, held: Claim) -> FitState:
+def require_held(turn: Turn, held: Claim) -> FitState:
     """Return the fit's state if the claim is current and was not handed over; raises LeaseLost."""
     fit = turn.rows.known(FitState, held.fit_id)
     current = fit is not None and fit.fence == held.fence and fit.state in LEASED_STATES

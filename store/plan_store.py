@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 
-from store import acceptance, adopting, fleet, hosts, leases, log, rebuilding
+from store import acceptance, adopting, fleet, hosts, leases, log, rebuilding, words
 from store.acceptance import Beat, no_beat
 from store.choosing import Wanted, opening
 from store.database import connect
@@ -34,6 +34,7 @@ from store.revision import require_schema
 from store.schema import upgrade
 from store.verification import database_info, verify
 from store.waking import Waker
+from store.words import Answers, Word
 
 FEW_CLAIMS = 8  # more are faster alone on the log
 
@@ -145,7 +146,7 @@ class PlanStore(Intervening):
             labels=labels,
             fits=fits,
         )
-        questions = (*(leases.fits_of(ended) if ended else ()), *opening(wanted))
+        questions = (*(leases.fits_of([held for held, _ in ended]) if ended else ()), *opening(wanted))
         decide = partial(
             leases.end_and_claim, ended=ended, worker=worker, wanted=wanted, lease_seconds=lease_seconds
         )
@@ -196,12 +197,28 @@ class PlanStore(Intervening):
         """Record a durable bundle and end the fit; returns the seq; raises LeaseLost."""
         return self._say(claim, word, event_id)
 
-    def succeeded_many(self, words: Sequence[tuple[Claim, FitSucceeded]]) -> tuple[int | LeaseLost, ...]:
+    def succeeded_many(self, ended: Sequence[tuple[Claim, FitSucceeded]]) -> tuple[int | LeaseLost, ...]:
         """Record the bundles of several fits of one worker; each is answered with its seq or its refusal."""
-        if not words:
+        if not ended:
             return ()
-        with self._turn(*leases.fits_of(words)) as turn:
-            return leases.say_all(turn, words)
+        with self._turn(*leases.fits_of([held for held, _ in ended])) as turn:
+            return leases.say_all(turn, ended)
+
+    def say_each(self, said: Sequence[Word], *, renewing: Sequence[Claim] = ()) -> Answers:
+        """Record what one worker says of its fits, and renew other leases, all in one transaction.
+
+        Each is answered by itself, a refused one with why; the words of a fit keep their order.
+        """
+        if not said and not renewing:
+            return Answers((), ())
+        answers, turn = self._beside_others(
+            lambda turn: words.say_each(turn, said, renewing, policy=self._policy),
+            *words.questions(said, renewing),
+        )
+        return Answers(
+            tuple(turn.settled(one) if isinstance(one, int) else one for one in answers.words),
+            answers.renewed,
+        )
 
     def failed(self, claim: Claim, failure: Failure, *, event_id: bytes | None = None) -> FitFailed:
         """Record a failed attempt and return the event, which says whether and when it is tried again."""

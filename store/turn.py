@@ -22,13 +22,17 @@ GIVING_UP = "dependencies"  # who says that a fit waits in vain
 
 
 class Said(NamedTuple):
-    """A word about a fit: who says it, under which event id and attempt, if those are given."""
+    """Words about a fit: who says them, under which event ids and attempt, if those are given.
+
+    `event_id` is that of the first word, `event_ids` are those of all.
+    """
 
     fit: FitState
     events: Sequence[FitEvent]
     actor: str
     attempt: int | None = None
     event_id: bytes | None = None
+    event_ids: Sequence[bytes] | None = None
 
 
 class Turn:
@@ -233,19 +237,20 @@ def prime_fit(turn: Turn) -> None:
 def _drafts(said: Said) -> list[Draft]:
     fit = said.fit
     stream, attempt = fit_stream(fit.fit_id), said.attempt or fit.attempt or None
+    ids: Sequence[bytes | None] = said.event_ids or [said.event_id, *[None] * (len(said.events) - 1)]
     return [
         Draft(
             stream,
             fit.version + place,
             event,
-            said.event_id if place == 1 else None,
+            event_id,
             fit.plan_id,
             fit.job_id,
             fit.fit_id,
             attempt,
             fit.plan_id,
         )
-        for place, event in enumerate(said.events, start=1)
+        for place, (event, event_id) in enumerate(zip(said.events, ids, strict=True), start=1)
     ]
 
 

@@ -22,6 +22,7 @@ from daemon_samples import (
     succeeded,
 )
 
+from daemon.listening import listen_to
 from daemon.news import FitBegan, FitEnded, FitMoved, News
 from daemon.runner import Runner
 from daemon.slots import Slot
@@ -63,6 +64,12 @@ class Stage:
             clock=self.clock,
         )
 
+    def listens(self, runner: Runner | None = None) -> bool:
+        """Let the log be told what the child said; whether the attempt is over."""
+        ended: list[Runner] = []
+        listen_to([runner or self.runner], self.store, over=ended.append)
+        return bool(ended)
+
     def expire(self) -> None:
         """Let the lease end as if its holder were dead."""
         assert self.store.rescue(is_dead=lambda _worker: True)
@@ -74,6 +81,19 @@ class Stage:
     def data(self, kind: str) -> dict[str, Any]:
         """The payload of the last event of a kind."""
         return dict(all_events(self.store, kind)[-1].data)
+
+
+def noted_renewals(monkeypatch: pytest.MonkeyPatch, clock: FakeClock | None = None) -> list[float]:
+    """Note from now on when leases are renewed."""
+    renewed: list[float] = []
+    real = PlanStore.say_each
+
+    def noted(store: PlanStore, said: Any, *, renewing: Any) -> Any:
+        renewed.extend(clock.now if clock else 0.0 for _ in renewing)
+        return real(store, said, renewing=renewing)
+
+    monkeypatch.setattr(PlanStore, "say_each", noted)
+    return renewed
 
 
 @pytest.fixture
@@ -90,10 +110,10 @@ def test_a_fit_is_told_from_start_to_success(stage: Stage, tmp_path: Path) -> No
     stage.child.says(
         STARTED, Progressed(step=1, steps_total=9), Checkpointed(step=5, path="somewhere", seconds=0.1)
     )
-    assert not stage.runner.listen()
+    assert not stage.listens()
     stage.clock.now += 3
     stage.child.ends(succeeded(tmp_path / "bundle"))
-    assert stage.runner.listen()
+    assert stage.listens()
     assert stage.kinds() == [
         *("FitClaimed", "FitStarted", "FitProgressed", "CheckpointSaved", "FitSucceeded"),
     ]
@@ -116,7 +136,7 @@ def test_a_full_disk_does_not_cost_the_fit(
 
     monkeypatch.setattr("daemon.runner.write_json", full)
     stage.child.ends(succeeded(tmp_path / "bundle"))
-    assert stage.runner.listen()
+    assert stage.listens()
     assert stage.data("FitSucceeded")["metrics"] == {"score": 0.1}
 
 
@@ -124,7 +144,7 @@ def test_progress_is_thinned(stage: Stage) -> None:
     """Of many progress reports at most one per interval is recorded; all are told to the screen."""
     for step in range(1, 11):
         stage.child.says(Progressed(step=step, steps_total=10))
-        stage.runner.listen()
+        stage.listens()
         stage.clock.now += 0.5
     recorded = [event.data["step"] for event in all_events(stage.store, "FitProgressed")]
     assert recorded == [1, 5, 9]
@@ -133,10 +153,9 @@ def test_progress_is_thinned(stage: Stage) -> None:
 
 def test_the_lease_is_renewed_well_before_its_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lease of 30 s is renewed every second: after a crash the loss is known to about that."""
-    renewed: list[float] = []
-    monkeypatch.setattr(stage.store, "renew", lambda _claim: renewed.append(stage.clock.now))
+    renewed = noted_renewals(monkeypatch, stage.clock)
     for _ in range(8):
-        stage.runner.listen()
+        stage.listens()
         stage.clock.now += 0.5
     assert renewed == [1001.0, 1002.0, 1003.0]
 
@@ -144,7 +163,7 @@ def test_the_lease_is_renewed_well_before_its_end(stage: Stage, monkeypatch: pyt
 def test_a_failure_is_recorded_with_its_cause(stage: Stage) -> None:
     """A failure that may be tried again is; one that may not is final."""
     stage.child.ends(Failed(cause="library", sentence="no", where="x.py:3", retryable=True))
-    assert stage.runner.listen()
+    assert stage.listens()
     assert stage.data("FitFailed")["retry"]
     assert isinstance(stage.news[-1], FitEnded)
     assert stage.news[-1].outcome == "retrying"
@@ -153,7 +172,7 @@ def test_a_failure_is_recorded_with_its_cause(stage: Stage) -> None:
 def test_a_final_failure_is_final(stage: Stage) -> None:
     """Bad input is not tried again."""
     stage.child.ends(Failed(cause="bad_input", sentence="no rows", where="x.py:3", retryable=False))
-    assert stage.runner.listen()
+    assert stage.listens()
     assert stage.store.reading.fits()[0].state == "failed"
     assert isinstance(stage.news[-1], FitEnded)
     assert (stage.news[-1].outcome, stage.news[-1].sentence) == ("failed", "no rows")
@@ -165,7 +184,7 @@ def test_a_stopped_fit_is_given_back(stage: Stage) -> None:
     stage.runner.stop("again")
     assert stage.child.was_asked_to_stop
     stage.child.ends(Stopped(step=7))
-    assert stage.runner.listen()
+    assert stage.listens()
     assert stage.data("FitReleased") == {"cause": "maintenance", "step": 7}
     assert stage.store.reading.fits()[0].state == "ready"
 
@@ -173,10 +192,10 @@ def test_a_stopped_fit_is_given_back(stage: Stage) -> None:
 def test_a_child_that_does_not_stop_is_ended_and_its_fit_given_back(stage: Stage) -> None:
     """The end by force is no failure of the fit: it goes back with its last checkpoint."""
     stage.child.says(Checkpointed(step=5, path="somewhere", seconds=0.1))
-    stage.runner.listen()
+    stage.listens()
     stage.runner.stop("shutdown")
     stage.runner.end()
-    assert stage.runner.listen()
+    assert stage.listens()
     assert stage.data("FitReleased") == {"cause": "shutdown", "step": 5}
     assert stage.store.reading.fits()[0].failures == 0
 
@@ -184,14 +203,14 @@ def test_a_child_that_does_not_stop_is_ended_and_its_fit_given_back(stage: Stage
 def test_a_late_word_is_refused(stage: Stage, tmp_path: Path) -> None:
     """After the lease was lost and another completed the fit, the first one's success is refused."""
     stage.child.says(STARTED)
-    stage.runner.listen()
+    stage.listens()
     stage.expire()
     successor = FakeChild()
     second = stage.claimed(successor)
     successor.ends(succeeded(tmp_path / "bundle"))
-    assert second.listen()
+    assert stage.listens(second)
     stage.child.ends(succeeded(tmp_path / "bundle"))
-    assert stage.runner.listen()
+    assert stage.listens()
     assert stage.kinds().count("FitSucceeded") == 1
     assert isinstance(stage.news[-1], FitEnded)
     assert stage.news[-1].outcome == "lost"
@@ -201,13 +220,13 @@ def test_without_the_fence_the_late_word_would_be_taken(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The mutant without a fence records two successes: the test above can fail."""
-    monkeypatch.setattr(leases, "_require_held", lambda turn, held: turn.fit(held.fit_id))
+    monkeypatch.setattr(leases, "require_held", lambda turn, held: turn.fit(held.fit_id))
     stage.expire()
     successor = FakeChild()
     second = stage.claimed(successor)
     for child, runner in ((successor, second), (stage.child, stage.runner)):
         child.ends(succeeded(tmp_path / "bundle"))
-        assert runner.listen()
+        assert stage.listens(runner)
     assert stage.kinds().count("FitSucceeded") == 2
 
 
@@ -215,25 +234,25 @@ def test_losing_the_lease_ends_the_child(stage: Stage) -> None:
     """A runner that finds its lease gone kills its child at once."""
     stage.expire()
     stage.clock.now += 11
-    assert stage.runner.listen()
+    assert stage.listens()
     assert stage.child.was_killed
     assert stage.kinds() == ["FitClaimed", "LeaseExpired"]
 
 
 def test_words_wait_for_the_database(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the event log does not answer nothing is lost; afterwards every word is recorded once."""
-    real = PlanStore.succeeded
+    real = PlanStore.say_each
     answers = iter([False, False, True])
 
-    def sometimes(store: PlanStore, *words: Any, **more: Any) -> int:
+    def sometimes(store: PlanStore, *words: Any, **more: Any) -> Any:
         seq = real(store, *words, **more)
         if next(answers):
             return seq
         raise DatabaseUnavailable(url="db", cause="the answer was lost")
 
-    monkeypatch.setattr(PlanStore, "succeeded", sometimes)
+    monkeypatch.setattr(PlanStore, "say_each", sometimes)
     stage.child.ends(succeeded(tmp_path / "bundle"))
-    assert [stage.runner.listen() for _ in range(3)] == [False, False, True]
+    assert [stage.listens() for _ in range(3)] == [False, False, True]
     assert stage.kinds() == ["FitClaimed", "FitSucceeded"]
 
 
@@ -243,12 +262,13 @@ def test_a_stopped_process_is_not_kept_alive(stage: Stage, monkeypatch: pytest.M
     process.send_signal(signal.SIGSTOP)
     os.waitpid(process.pid, os.WUNTRACED)  # until it has stopped
     monkeypatch.setattr(FakeChild, "pid", process.pid)
-    monkeypatch.setattr(stage.store, "renew", lambda _claim: pytest.fail("renewed"))
+    renewed = noted_renewals(monkeypatch)
     stage.clock.now += 29
-    assert not stage.runner.listen()
+    assert not stage.listens()
     stage.clock.now += 2
-    assert stage.runner.listen()
+    assert stage.listens()
     assert stage.child.was_killed
+    assert not renewed
     process.kill()
     process.wait()
 
@@ -256,14 +276,14 @@ def test_a_stopped_process_is_not_kept_alive(stage: Stage, monkeypatch: pytest.M
 def test_the_attempt_a_fit_continues_is_named(stage: Stage) -> None:
     """A start from an older lease's checkpoint names the attempt that held that lease."""
     stage.child.says(STARTED)
-    stage.runner.listen()
+    stage.listens()
     stage.expire()
     child = FakeChild()
     second = stage.claimed(child)
     fields = {name: getattr(STARTED, name) for name in STARTED.__slots__}
     fence = stage.runner.claim.fence
     child.says(type(STARTED)(**{**fields, "resumed_from_step": 9, "resumed_from_fence": fence}))
-    second.listen()
+    stage.listens(second)
     word = stage.data("FitStarted")
     assert (word["resumed_from_step"], word["resumed_from_attempt"]) == (9, 1)
 
@@ -272,9 +292,9 @@ def test_every_line_about_a_fit_names_plan_job_fit_and_attempt(stage: Stage) -> 
     """Also a line that is written elsewhere while the child is listened to: that it says nothing."""
     stage.child.says(STARTED)
     with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
-        stage.runner.listen()
+        stage.listens()
         stage.clock.now += stage.settings.fit_silent_seconds + 10
-        stage.runner.listen()
+        stage.listens()
         structlog.get_logger().info("of something else")
     claim = stage.runner.claim
     names = {"plan": claim.plan_id, "job": claim.job_id, "fit": claim.fit_id, "attempt": 1}

@@ -132,7 +132,7 @@ _DATABASES: dict[str, type[SqliteDatabase]] = {
     "lazy commit": LazyDatabase,
     "synchronous=NORMAL": NormalDatabase,
 }
-_PATCHES = {"no fence": ("_require_held", _trusting), "renew without number": ("renew", _unnumbered)}
+_PATCHES = {"no fence": ("require_held", _trusting), "renew without number": ("renew", _unnumbered)}
 
 
 def plant(mutant: str) -> None:

@@ -67,7 +67,7 @@ def without_fences(patch: pytest.MonkeyPatch) -> type[PlanStore]:
     def trusting(turn: Turn, held: Claim) -> FitState:
         return turn.fit(held.fit_id)
 
-    patch.setattr(leases, "_require_held", trusting)
+    patch.setattr(leases, "require_held", trusting)
     return PlanStore
 
 
