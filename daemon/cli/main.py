@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("daemon.cli.plans:plan", "make | show | validate | explain | diff | export"),
     "submit": ("daemon.cli.submitting:submit", "hand a plan directory to the daemon"),
     "daemon": ("daemon.cli.hosting:daemon", "the training host; what systemd starts"),
+    "fit": ("daemon.cli.fitting:fit", "do one fit, or some, and end: for Slurm, Dask, Celery, CI, cron"),
     "service": ("daemon.cli.servicing:service", "install | status | logs | remove: the host under systemd"),
     "reload": ("daemon.cli.hosting:reload", "have the daemon read its configuration again"),
     "status": ("daemon.cli.overview:status", "what is done, running, waiting, lost and resumed"),

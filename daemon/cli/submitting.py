@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -12,7 +13,9 @@ from daemon.cli.configuration import settings_for
 from daemon.cli.screen import emit, say, tell, wrapped
 from daemon.cli.workspace import LogForbidden, NoLogHere, json_option, reader_for, results_option
 from daemon.handing_over import NoReceipt, Receipt, drop, is_at_work, wait_for_receipt
+from daemon.settings import Settings
 from daemon.views.words import bytes_words, counted, names_words, span
+from store import open_store
 from store.errors import StoreError
 from store.plan import Plan
 from store.plan_document import load_plan_directory
@@ -28,20 +31,26 @@ JOBS_SHOWN = 20
 @click.option(
     "--wait-seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, help="For the receipt."
 )
+@click.option(
+    "--now", is_flag=True, help="Judge and accept it here, without a daemon; fit --claim does its fits."
+)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="With --now: data of a plan without.")
 @click.option("--dry-run", is_flag=True, help="Check the plan and say what would be handed over.")
 @json_option
-def submit(
+def submit(  # noqa: PLR0913 - a parameter for each option
     directory: Path,
     *,
     config: Path | None,
     results_dir: Path | None,
     inbox_dir: Path | None,
+    data_dir: Path | None,
     wait_seconds: float,
+    now: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Put a plan directory into the drop folder as a whole and print the daemon's receipt."""
-    settings = settings_for(config, results_dir=results_dir, inbox_dir=inbox_dir)
+    settings = settings_for(config, results_dir=results_dir, inbox_dir=inbox_dir, data_dir=data_dir)
     document, _ = load_plan_directory(directory)
     if warning := mirror_warning(directory):
         tell(f"warning: {warning}")
@@ -49,6 +58,9 @@ def submit(
         plan = rehearse(settings, document, source=str(directory))
         known = _is_known(config, results_dir, plan.id)
         _show_dry_run(plan, settings.inbox_dir, known=known, as_json=as_json)
+        return
+    if now:
+        _accept(settings, directory, as_json=as_json)
         return
     dropped = drop(directory, settings.inbox_dir)
     if not daemon_at_work(config, results_dir):
@@ -59,6 +71,20 @@ def submit(
         raise NoReceipt(dropped, f"the daemon did not answer within {wait_seconds:g} s")
     _show(receipt, as_json=as_json)
     raise SystemExit(0 if receipt.accepted else 3)
+
+
+def _accept(settings: Settings, directory: Path, *, as_json: bool) -> None:
+    """Judge a plan as the daemon would, and record it; raises PlanRejected, which is recorded too."""
+    service = import_module("daemon.service")  # what judges is loaded only where it is judged here
+    with open_store(settings.database_url, policy=settings.retry_policy) as store:
+        accepted = service.submit_plan(settings, store, directory)
+        fits = store.reading.plan_row(accepted.plan_id).fits
+    if as_json:
+        emit({"accepted": True, "new": accepted.new, "plan": accepted.plan_id, "fits": fits})
+        return
+    known = "" if accepted.new else f", as it was at {accepted.at:%Y-%m-%d %H:%M} UTC"
+    say(f"accepted as {accepted.plan_id}: {counted(fits, 'fit')}{known}")
+    say(f"next  trainwright fit --claim next --plan {accepted.plan_id}")
 
 
 def daemon_at_work(config: Path | None, results_dir: Path | None) -> bool:

@@ -1,0 +1,64 @@
+"""An agent: does the fits it was asked for, like a daemon would, and ends.
+
+It is a host with a dispatcher of its own: the same children, checkpoints, limits and words in the log, and
+its leases are rescued like any. It is no daemon, has no place on its host and records no start. Many may run
+side by side on a machine, sent by whatever engine people have.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+from daemon.agent_dispatcher import AgentDispatcher
+from daemon.asking import AgentEnd, Asked, Bounds
+from daemon.host import Host
+from daemon.identity import own_identity
+from daemon.logs import log_to_file
+from daemon.news import Tell, keep_quiet
+from daemon.settings import Settings
+from daemon.workplace import Workplace
+from store.plan_store import PlanStore
+
+NOTHING = "no fit can be claimed here now; what they wait for: trainwright status"
+
+
+def run_agent(
+    settings: Settings,
+    store: PlanStore,
+    *,
+    asked: Asked,
+    bounds: Bounds | None = None,
+    tell: Tell = keep_quiet,
+    clock: Callable[[], float] = time.monotonic,
+) -> AgentEnd:
+    """Do what was asked for in this process's children; SIGINT and SIGTERM give back what is not done.
+
+    What dead processes of this machine left is taken back first, so the same words again go on after a kill.
+
+    Raises:
+        StoreError: the event log cannot be worked with.
+    """
+    log_to_file(Workplace.of(settings).log_path)
+    made: list[AgentDispatcher] = []
+
+    def dispatch(*words: Any, **more: Any) -> AgentDispatcher:  # noqa: ANN401 (passed on)
+        made.append(AgentDispatcher(*words, **more, asked=asked, bounds=bounds or Bounds()))
+        return made[0]
+
+    identity = own_identity(settings.host_name)
+    host = Host(settings, store, tell=tell, identity=identity, dispatch=dispatch, clock=clock)
+    with closing(host), host.minding_signals():
+        agent = made[0]
+        host.start()
+        while host.stopping is None and not agent.is_done:
+            host.turn()
+            if not agent.is_done:
+                host.wait(settings.poll_seconds)
+        stopped = host.stopping
+        agent.give_back(stopped or "the work is done")
+        host.stop(stopped or "the work is done")
+        fits = agent.finish(stopped)
+    return AgentEnd(fits=fits, stopped=stopped, sentence="" if fits or stopped else NOTHING)
