@@ -13,7 +13,8 @@ from types import FrameType
 import structlog
 
 from daemon.bell import Bell
-from daemon.dispatcher import Dispatcher, start_child
+from daemon.dispatcher import start_child
+from daemon.engine.dispatching import AnyDispatcher, dispatching
 from daemon.identity import Identity, own_identity
 from daemon.news import Tell, keep_quiet
 from daemon.rescuer import Rescuer
@@ -36,7 +37,8 @@ PRESENCE_SECONDS = 0.2  # between two questions to the database who is still con
 class Host:
     """Dispatcher, rescuer, timetable and bell over one store; everything is done in the loop's thread.
 
-    `dispatch` makes the dispatcher, where it is another than the one that claims what it finds.
+    `dispatch` makes the dispatcher, where it is another than that of the settings: of processes here, or of a
+    cluster.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class Host:
         plans: Collection[str] | None = None,
         tell: Tell = keep_quiet,
         identity: Identity | None = None,
-        dispatch: Callable[..., Dispatcher] = Dispatcher,
+        dispatch: Callable[..., AnyDispatcher] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.identity = identity or own_identity()
@@ -56,7 +58,7 @@ class Host:
         self.timetable.every(min(RESCUE_SECONDS_MAX, settings.lease_seconds / 3), RESCUE)
         self.rescuer = Rescuer(store, self.identity, tell=tell)
         self.servers = WarmServers(clock=clock)
-        self.dispatcher = dispatch(
+        self.dispatcher = (dispatch or dispatching(settings))(
             settings,
             store,
             worker=self.identity.worker,

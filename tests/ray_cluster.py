@@ -9,15 +9,15 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+from postgres_servers import free_port
 
-from tests.postgres_servers import free_port
+from daemon.engine.connection import Connection
+from daemon.engine.errors import RaySilent
 
 START_SECONDS = 180.0  # some 25 s on a quiet machine
 MARK = "TRAINWRIGHT_TESTS_RAY"  # in the environment of every process of a cluster
@@ -97,14 +97,11 @@ class RayCluster:
 
     def answers(self) -> bool:
         """Whether it takes jobs now."""
-        asked = urllib.request.Request(
-            f"{self.address}/api/jobs/",
-            headers={"Authorization": f"Bearer {self.token_file.read_text(encoding='ascii')}"},
-        )
         try:
-            with urllib.request.urlopen(asked, timeout=30) as answer:
-                return bool(answer.status == 200)
-        except (OSError, urllib.error.HTTPError):
+            return (
+                Connection(self.address, token_file=self.token_file).call("GET", "/api/jobs/").status == 200
+            )
+        except RaySilent:
             return False
 
     def processes(self) -> list[psutil.Process]:
