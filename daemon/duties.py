@@ -9,29 +9,40 @@ from daemon.duty import Duty
 from daemon.host import Host
 from daemon.missing_panels import MissingPanels
 from daemon.schedule import Schedule
+from daemon.schedule_state import Sharing
 from daemon.sealing import Sealer
 from daemon.serving import Serving
 from daemon.settings import Settings
 from daemon.telling import Telling
 from daemon.tracking import Tracking
 from store.plan_store import PlanStore
+from store.residence import NoResidence, Residence
 
 
 def all_duties(
-    settings: Settings, store: PlanStore, host: Host, *, config: Path | None, pages: bool
+    settings: Settings,
+    store: PlanStore,
+    host: Host,
+    *,
+    residence: Residence | None = None,
+    config: Path | None,
+    pages: bool,
 ) -> tuple[Duty, ...]:
     """Return the duties in the order in which they stop: the last one tells what the others said.
 
-    A daemon that only drains its queue serves no `pages`: it would be gone before they are read.
+    A daemon that only drains its queue serves no `pages`: it would be gone before they are read. What one
+    host does for all that work on the log is asked for at its `residence`; without one it is this host.
     """
     timetable, identity = host.timetable, host.identity
-    telling = Telling(settings, store, identity)
+    place = residence or NoResidence()
+    telling = Telling(settings, store, identity, residence=place)
+    sharing = Sharing(store=store, residence=place, host=identity.host)
     return (
         MissingPanels(settings, store, timetable, identity.host),
         Conditions(settings, store, timetable, identity.host),
-        Schedule(settings, host.bell, config=config, tell=telling.say),
-        Sealer(settings.database_url, settings.results_dir, timetable),
-        Tracking(settings, config=config),
+        Schedule(settings, host.bell, config=config, tell=telling.say, sharing=sharing),
+        Sealer(settings.database_url, settings.results_dir, timetable, residence=place),
+        Tracking(settings, config=config, residence=place),
         *((Serving(settings, config=config),) if pages else ()),
         telling,
     )

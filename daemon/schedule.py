@@ -4,6 +4,9 @@ When a run was due and how it ended is kept beside the results, so that a daemon
 what it missed. One entry never runs twice at the same time, nor are two plans made at once, which would be
 written to one place and hand in each other's. A clock that is set back runs nothing again that
 was run within the last day.
+
+Of several hosts on one log that have the same entry, one does it for all of them; when it is gone, the next
+one does what it had not ended. What the daemon does itself (rescan, rescue, seal) each host does.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from daemon.crontab import Times
 from daemon.errands import Ended, Errand, environment_of, prune_backups, steps_of
 from daemon.runner import write_json
 from daemon.schedule_entries import BACKUP, PLAN, RINGS, Entry, entries_of
-from daemon.schedule_state import FOLDER, STATE, State, moment_in, read_state
+from daemon.schedule_state import FOLDER, STATE, Sharing, State, moment_in, read_state
 from daemon.settings import Settings
 from daemon.zones import zone_of
 
@@ -51,11 +54,13 @@ class Schedule:
         *,
         config: Path | None = None,
         tell: Tell | None = None,
+        sharing: Sharing | None = None,
         environ: Mapping[str, str] = os.environ,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.live = frozenset(("schedule", "time_zone"))
         self._bell, self._config, self._tell, self._environ, self._now = bell, config, tell, environ, now
+        self._sharing = sharing
         self._folder = settings.results_dir / FOLDER
         self._running: dict[str, _Run] = {}
         self._state: State = {}
@@ -66,6 +71,8 @@ class Schedule:
     def start(self) -> None:
         """Find out what is due when, and what was missed."""
         self._state = read_state(self._folder)
+        for entry in self._entries.values():
+            self._learn(entry)
         now = self._now()
         for name, entry in self._entries.items():
             if entry.catch_up and self._is_missed(name, now):
@@ -87,14 +94,18 @@ class Schedule:
             self._due = {name: self._next(name, now) for name in self._entries}
         self._seen_at = now
         for name, entry in self._entries.items():
-            if self._due[name] <= now and not self._must_wait(entry):
+            if self._due[name] <= now and not self._must_wait(entry) and self._is_ours(entry):
                 due_at, self._due[name] = self._due[name], self._times[name].after(now)
-                self._begin(entry, due_at, now)
+                if not self._was_done_elsewhere(entry, now):
+                    self._begin(entry, due_at, now)
 
     def reload(self, settings: Settings) -> None:
         """Go by this schedule from now on; what runs goes on, what stays as it was keeps its time."""
         before, due, zone = self._entries, self._due, self._settings.time_zone
         self._take(settings)
+        for name in before.keys() - self._entries.keys():
+            if self._sharing is not None:
+                self._sharing.leave(name)
         if settings.time_zone == zone:
             self._due |= {name: due[name] for name in due if self._entries.get(name) == before[name]}
         for name in self._entries:  # a new one is missed from now on, if the daemon is away when it is due
@@ -133,6 +144,29 @@ class Schedule:
         cut_off = "began_at" in known and "ended_at" not in known
         return cut_off or (last is not None and self._times[name].after(last) <= now)
 
+    def _with_others(self, entry: Entry) -> Sharing | None:
+        """Return what shares an entry with other hosts; None for what each host does itself."""
+        return None if entry.do in RINGS else self._sharing
+
+    def _is_ours(self, entry: Entry) -> bool:
+        """Whether this host does it; what another one does stays due here until that one is gone."""
+        sharing = self._with_others(entry)
+        return sharing is None or sharing.has(entry.name)
+
+    def _learn(self, entry: Entry) -> None:
+        """Take what is known of the last run, whichever host did it; raises StoreError."""
+        if (sharing := self._with_others(entry)) is not None:
+            found = sharing.learn(entry.name, self._state.get(entry.name, {}))
+            self._state |= {entry.name: found} if found else {}
+
+    def _was_done_elsewhere(self, entry: Entry, now: datetime) -> bool:
+        """Whether another host has done what was due until now, and ended it."""
+        if (sharing := self._with_others(entry)) is None:
+            return False
+        self._learn(entry)
+        by = self._state.get(entry.name, {}).get("host", sharing.host)
+        return by != sharing.host and not self._is_missed(entry.name, now)
+
     def _must_wait(self, entry: Entry) -> bool:
         """Whether another entry is making a plan, and this one wants to."""
         others = (run.entry for name, run in self._running.items() if name != entry.name)
@@ -145,13 +179,15 @@ class Schedule:
             self._say_failed(entry, sentence, before.log)
             return
         self._state[entry.name] = {"due_at": due_at.isoformat(), "began_at": now.isoformat(), "do": entry.do}
+        if (sharing := self._with_others(entry)) is not None:
+            self._state[entry.name]["host"] = sharing.host
         log.info("scheduled work begins", name=entry.name, do=entry.do, due_at=due_at.isoformat())
         if entry.do in RINGS:
             self._bell.ring(entry.do)
             self._state[entry.name] |= {"ended_at": now.isoformat(), "problem": ""}
             self._save()
             return
-        self._save()
+        self._save(entry)
         path = self._folder / f"{entry.name}.log"
         try:
             errand = Errand(
@@ -175,7 +211,7 @@ class Schedule:
     def _note_end(self, entry: Entry, ended: Ended, path: Path, began_at: datetime) -> None:
         now = self._now()
         self._state[entry.name] |= {"ended_at": now.isoformat(), "problem": ended.sentence}
-        self._save()
+        self._save(entry)
         if ended.sentence:
             self._say_failed(entry, ended.sentence, path, code=ended.code)
         else:
@@ -194,7 +230,10 @@ class Schedule:
                 data={"name": entry.name, "do": entry.do, "log": str(path)},
             )
 
-    def _save(self) -> None:
+    def _save(self, entry: Entry | None = None) -> None:
+        """Keep what is known, of an entry for all hosts too."""
+        if entry is not None and (sharing := self._with_others(entry)) is not None:
+            sharing.keep(entry.name, self._state[entry.name])
         try:
             write_json(self._folder / STATE, self._state)
         except OSError as error:

@@ -9,10 +9,12 @@ import structlog
 
 from daemon.timetable import SEAL, Timetable
 from store.errors import StoreError
-from store.seals import seal_log, seals_path
+from store.residence import NoResidence, Residence
+from store.seals import keep_seals, seal_log, seals_path
 
 SEAL_SECONDS = 60.0
 CLOSING_SECONDS = 5.0
+DUTY = "sealing"
 
 log = structlog.get_logger("sealing")
 
@@ -20,11 +22,21 @@ log = structlog.get_logger("sealing")
 class Sealer:
     """Seals the segments of the event log that are full or ended with a plan, and, at the end, the rest.
 
-    What it finds wrong is logged as an error and stops nothing: `trainwright db verify` tells more.
+    Of several hosts on one log one seals it; every host keeps the seals beside its own results, so that the
+    log has as many witnesses. What it finds wrong is logged as an error and stops nothing: `trainwright db
+    verify` tells more.
     """
 
-    def __init__(self, database_url: str, results_dir: Path, timetable: Timetable | None = None) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        results_dir: Path,
+        timetable: Timetable | None = None,
+        *,
+        residence: Residence | None = None,
+    ) -> None:
         self._url, self._timetable = database_url, timetable
+        self._residence = residence or NoResidence()
         self.path = seals_path(database_url, results_dir)
         self._thread: threading.Thread | None = None
 
@@ -41,7 +53,8 @@ class Sealer:
     def begin(self) -> None:
         """Seal what can be sealed, in the background; nothing when the last time is still at it."""
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self.seal, name="sealing", daemon=True)
+            asked = {"ours": self._residence.has(DUTY)}
+            self._thread = threading.Thread(target=self.seal, kwargs=asked, name="sealing", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
@@ -50,14 +63,18 @@ class Sealer:
             self._thread.join(CLOSING_SECONDS)
             if self._thread.is_alive():
                 return
-        self.seal(to_head=True)
+        self.seal(to_head=True, ours=self._residence.has(DUTY))
+        self._residence.leave(DUTY)
 
     def close(self) -> None:
         """Nothing: the background ends with the process."""
 
-    def seal(self, *, to_head: bool = False) -> None:
-        """Seal now; never raises for what it finds."""
+    def seal(self, *, to_head: bool = False, ours: bool = True) -> None:
+        """Seal now, or keep what another host has sealed; never raises for what it finds."""
         try:
+            if not ours:
+                keep_seals(self._url, self.path)
+                return
             made = seal_log(self._url, self.path, to_head=to_head)
         except StoreError as error:
             log.error("the event log was not sealed", cause=str(error), seals=str(self.path))

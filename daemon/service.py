@@ -190,7 +190,9 @@ class Service:
         self.intake = Intake(settings, store, self.host.bell)
         self.host.also.append(self.intake.descriptors)
         self.register = Register(settings, store, identity)
-        self.duties = all_duties(settings, store, self.host, config=config, pages=pages)
+        self.duties = all_duties(
+            settings, store, self.host, residence=residence, config=config, pages=pages
+        )
         self._serving = next((duty for duty in self.duties if isinstance(duty, Serving)), None)
         self.pulse = Pulse(notifier, self.status)
         self.host.dispatcher.beat = self.intake.beat = self.pulse.beat

@@ -2,6 +2,9 @@
 
 What has happened is in the log, so nothing is kept beside it but how far each channel has come. A restart
 goes on there: it loses no notice, and one that it repeats has the id it had before.
+
+Of several hosts that work on one log and have the same channel, one follows the log for all of them. When it
+is gone, the next one goes on where it was. What is no event is told by the host that it is about.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from daemon.stuck import Stuck
 from store.errors import StoreError
 from store.ids import new_event_id
 from store.plan_store import PlanStore
+from store.residence import NoResidence, Residence
 
 log = structlog.get_logger("telling")
 
@@ -41,19 +45,22 @@ REVIVE_SECONDS = 60.0  # before a courier that a defect of ours has ended is sen
 
 
 class Courier:
-    """Brings notices to one channel, in the order of the log, each at least once."""
+    """Brings notices to one channel, in the order of the log, each at least once.
+
+    Without a cursor it leaves the log to another host, and tells only what it is given.
+    """
 
     def __init__(
         self,
         channel: Channel,
         store: PlanStore,
-        cursor: Cursor,
+        cursor: Cursor | None,
         *,
         settings: Settings,
         host: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.channel, self._store, self._cursor = channel, store, cursor
+        self.channel, self._store, self.cursor = channel, store, cursor
         self._wanted, self._host, self._clock = frozenset(settings.notify_on), host, clock
         self._stuck = Stuck(settings.stuck_seconds, host=host, clock=clock)
         self._extra: deque[Notice] = deque(maxlen=EXTRA_MAX)
@@ -93,21 +100,22 @@ class Courier:
                 self.turn()
                 self._ending.wait(LOOK_SECONDS)
             self.turn()
-            with suppress(StoreError):  # then a minute of the log is looked through again
-                self._cursor.save(self._store.reading)
+            if self.cursor is not None:
+                self.cursor.save(self._store)
         finally:
             self._store.close()
 
     def turn(self) -> None:
-        """Tell what has happened since the last turn, and whether the host is stuck; takes its time."""
-        try:
-            if not self._follow():
-                return
-            stuck = self._stuck.look(self._store.reading)
-        except StoreError as error:
-            stuck = self._stuck.unanswered(error)
-        if stuck is not None:
-            self.take(stuck)
+        """Tell what has happened since the last turn, and whether all is stuck; takes its time."""
+        if (cursor := self.cursor) is not None:
+            try:
+                if not self._follow(cursor):
+                    return
+                stuck = self._stuck.look(self._store.reading)
+            except StoreError as error:
+                stuck = self._stuck.unanswered(error)
+            if stuck is not None:
+                self.take(stuck)
         while self._extra:
             notice = self._extra[0]
             if not self.carry(notice):
@@ -115,37 +123,40 @@ class Courier:
             with suppress(ValueError):  # a full queue may have let go of it meanwhile
                 self._extra.remove(notice)
 
-    def _follow(self) -> bool:
-        """Tell the events behind the cursor; False when the end came before all were told."""
-        reading, cursor = self._store.reading, self._cursor
+    def _follow(self, cursor: Cursor) -> bool:
+        """Tell the events behind the cursor; False when the end or another host came before all were told."""
+        reading = self._store.reading
         head = self._store.head_seq()
         while cursor.seq < head:
             page = reading.events(after=cursor.seq, limit=PAGE, kinds=EVENT_KINDS)
             for event in page:
                 notice = notice_of(event, reading, host=self._host)
-                told = notice is not None and self._is_news(notice)
-                if notice is not None and told and not self.carry(notice):
+                told = notice is not None and self._is_news(notice, cursor)
+                if notice is not None and told and not self.carry(notice, cursor):
                     return False
                 cursor.seq = event.seq
                 if notice is not None and told:
                     cursor.told_at[_swarm(notice)] = notice.at
-                    cursor.save(reading)
+                    cursor.save(self._store)
             if len(page) < PAGE:
                 cursor.seq = max(head, cursor.seq)
         if cursor.seq != cursor.saved_seq and self._clock() >= self._note_at:
             self._note_at = self._clock() + NOTED_SECONDS
-            cursor.save(reading)
+            cursor.save(self._store)
         return True
 
-    def _is_news(self, notice: Notice) -> bool:
+    def _is_news(self, notice: Notice, cursor: Cursor) -> bool:
         """Whether people asked for its kind, and were not told of it just before."""
         if notice.kind not in self._wanted:
             return False
-        quiet, last = QUIET_SECONDS.get(notice.kind), self._cursor.told_at.get(_swarm(notice))
+        quiet, last = QUIET_SECONDS.get(notice.kind), cursor.told_at.get(_swarm(notice))
         return quiet is None or last is None or not timedelta() <= notice.at - last < timedelta(seconds=quiet)
 
-    def carry(self, notice: Notice) -> bool:
-        """Bring one notice over, however often it takes; False when the end came before it arrived."""
+    def carry(self, notice: Notice, cursor: Cursor | None = None) -> bool:
+        """Bring one notice over, however often it takes; False when the end came before it arrived.
+
+        So it is when the `cursor` it is told for has gone to another host.
+        """
         tries, wait = 0, WAIT_SECONDS
         while True:
             tries += 1
@@ -167,7 +178,7 @@ class Courier:
                     seq=notice.seq,
                 )
                 return True
-            if self._ending.wait(wait):
+            if self._ending.wait(wait) or (cursor is not None and cursor is not self.cursor):
                 return False
             wait = min(2 * wait, WAIT_SECONDS_MAX)
 
@@ -194,9 +205,11 @@ class Telling:
         store: PlanStore,
         here: Identity,
         *,
+        residence: Residence | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._store, self._here, self._clock = settings, store, here, clock
+        self._residence = residence or NoResidence()
         self._channels: tuple[Channel, ...] = ()
         self._couriers: dict[str, Courier] = {}
         self._look_at = float("-inf")
@@ -207,7 +220,9 @@ class Telling:
         self.turn(frozenset())
 
     def turn(self, rang: frozenset[str]) -> None:  # noqa: ARG002 (the couriers look by themselves)
-        """Send out the couriers that are missing: all at first, later one that has got lost."""
+        """Let those follow the log whose duty it is here, and send out the couriers that are missing."""
+        for known in self._couriers.values():
+            self._choose(known)
         if self._clock() < self._look_at:
             return
         self._look_at = self._clock() + REVIVE_SECONDS
@@ -246,11 +261,23 @@ class Telling:
         self._end(0.0)
 
     def _sent_out(self, channel: Channel) -> Courier:
-        path = telling_dir(self._settings.results_dir) / f"{channel.name}.json"
-        cursor = open_cursor(path, self._store.reading)
-        courier = Courier(channel, self._store, cursor, settings=self._settings, host=self._here.host)
+        courier = Courier(channel, self._store, None, settings=self._settings, host=self._here.host)
+        self._choose(courier)
         courier.start()
         return courier
+
+    def _choose(self, courier: Courier) -> None:
+        """Let a courier follow the log, from where its channel was, while this host has that duty.
+
+        Raises:
+            StoreError: the event log does not answer.
+        """
+        name = courier.channel.name
+        if not self._residence.has(duty_of(name)):
+            courier.cursor = None
+        elif courier.cursor is None:
+            old = telling_dir(self._settings.results_dir) / f"{name}.json"
+            courier.cursor = open_cursor(duty_of(name), self._store, file=old)
 
     def _end(self, within_seconds: float) -> None:
         couriers, self._couriers, self._channels = list(self._couriers.values()), {}, ()
@@ -259,8 +286,14 @@ class Telling:
         deadline = time.monotonic() + within_seconds
         for courier in couriers:
             courier.join(max(0.0, deadline - time.monotonic()))
+            self._residence.leave(duty_of(courier.channel.name))  # other hosts may have the channel still
+
+
+def duty_of(channel: str) -> str:
+    """Return the name of the duty to tell by a channel, and of the bookmark how far it has come."""
+    return f"telling {channel}"
 
 
 def telling_dir(results_dir: Path) -> Path:
-    """Return where it is noted how far each channel has come."""
+    """Return where earlier versions noted how far each channel has come."""
     return results_dir / "telling"

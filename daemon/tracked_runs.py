@@ -56,17 +56,14 @@ class TrackedRun:
     metrics: tuple[Measured, ...]
 
 
-def run_of(reader: Reader, fit_id: str, *, host: str) -> TrackedRun | None:
-    """Return a fit as a run; None while it has not ended, was never begun, or ended with another host.
-
-    So every fit is told of by one host, however many work on the same log.
-    """
+def run_of(reader: Reader, fit_id: str) -> TrackedRun | None:
+    """Return a fit as a run; None while it has not ended, or where it was never begun."""
     try:
         fit = reader.fit(fit_id)
     except NotFound:  # of a plan that was retired since
         return None
     attempts = reader.attempts(fit.id)
-    if fit.state not in STATUS or not attempts or attempts[-1].worker.partition("/")[0] != host:
+    if fit.state not in STATUS or not attempts:
         return None
     end = _end(reader, fit)
     if end is None:

@@ -1,7 +1,8 @@
 """A tracking server is told of every fit that ends, by a process of its own.
 
 A server that is slow or dead costs no fit any time and no stop more than a moment: the daemon starts the
-process, looks whether it lives, and starts it again. It never loads what the process loads.
+process, looks whether it lives, and starts it again. It never loads what the process loads. Of several hosts
+on one log that tell the same experiment, one does it for all of them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from daemon.errands import environment_of
 from daemon.settings import Settings
 from daemon.settings_reading import PREFIX
 from executors.lives import OwnProcess
+from store.residence import NoResidence, Residence
 
 ENDS = ("FitSucceeded", "FitFailed", "FitCancelled")  # of them the final ones are told
 LIVE = frozenset({"mlflow_uri", "mlflow_experiment"})
@@ -34,10 +36,15 @@ log = structlog.get_logger("tracking")
 Start = Callable[[Sequence[str], dict[str, str]], OwnProcess]
 
 
-def tracking_path(settings: Settings) -> Path:
-    """Return where it is noted how far the experiment was told: each has a note of its own."""
+def tracking_duty(settings: Settings) -> str:
+    """Return the name of the duty to tell the experiment, and of the bookmark how far it was told."""
     told = f"{settings.mlflow_uri}\0{settings.mlflow_experiment}"
-    return settings.results_dir / "tracking" / f"mlflow-{sha256(told.encode()).hexdigest()[:12]}.json"
+    return f"tracking mlflow-{sha256(told.encode()).hexdigest()[:12]}"
+
+
+def tracking_path(settings: Settings) -> Path:
+    """Return where earlier versions noted how far the experiment was told."""
+    return settings.results_dir / "tracking" / f"{tracking_duty(settings).partition(' ')[2]}.json"
 
 
 class Tracking:
@@ -48,12 +55,14 @@ class Tracking:
         settings: Settings,
         *,
         config: Path | None = None,
+        residence: Residence | None = None,
         clock: Callable[[], float] = time.monotonic,
         start: Start | None = None,
         is_installed: Callable[[], bool] = lambda: find_spec("mlflow") is not None,
     ) -> None:
         self.live = LIVE
         self._settings, self._config, self._clock = settings, config, clock
+        self._residence, self._duty = residence or NoResidence(), tracking_duty(settings)
         self._begin, self._is_installed = start or _started, is_installed
         self._life: OwnProcess | None = None
         self._start_at, self._began_at, self._wait_seconds = float("-inf"), 0.0, WAIT_SECONDS
@@ -70,18 +79,26 @@ class Tracking:
             log.warning(EXTRA_MISSING)
 
     def turn(self, rang: frozenset[str]) -> None:  # noqa: ARG002 (it looks each time)
-        """Note the process's end, and start it when it is time."""
+        """Note the process's end, and start it when it is time; end it when its duty is another host's."""
         if self._life is not None:
             if (code := self._life.code()) is not None:
                 self._note_end(code)
-        elif self._settings.mlflow_uri is not None and self._clock() >= self._start_at:
+            elif not self._residence.has(self._duty):
+                self._life.signal(signal.SIGTERM)
+        elif self._is_wanted and self._clock() >= self._start_at and self._residence.has(self._duty):
             self._start()
+
+    @property
+    def _is_wanted(self) -> bool:
+        return self._settings.mlflow_uri is not None
 
     def reload(self, settings: Settings) -> None:
         """Track by these settings: the process is told to stop, and another follows."""
         changed = any(getattr(settings, name) != getattr(self._settings, name) for name in LIVE)
         self._settings = settings
         if changed:
+            self._residence.leave(self._duty)
+            self._duty = tracking_duty(settings)
             self._wait_seconds, self._start_at = WAIT_SECONDS, float("-inf")
             self.start()
             if self._life is not None:
@@ -100,6 +117,7 @@ class Tracking:
             self._life.kill()
             self._life.awaited(END_SECONDS)
             self._life = None
+        self._residence.leave(self._duty)
 
     def _start(self) -> None:
         told = () if self._config is None else ("--config", str(self._config))

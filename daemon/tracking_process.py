@@ -21,15 +21,14 @@ import structlog
 from daemon.cli.configuration import settings_for
 from daemon.cursor import Cursor, open_cursor
 from daemon.errors import DaemonError
-from daemon.identity import own_identity
 from daemon.logs import configure_logs, take_in_other_logs
 from daemon.mlflow_runs import MlflowRuns, NotTracked
 from daemon.settings import Settings
 from daemon.tracked_runs import TrackedRun, run_of
-from daemon.tracking import ENDS, tracking_path
+from daemon.tracking import ENDS, tracking_duty, tracking_path
 from executors.confinement import die_with_parent
 from store.errors import StoreError
-from store.reading import Reader, open_reader
+from store.plan_store import PlanStore, open_store
 
 NICENESS = 10  # fits come first
 LOOK_SECONDS = 1.0  # between two questions whether a fit has ended
@@ -51,8 +50,8 @@ class Runs(Protocol):
 class Tracker:
     """Brings every fit that ends to the server, in the order of the log, each at least once."""
 
-    def __init__(self, reader: Reader, cursor: Cursor, runs: Runs, *, host: str) -> None:
-        self._reader, self._cursor, self._runs, self._host = reader, cursor, runs, host
+    def __init__(self, store: PlanStore, cursor: Cursor, runs: Runs) -> None:
+        self._store, self._cursor, self._runs = store, cursor, runs
         self.ending = threading.Event()
 
     def run(self) -> None:
@@ -68,16 +67,16 @@ class Tracker:
         Raises:
             StoreError: the log does not answer.
         """
-        cursor, head = self._cursor, self._reader.head_seq()
+        cursor, head = self._cursor, self._store.head_seq()
         while cursor.seq < head:
-            page = self._reader.events(after=cursor.seq, kinds=ENDS, limit=PAGE)
+            page = self._store.events(after=cursor.seq, kinds=ENDS, limit=PAGE)
             for event in page:
-                run = run_of(self._reader, event.fit or "", host=self._host)
+                run = run_of(self._store.reading, event.fit or "")
                 if run is not None and not self.carry(run):
                     return False
                 cursor.seq = event.seq
                 if run is not None:
-                    cursor.save(self._reader)
+                    cursor.save(self._store)
             if len(page) < PAGE:
                 cursor.seq = max(head, cursor.seq)
         return True
@@ -108,22 +107,21 @@ class Tracker:
             log.warning("the event log does not answer; trying again", cause=str(error))
 
 
-def track(settings: Settings, *, host: str) -> None:
-    """Track until SIGTERM; a server that is new to this host is told of the whole log.
+def track(settings: Settings) -> None:
+    """Track until SIGTERM; a server that is new to the log is told of the whole of it.
 
     Raises:
         StoreError: the event log cannot be read.
     """
     if settings.mlflow_uri is None:
         return
-    with open_reader(settings.database_url) as reader:
-        cursor = open_cursor(tracking_path(settings), reader, begin=0)
+    with open_store(settings.database_url, create=False, migrate=False) as store:
+        cursor = open_cursor(tracking_duty(settings), store, begin=0, file=tracking_path(settings))
         runs = MlflowRuns(settings.mlflow_uri, settings.mlflow_experiment)
-        tracker = Tracker(reader, cursor, runs, host=host)
+        tracker = Tracker(store, cursor, runs)
         signal.signal(signal.SIGTERM, lambda *_: tracker.ending.set())
         tracker.run()
-        with suppress(StoreError):  # then a part of the log is looked through again
-            cursor.save(reader)
+        cursor.save(store)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -138,8 +136,7 @@ def run(arguments: Sequence[str]) -> int:
     configure_logs()
     take_in_other_logs()
     try:
-        settings = settings_for(asked.config)
-        track(settings, host=own_identity(settings.host_name).host)
+        track(settings_for(asked.config))
     except (DaemonError, StoreError) as error:
         log.error("fits cannot be tracked", cause=" ".join(str(error).split()))
         return FAILED

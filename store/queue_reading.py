@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from store import costs, naming, rest, waiting
-from store.database import Database
+from store.cursors import CursorReading
 from store.reasons import WaitingContext
 from store.records import EventRow, FitRow, PauseRow, ReadyGroup
 
 
-class QueueReading:
-    """Questions about the queue; the first part of a `Reader`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class QueueReading(CursorReading):
+    """Questions about the queue; the second part of a `Reader`."""
 
     @property
     def is_shared(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from store.database import Database, connect, is_sqlite, sqlite_path
 from store.errors import DatabaseUnavailable, DatabaseUnsafe, SchemaBehind
 
-REVISIONS = ("r0001", "r0002", "r0003", "r0004", "r0005")
+REVISIONS = ("r0001", "r0002", "r0003", "r0004", "r0005", "r0006")
 HEAD = REVISIONS[-1]
 
 

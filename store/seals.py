@@ -103,6 +103,18 @@ def seal_log(url: str, path: Path, *, every: int = SEGMENT_EVENTS, to_head: bool
         database.close()
 
 
+def keep_seals(url: str, path: Path) -> None:
+    """Add to the file the seals of the log at an address that it lacks, whoever made them.
+
+    Raises LogDamaged when the file says otherwise, KeepingRefused when it cannot be written.
+    """
+    database = connect(url, readonly=True)
+    try:
+        _keep_outside(database, path)
+    finally:
+        database.close()
+
+
 def seal(
     database: Database,
     path: Path,

@@ -343,6 +343,18 @@ class LogStartTable(SQLModel, table=True):
     cut_at: int = _column(INTEGER)
 
 
+class CursorTable(SQLModel, table=True):
+    """Operational: how far each duty has come with the log, whichever host has it."""
+
+    __tablename__ = "cursor"
+    __table_args__ = (STRICT,)
+
+    name: str = _key(TEXT)
+    seq: int = _column(INTEGER)
+    at: int = _column(INTEGER)
+    data: str = _column(TEXT)
+
+
 TABLES: tuple[type[SQLModel], ...] = (
     EventTable,
     PlanTable,
@@ -356,5 +368,6 @@ TABLES: tuple[type[SQLModel], ...] = (
     ProjectionTable,
     SealTable,
     LogStartTable,
+    CursorTable,
 )
 METADATA = SQLModel.metadata

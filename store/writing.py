@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
+from store import cursors
 from store.database import Database, Statement
 from store.errors import NotAlone
 from store.moments import microseconds_of
@@ -47,6 +48,12 @@ class Writing:
     def close(self) -> None:
         """Close this thread's connection."""
         self._database.close()
+
+    def bookmark(self, name: str, *, seq: int, data: Mapping[str, Any]) -> None:
+        """Write how far a duty has come, for whoever has it next: no event, and nobody is woken."""
+        now = microseconds_of(self._clock()) if self._clock else None
+        with self._database.aside() as tx:
+            cursors.write(tx, name, seq=seq, data=data, now=tx.now() if now is None else now)
 
     @contextmanager
     def _turn(self, *asked: Statement, shared: bool = False) -> Iterator[Turn]:

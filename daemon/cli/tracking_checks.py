@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from importlib.util import find_spec
 
 from daemon.cli.findings import OK, WARN, Asked, Check, Finding, found
 from daemon.settings import Settings
-from daemon.tracking import ENDS, EXTRA_MISSING, tracking_path
+from daemon.tracking import ENDS, EXTRA_MISSING, tracking_duty
 from daemon.views.words import counted
 from store.addresses import without_password
 from store.reading import open_reader
@@ -38,11 +37,9 @@ def tracking(asked: Asked) -> Iterator[Finding]:
 
 def _behind(settings: Settings) -> int:
     """Return how many events the server was not told of, as far as one page goes."""
-    try:
-        after = int(json.loads(tracking_path(settings).read_text(encoding="utf-8"))["seq"])
-    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is torn: then all is told again
-        after = 0
     with open_reader(settings.database_url) as reader:
+        told = reader.bookmark(tracking_duty(settings))
+        after = 0 if told is None else told.seq
         return len(reader.events(after=after, kinds=ENDS, limit=COUNTED_MAX))
 
 

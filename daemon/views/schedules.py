@@ -8,15 +8,19 @@ from typing import Any
 
 from daemon.crontab import Times
 from daemon.schedule_entries import Entry, entries_of
-from daemon.schedule_state import FOLDER, moment_in, read_state
+from daemon.schedule_state import FOLDER, moment_in, newest_of, read_state, shared_state
 from daemon.settings import Settings
 from daemon.views.words import iso
 from daemon.zones import zone_of
+from store.reading import Reader
 
 
-def schedule_rows(settings: Settings) -> tuple[dict[str, Any], ...]:
-    """Return each entry: its name, what it does, its crontab, the next and the last moment, the outcome."""
-    return tuple(_row(entry, settings) for entry in entries_of(settings.schedule))
+def schedule_rows(settings: Settings, reader: Reader | None = None) -> tuple[dict[str, Any], ...]:
+    """Return each entry: its name, what it does, its crontab, the next and the last moment, the outcome.
+
+    The last run is that of any host, where there is a log to ask.
+    """
+    return tuple(_row(entry, settings, reader) for entry in entries_of(settings.schedule))
 
 
 def schedule_document(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -24,8 +28,9 @@ def schedule_document(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"schedule": [{**row, "next": iso(row["next"]), "last": iso(row["last"])} for row in rows]}
 
 
-def _row(entry: Entry, settings: Settings) -> dict[str, Any]:
-    known = read_state(settings.results_dir / FOLDER).get(entry.name, {})
+def _row(entry: Entry, settings: Settings, reader: Reader | None) -> dict[str, Any]:
+    own = read_state(settings.results_dir / FOLDER).get(entry.name, {})
+    known = newest_of(own, {} if reader is None else shared_state(reader, entry.name))
     zone = zone_of(settings.time_zone)
     return {
         "name": entry.name,
@@ -33,6 +38,7 @@ def _row(entry: Entry, settings: Settings) -> dict[str, Any]:
         "cron": entry.crontab.text,
         "next": Times(entry.crontab, zone).after(datetime.now(UTC)),
         "last": moment_in(known, "began_at"),
+        "host": known.get("host"),
         "outcome": _outcome(known),
         "problem": known.get("problem") or None,
     }

@@ -98,7 +98,7 @@ def looking_routes(site: Site) -> APIRouter:
     @router.get("/schedule", responses=told(api_models.Schedule))
     def schedule() -> Response:
         """What the daemon does at certain times, when next, and how the last run ended."""
-        return answer(schedule_document(schedule_rows(site.settings)))
+        return answer(schedule_document(schedule_rows(site.settings, site.reader)))
 
     @router.get("/decisions", responses=told(api_models.Decisions))
     def decisions(target: Target = None, after: After = 0, limit: Limit = 100) -> Response:

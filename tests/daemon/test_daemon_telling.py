@@ -25,7 +25,9 @@ from daemon.settings import Settings
 from daemon.telling import Courier, Telling, telling_dir
 from store import DatabaseUnavailable, PlanStore, open_store
 from store.records import Failure
+from store.residence import NoResidence, Residence
 
+NAME = "telling fake"
 DOWN = NotDelivered("no answer", where="http://example.com")
 
 
@@ -56,8 +58,7 @@ def courier(
     settings: Settings, store: PlanStore, channel: FakeChannel, *, cursor: Cursor | None = None, **given: Any
 ) -> Courier:
     """A courier that is turned by hand."""
-    path = telling_dir(settings.results_dir) / "fake.json"
-    known = cursor or open_cursor(path, store.reading)
+    known = cursor or open_cursor(NAME, store)
     return Courier(channel, store, known, settings=settings, host="here", **given)
 
 
@@ -101,9 +102,7 @@ def _told_with_a_crash(
 ) -> tuple[list[str], bool]:
     """The ids that people got of three notices when the process ends at a point and is started again."""
     channel, crashing = FakeChannel(), _Crashing(at)
-    path = telling_dir(settings.results_dir) / "fake.json"
-    path.unlink(missing_ok=True)
-    mine = courier(settings, store, channel)
+    mine = courier(settings, store, channel, cursor=open_cursor(f"{NAME} {at}", store))
     for name in "abc":
         reject(store, f"{name}{at}")
     save, deliver = Cursor.save, channel.deliver
@@ -126,7 +125,7 @@ def _told_with_a_crash(
             crashed = False
         except Crash:
             crashed = True
-    courier(settings, store, channel).turn()
+    courier(settings, store, channel, cursor=open_cursor(f"{NAME} {at}", store)).turn()
     return [notice.id for notice in channel.given], crashed
 
 
@@ -162,10 +161,12 @@ def test_the_crashes_catch_a_courier_that_notes_before_it_delivers(
     """The defect planted: how far it came is noted first, as if saying it were the same as being heard."""
     real = Courier.carry
 
-    def noting_first(self: Courier, notice: Any) -> bool:
-        self._cursor.seq = notice.seq
-        self._cursor.save(self._store.reading)
-        return real(self, notice)
+    def noting_first(self: Courier, notice: Any, *words: Any) -> bool:
+        cursor = self.cursor
+        assert cursor is not None
+        cursor.seq = notice.seq
+        cursor.save(self._store)
+        return real(self, notice, *words)
 
     monkeypatch.setattr(Courier, "carry", noting_first)
     lost, _, _ = _losses_and_repetitions(settings, store, monkeypatch)
@@ -269,33 +270,55 @@ def test_a_long_log_without_news_is_passed_over_once(
     """How far it was looked through is noted now and then, not at every look."""
     clock, channel = FakeClock(), FakeChannel()
     mine = courier(settings, store, channel, clock=clock)
-    path = telling_dir(settings.results_dir) / "fake.json"
     accept(store)
-    before = path.read_bytes()
+    before = store.reading.bookmark(NAME)
     mine.turn()
-    assert path.read_bytes() == before
+    assert store.reading.bookmark(NAME) == before
     clock.now += 61
     mine.turn()
-    noted = json.loads(path.read_text())
-    assert noted["seq"] == store.head_seq()
-    assert noted["event"] == all_events(store)[-1].event_id
+    noted = store.reading.bookmark(NAME)
+    assert noted is not None
+    assert noted.seq == store.head_seq()
+    assert noted.data["event"] == all_events(store)[-1].event_id
+
+
+def note(path: Path, store: PlanStore) -> None:
+    """Write down that a channel has told all of a log, as earlier versions did."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    last = all_events(store)[-1]
+    told_at = {"disk_low": "2026-01-02T03:04:05Z"}
+    path.write_text(json.dumps({"v": 1, "seq": last.seq, "event": last.event_id, "told_at": told_at}))
 
 
 def test_another_log_is_told_from_here_on(settings: Settings, store: PlanStore, tmp_path: Path) -> None:
     """A log that was put in the place of the old one, longer or shorter, is known by its events."""
+    path = telling_dir(settings.results_dir) / "fake.json"
     with open_store(f"sqlite:///{tmp_path}/other.db") as other:
         for name in "abc":
             reject(other, name)
-        path = telling_dir(settings.results_dir) / "fake.json"
-        open_cursor(path, other.reading)
+        note(path, other)
         reject(store, "of this one")
         with structlog.testing.capture_logs() as lines:
-            assert open_cursor(path, store.reading).seq == 1
+            assert open_cursor(NAME, store, file=path).seq == 1
         for name in "defg":
             reject(store, name)
-        open_cursor(path, other.reading)
-        assert open_cursor(path, store.reading).seq == 5
+        note(path, other)
+        assert open_cursor(f"{NAME} too", store, file=path).seq == 5
     assert lines[0]["event"].startswith("the event log is another one")
+
+
+def test_a_note_of_an_earlier_version_is_taken_in_once(settings: Settings, store: PlanStore) -> None:
+    """What happened since it was written is told; the file goes, and how far it came is with the log."""
+    path = telling_dir(settings.results_dir) / "fake.json"
+    reject(store, "told before")
+    note(path, store)
+    reject(store, "since")
+    cursor = open_cursor(NAME, store, file=path)
+    assert (cursor.seq, list(cursor.told_at)) == (1, ["disk_low"])
+    assert not path.exists()
+    reject(store, "later")
+    note(path, store)  # of another host, which has told all of it
+    assert open_cursor(NAME, store, file=path) == cursor
 
 
 @pytest.mark.parametrize(
@@ -310,21 +333,21 @@ def test_a_note_that_cannot_be_read_is_begun_anew(
     path.write_bytes(content)
     reject(store, "a")
     with structlog.testing.capture_logs() as lines:
-        assert open_cursor(path, store.reading).seq == store.head_seq()
+        assert open_cursor(NAME, store, file=path).seq == store.head_seq()
     assert "cannot be read" in lines[0]["event"]
 
 
-def test_a_full_disk_costs_the_note_only(
+def test_a_log_that_takes_no_word_costs_the_note_only(
     settings: Settings, store: PlanStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """People are told all the same, once in this life of the daemon."""
+    """On a full disk people are told all the same, once in this life of the daemon."""
 
-    def full(*_words: object) -> None:
-        raise OSError(28, "No space left on device")
+    def full(*_words: object, **_more: object) -> None:
+        raise DatabaseUnavailable(url="sqlite:///x", cause="database or disk is full")
 
     channel = FakeChannel()
     mine = courier(settings, store, channel)
-    monkeypatch.setattr("daemon.cursor.write_json", full)
+    monkeypatch.setattr(store, "bookmark", full)
     reject(store, "a")
     mine.turn()
     mine.turn()
@@ -463,3 +486,76 @@ def test_a_courier_that_got_lost_is_sent_out_anew(
     mine.stop()
     receiver.close()
     assert [post.document["sentence"].split()[1] for post in receiver.posts] == ["a"]
+
+
+class Places:
+    """The places of some hosts, one of which has each duty."""
+
+    def __init__(self) -> None:
+        self.holder = "a"
+
+    def of(self, host: str) -> Residence:
+        """The place of one host."""
+        return Place(self, host)
+
+
+class Place(NoResidence):
+    """A place whose duties go where a test says."""
+
+    def __init__(self, places: Places, host: str) -> None:
+        self._places, self._host = places, host
+
+    def has(self, duty: str) -> bool:
+        """Whether the duty is here now."""
+        return self._places.holder == self._host
+
+
+def test_of_several_hosts_one_tells_and_the_next_goes_on_where_it_was(
+    tmp_path: Path, store: PlanStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each event is told once, by whoever has the duty; what is no event by the host that says it."""
+    receiver, places = Receiver(), Places()
+    settings = settings_in(tmp_path, webhook_url=receiver.url)
+    hosts = {name: telling(settings, store, residence=places.of(name)) for name in "ab"}
+    for one in hosts.values():
+        one.start()
+    reject(store, "first")
+    await_that(lambda: len(receiver.posts) == 1, "word by the first")
+    places.holder = "b"
+    for one in hosts.values():
+        one.turn(frozenset())
+    reject(store, "second")
+    hosts["a"].say("schedule_failed", "of a itself")
+    await_that(lambda: len(receiver.posts) == 3, "words by both")
+    for one in hosts.values():
+        one.stop()
+    receiver.close()
+    said = [post.document["sentence"] for post in receiver.posts]
+    assert sorted(words.partition(" rejected")[0] for words in said) == [
+        "of a itself",
+        "plan first",
+        "plan second",
+    ]
+
+
+def test_a_host_that_lost_the_duty_gives_up_what_it_could_not_bring(
+    settings: Settings, store: PlanStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its receiver may be out of its reach alone; the next host brings it, from the bookmark on."""
+    unreachable, channel = FakeChannel(), FakeChannel()
+    first = courier(settings, store, unreachable)
+    reject(store, "a")
+    tries = []
+
+    def lost_after_three(seconds: float) -> bool:
+        tries.append(seconds)
+        first.cursor = None if len(tries) == 3 else first.cursor
+        return False
+
+    monkeypatch.setattr(first._ending, "wait", lost_after_three)
+    unreachable.fails = [DOWN] * 100
+    first.turn()
+    assert len(tries) == 3
+    courier(settings, store, channel).turn()
+    first.turn()
+    assert (unreachable.sentences, [words.split()[1] for words in channel.sentences]) == ([], ["a"])

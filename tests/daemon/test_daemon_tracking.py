@@ -27,7 +27,7 @@ from daemon.identity import own_identity
 from daemon.mlflow_runs import MlflowClient, MlflowException, MlflowRuns, NotTracked, Run, ViewType
 from daemon.settings import Settings
 from daemon.tracked_runs import TrackedRun, run_of
-from daemon.tracking import EXTRA_MISSING, Tracking, tracking_path
+from daemon.tracking import EXTRA_MISSING, Tracking, tracking_duty
 from daemon.tracking_process import Tracker
 from executors.lives import OwnProcess
 from store import PlanStore, open_store
@@ -88,7 +88,7 @@ def finished(store: PlanStore) -> TrackedRun:
     for step, loss in ((10, 0.9), (20, 0.8)):
         store.progressed(claim, FitProgressed(step=step, steps_total=100, valid_loss=loss))
     store.succeeded(claim, DONE)
-    run = run_of(store.reading, claim.fit_id, host=HOST)
+    run = run_of(store.reading, claim.fit_id)
     assert run is not None
     return run
 
@@ -121,10 +121,10 @@ class FakeRuns:
         return "r"
 
 
-def tracker(settings: Settings, store: PlanStore, runs: Any, *, host: str = HOST) -> Tracker:
+def tracker(settings: Settings, store: PlanStore, runs: Any) -> Tracker:
     """A tracker that is turned by hand."""
-    cursor = open_cursor(tracking_path(settings), store.reading, begin=0)
-    return Tracker(store.reading, cursor, runs, host=host)
+    cursor = open_cursor(tracking_duty(settings), store, begin=0)
+    return Tracker(store, cursor, runs)
 
 
 def test_a_finished_fit_is_a_run_with_parameters_tags_and_losses_by_step(store: PlanStore, uri: str) -> None:
@@ -203,7 +203,7 @@ def test_a_fit_that_is_tried_again_stays_the_same_run(store: PlanStore, uri: str
     """It fails for good with its sentence, is retried by a person, and the run ends well."""
     claim = begun(store)
     store.failed(claim, Failure(cause="bad_input", sentence="the label has one class"))
-    failed = run_of(store.reading, claim.fit_id, host=HOST)
+    failed = run_of(store.reading, claim.fit_id)
     assert failed is not None
     first = MlflowRuns(uri, "fits").put(failed)
     (found,) = runs_at(uri)
@@ -212,9 +212,9 @@ def test_a_fit_that_is_tried_again_stays_the_same_run(store: PlanStore, uri: str
         "the label has one class",
     )
     store.retry(claim.fit_id)
-    assert run_of(store.reading, claim.fit_id, host=HOST) is None
+    assert run_of(store.reading, claim.fit_id) is None
     store.succeeded(claimed(store), DONE)
-    again = run_of(store.reading, claim.fit_id, host=HOST)
+    again = run_of(store.reading, claim.fit_id)
     assert again is not None
     assert MlflowRuns(uri, "fits").put(again) == first
     (found,) = runs_at(uri)
@@ -322,13 +322,13 @@ def test_a_run_that_the_server_refuses_keeps_no_other_back(tmp_path: Path, store
     assert [run.name for run in runs.given] == ["cs_y/XGBoost"]
 
 
-def test_a_fit_is_told_of_by_the_host_it_ended_with(tmp_path: Path, store: PlanStore) -> None:
-    """However many hosts follow the same log: one tells of it."""
+def test_a_fit_is_told_of_wherever_it_ended_and_once(tmp_path: Path, store: PlanStore) -> None:
+    """However many hosts work on the log: whichever tells goes on where the one before it was."""
     runs, others = FakeRuns(), FakeRuns()
     store.succeeded(begun(store, host="there"), DONE)
     assert tracker(settings_in(tmp_path / "a"), store, runs).turn()
-    assert tracker(settings_in(tmp_path / "b"), store, others, host="there").turn()
-    assert (len(runs.given), len(others.given)) == (0, 1)
+    assert tracker(settings_in(tmp_path / "b"), store, others).turn()
+    assert (len(runs.given), len(others.given)) == (1, 0)
 
 
 class FakeLife(OwnProcess):
@@ -433,7 +433,7 @@ def test_a_server_that_takes_everything_and_says_nothing_harms_no_fit_and_no_sto
             finally:
                 daemon.kill()
         runs = FakeRuns()
-        assert tracker(settings, store, runs, host=own_identity().host).turn()
+        assert tracker(settings, store, runs).turn()
         assert [run.name for run in runs.given] == ["cs_fwd_ret_1d/LightGBM"]
 
 
