@@ -58,7 +58,7 @@ def run_agent(
             if not agent.is_done:
                 host.wait(settings.poll_seconds)
         stopped = host.stopping
-        agent.give_back(stopped or "the work is done")
+        agent.release_taken(stopped or "the work is done")
         host.stop(stopped or "the work is done")
         fits = agent.finish(stopped)
     return AgentEnd(fits=fits, stopped=stopped, sentence="" if fits or stopped else NOTHING)

@@ -73,7 +73,7 @@ class AgentDispatcher(Dispatcher):
         except DatabaseUnavailable as error:
             log.warning("nothing begun: the event log does not answer", cause=str(error))
 
-    def give_back(self, cause: str) -> None:
+    def release_taken(self, cause: str) -> None:
         """Give back what was taken over and not begun; what cannot be said is left to its lease."""
         while self._taken:
             claim = self._taken.popleft()

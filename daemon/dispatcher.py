@@ -50,6 +50,7 @@ class Dispatcher:
             *("fit_seconds_max", "family_seconds_max", "fit_silent_seconds", "fit_hung_seconds"),
             *("lease_seconds", "checkpoint_seconds", "checkpoint_rounds", "progress_seconds"),
             *("gpu_fallback", "precision", "compile_network", "priority_step_seconds", "share_step_seconds"),
+            "labels",
         }
     )
 
@@ -73,6 +74,7 @@ class Dispatcher:
         self._begin, self._clock = begin, clock
         self._seen_seq, self._look_at, self._stopping = -1, float("-inf"), False
         self._checked_seq = -1
+        self.is_draining = False  # nothing would be claimed, so nothing is asked for
         self.expecting = True  # whether a plan is open, as far as the last look told
         self.beat: Callable[[], None] = lambda: None  # called between two fits that may each take a while
         self.running: list[Runner] = []
@@ -123,7 +125,7 @@ class Dispatcher:
 
         The log is asked only when something happened in it since the last fruitless look, or after a second.
         """
-        if self._stopping or not any(self._slots.free(stage) for stage in STAGES):
+        if self._stopping or self.is_draining or not any(self._slots.free(stage) for stage in STAGES):
             return
         try:
             head = self._store.head_seq()
@@ -136,11 +138,16 @@ class Dispatcher:
         except DatabaseUnavailable as error:
             log.warning("no fits claimed: the event log does not answer", cause=str(error))
 
+    def give_back(self, cause: str) -> int:
+        """Ask every fit to save its state and stop, and return how many; others may be claimed later."""
+        for runner in self.running:
+            runner.stop(cause)
+        return len(self.running)
+
     def ask_to_stop(self, cause: str) -> None:
         """Ask every fit to save its state and stop, and claim nothing more; `cause` goes into the log."""
         self._stopping = True
-        for runner in self.running:
-            runner.stop(cause)
+        self.give_back(cause)
 
     def end_all(self) -> int:
         """End what still runs, now, and return how many that were; each is given back with its checkpoint."""
@@ -166,6 +173,7 @@ class Dispatcher:
             plans=self._plans,
             room=self._slots.room,
             host=self._host,
+            labels=self._settings.own_labels,
         )
         for claim in claims:
             needs = {"cores": claim.cores, "gpus": claim.gpus, "memory_bytes": claim.memory_bytes}

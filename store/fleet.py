@@ -12,7 +12,7 @@ from store import leases
 from store.database import Database
 from store.errors import HostAlive
 from store.host_events import HostDraining, HostRemoved, HostReturned
-from store.host_reading import no_host
+from store.host_reading import FRESH_SECONDS, no_host
 from store.ids import host_of, host_stream
 from store.moments import MICROSECONDS
 from store.records import Rescue
@@ -20,7 +20,6 @@ from store.retries import RetryPolicy
 from store.state import HostState
 from store.turn import Turn
 
-FRESH_SECONDS = 90.0  # since a beat: its host may be at work
 _BEAT = """
 INSERT INTO beat (host, worker, at, running) VALUES (?, ?, {now}, ?)
 ON CONFLICT (host) DO UPDATE SET worker = excluded.worker, at = excluded.at, running = excluded.running

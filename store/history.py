@@ -26,6 +26,7 @@ from store.state import LEASED_STATES, STATE_TYPES, FitState
 from store.waking import HeadWaker, Waker
 
 LEASE_COLUMNS = ("fit_id", "fence", "worker", "renewed_at", "expires_at")
+BEAT_COLUMNS = ("host", "worker", "at", "running")  # nobody kept who was there then
 # Of the events only those that say what the states do not: attempts, losses, holds, pauses, hosts.
 KEPT = (
     "FitClaimed", "FitStarted", "FitFailed", "FitReleased", "LeaseExpired", "FitHeld", "WorkPaused",
@@ -65,6 +66,10 @@ class PastDatabase:
         self._turns = threading.RLock()  # one connection for all threads: the memory is its own
 
     def transaction(self, *, shared: bool = False) -> AbstractContextManager[PastTx]:  # noqa: ARG002
+        """Raise WriteRefused: the past does not change."""
+        raise WriteRefused(url=self.url, cause="the past is only read")
+
+    def aside(self) -> AbstractContextManager[PastTx]:
         """Raise WriteRefused: the past does not change."""
         raise WriteRefused(url=self.url, cause="the past is only read")
 
@@ -145,6 +150,7 @@ def _tables() -> sqlite3.Connection:
     for name, columns in (
         ("event", COLUMNS),
         ("lease", LEASE_COLUMNS),
+        ("beat", BEAT_COLUMNS),
         *((kind.TABLE, columns_of(kind)) for kind in STATE_TYPES),
     ):
         connection.execute(f"CREATE TABLE {name} ({', '.join(columns)})")

@@ -11,6 +11,7 @@ from store.records import HostRow
 from store.row_records import host_row
 from store.state import HostState
 
+FRESH_SECONDS = 90.0  # since a beat: its host may be at work
 _COLUMNS = columns_of(HostState)
 _NAMES = (*_COLUMNS, "beat_at", "running")
 _HOSTS = f"""

@@ -1,14 +1,14 @@
 """Why a fit is not running: one function, one code and one sentence for every waiting fit.
 
-The codes: Held, PlanPaused, NoWorker, Dependency, WaitingForCpuStage, Backoff, DiskLow, Resources(cpu),
-Resources(gpu), Resources(memory), Priority and Next for ready fits; LibraryMissing, Unsuitable (what the plan
-asks for cannot be done with it) and Dependency for those that cannot run at all.
+The codes: Held, PlanPaused, Draining, NoWorker, Labels, Dependency, WaitingForCpuStage, Backoff, DiskLow,
+Resources(cpu), Resources(gpu), Resources(memory), Priority and Next for ready fits; LibraryMissing,
+Unsuitable (what the plan asks for cannot be done with it) and Dependency for those that cannot run at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from store.moments import iso_utc
@@ -16,6 +16,21 @@ from store.records import FitRow, PauseRow, Room
 
 _UNAVAILABLE = {"dependency": "Dependency", "unsuitable": "Unsuitable"}
 NAMED_MAX = 3  # of the fits that are waited for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A host as far as it decides who starts a fit.
+
+    Attributes:
+        labels: what it offers beside its room.
+        at_work: whether its daemon works.
+        draining: why it claims nothing more; None where it claims.
+    """
+
+    labels: tuple[str, ...] = ()
+    at_work: bool = True
+    draining: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +46,9 @@ class WaitingContext:
         needs: names of the fits that it depends on and that have not succeeded.
         awaited: names of the fits that it is made from and that have not ended.
         cpu_open: CPU fits that the fit's stage barrier still waits for.
-        rooms: what each daemon at work has free; None when one of them did not say.
+        rooms: what each daemon at work that claims has free; None when one of them did not say.
+        offers: the labels of each of these; none where nobody has any.
+        standing: every host that daemons ever worked on and that was not removed, by its name.
         running: fits of the same stage that run, which tells something where the rooms do not.
         ahead: ready fits of the same stage that come first; None when that was not counted.
         ahead_of_others: of these, how many are of which other plans, by name.
@@ -47,6 +64,8 @@ class WaitingContext:
     awaited: tuple[str, ...] = ()
     cpu_open: int = 0
     rooms: tuple[Room, ...] | None = None
+    offers: tuple[tuple[str, ...], ...] = ()
+    standing: Mapping[str, Standing] = field(default_factory=dict)
     running: int = 0
     ahead: int | None = 0
     ahead_of_others: tuple[tuple[str, int], ...] = ()
@@ -68,7 +87,7 @@ def waiting_reason(fit: FitRow, context: WaitingContext) -> WaitingReason | None
         return WaitingReason(code=code, words=fit.sentence or "it cannot run here")
     if fit.state != "ready":
         return None
-    for look in (_by_a_person, _for_a_worker, _for_others, _for_time, _for_room):
+    for look in (_by_a_person, _for_a_worker, _for_labels, _for_others, _for_time, _for_room):
         reason = look(fit, context)
         if reason is not None:
             return reason
@@ -110,9 +129,18 @@ def _by_a_person(fit: FitRow, context: WaitingContext) -> WaitingReason | None:
     if whole:
         return WaitingReason(code="PlanPaused", words=pause_words(whole[0]))
     here = [pause for pause in context.pauses if pause.host is not None and _concerns(pause, fit)]
-    if here and context.hosts and context.hosts <= {pause.host for pause in here}:
-        return WaitingReason(code="PlanPaused", words="; ".join(pause_words(pause) for pause in here))
+    drained = {name: one.draining for name, one in context.standing.items() if one.draining is not None}
+    held_up = [name for name in sorted(context.hosts) if name in drained]
+    if (here or held_up) and context.hosts and context.hosts <= {*(pause.host for pause in here), *held_up}:
+        words = [pause_words(pause) for pause in here if pause.host in context.hosts - drained.keys()]
+        words += [draining_words(name, drained[name]) for name in held_up]
+        return WaitingReason(code="Draining" if held_up else "PlanPaused", words="; ".join(words))
     return None
+
+
+def draining_words(host: str, reason: str | None) -> str:
+    """Return that a host drains as a sentence."""
+    return f"host {host} drains and claims nothing more{f': {reason}' if reason else ''}"
 
 
 def _concerns(pause: PauseRow, fit: FitRow) -> bool:
@@ -123,6 +151,20 @@ def _for_a_worker(_fit: FitRow, context: WaitingContext) -> WaitingReason | None
     if context.daemons:
         return None
     return WaitingReason(code="NoWorker", words="no daemon is at work; start one with: trainwright daemon")
+
+
+def _for_labels(fit: FitRow, context: WaitingContext) -> WaitingReason | None:
+    """Return which labels no host that claims has together; nothing where no daemon ever said its own."""
+    claiming = [one for one in context.standing.values() if one.at_work and one.draining is None]
+    if not fit.labels or not claiming or any(set(fit.labels) <= set(one.labels) for one in claiming):
+        return None
+    names = f"{'label' if len(fit.labels) == 1 else 'labels'} {' and '.join(fit.labels)}"
+    many = f"none of the {len(claiming)} hosts at work has" if len(claiming) > 1 else "the host at work lacks"
+    words = f"it needs a host with {names}; {many} {'it' if len(fit.labels) == 1 else 'them'}"
+    others = {name: one for name, one in context.standing.items() if set(fit.labels) <= set(one.labels)}
+    told = [f"{name} {'drains' if one.at_work else 'is not at work'}" for name, one in sorted(others.items())]
+    more = f" ({_named(told)})" if told else ""
+    return WaitingReason(code="Labels", words=f"{words}{more}")
 
 
 def _for_others(fit: FitRow, context: WaitingContext) -> WaitingReason | None:
@@ -174,10 +216,13 @@ def _for_room(fit: FitRow, context: WaitingContext) -> WaitingReason | None:
             words = f"all {fit.stage.upper()} places are taken, {_counted(context.running, 'fit')} at work"
             return WaitingReason(code=f"Resources({fit.stage})", words=words)
         return None
+    offers = context.offers or ((),) * len(context.rooms)
+    pairs = zip(context.rooms, offers, strict=True)
+    rooms = [room for room, labels in pairs if set(fit.labels) <= set(labels)]
     # What every host has too little of is passed over for ever, whoever comes first.
-    lack = _lack(fit, [room.whole for room in context.rooms], "are all there is")
+    lack = _lack(fit, [room.whole for room in rooms], "are all there is")
     if lack is None and context.ahead == 0:
-        lack = _lack(fit, context.rooms, "are free")
+        lack = _lack(fit, rooms, "are free")
     return lack
 
 

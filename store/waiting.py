@@ -11,13 +11,15 @@ from typing import Any
 
 from store.awaited import awaited_ids
 from store.database import Row, Tx
-from store.ids import PAUSE_STREAM, fit_stream, host_stream, pause_scope
+from store.host_events import DaemonReloaded, DaemonStarted
+from store.host_reading import FRESH_SECONDS, hosts
+from store.ids import PAUSE_STREAM, fit_stream, host_of, host_stream, pause_scope
 from store.moments import moment_of
 from store.ordering import ClaimOrder
 from store.precedence import precedence
 from store.ready import NOW, ORDER, READY
-from store.reasons import WaitingContext
-from store.records import FitRow, PauseRow, ReadyGroup, Room
+from store.reasons import Standing, WaitingContext
+from store.records import FitRow, HostRow, PauseRow, ReadyGroup, Room
 
 _CPU_OPEN = (
     "SELECT COUNT(*) FROM fit "
@@ -30,8 +32,9 @@ SELECT f.stage, f.plan_order, COUNT(*) FROM fit AS f WHERE f.state = 'ready' GRO
 """
 _APART = """
 SELECT f.plan_order, f.stage, COUNT(*), MIN(f.fit_id), COUNT(f.held) FROM fit AS f
-WHERE {state} = 'ready' AND (f.held IS NOT NULL OR f.waits_for <> 0 OR f.not_before_at > {now})
-GROUP BY f.plan_order, f.stage, f.held IS NULL, f.waits_for = 0,
+WHERE {state} = 'ready'
+AND (f.held IS NOT NULL OR f.waits_for <> 0 OR f.not_before_at > {now} OR f.labels IS NOT NULL)
+GROUP BY f.plan_order, f.stage, f.labels, f.held IS NULL, f.waits_for = 0,
   CASE WHEN f.not_before_at > {now} THEN f.cause END
 """
 _INDEXED, _SCANNED = "f.state", "COALESCE(f.state, '')"
@@ -39,12 +42,14 @@ _SCAN_FROM_SHARE = 0.25  # of all fits ready: reading them one by one from the i
 _FIRST = """
 SELECT f.fit_id FROM fit AS f WHERE f.state = 'ready' AND f.stage = ? AND f.plan_order = ?
 AND f.held IS NULL AND f.waits_for = 0 AND (f.not_before_at IS NULL OR f.not_before_at <= {now})
+AND f.labels IS NULL
 ORDER BY f.priority DESC, f.ordinal LIMIT 1
 """
 _HEADS = {
     stage: f"""
 SELECT f.fit_id FROM plan AS p JOIN fit AS f ON f.fit_id = (
-  SELECT f.fit_id FROM fit AS f WHERE f.plan_order = p.accepted_seq AND {ready} ORDER BY {ORDER} LIMIT 1)
+  SELECT f.fit_id FROM fit AS f WHERE f.plan_order = p.accepted_seq AND {ready} AND f.labels IS NULL
+  ORDER BY {ORDER} LIMIT 1)
 WHERE p.state = 'active' ORDER BY p.accepted_seq
 """
     for stage, ready in READY.items()
@@ -54,7 +59,9 @@ SELECT worker, SUM(cores), SUM(gpus), SUM(memory_bytes) FROM fit
 WHERE state IN ('claimed', 'running') GROUP BY worker
 """
 _UNMET, _OPEN = "state <> 'succeeded'", "state IN ('ready', 'claimed', 'running')"
-_LAST_OF_STREAM = "SELECT kind, actor, CAST(data AS TEXT) FROM event WHERE stream = ? ORDER BY version DESC"
+_SAID = """
+SELECT CAST(data AS TEXT) FROM event WHERE stream = ? AND kind IN (?, ?) ORDER BY version DESC LIMIT 1
+"""
 _HOLDER = "SELECT actor FROM event WHERE stream = ? AND kind = 'FitHeld' ORDER BY version DESC LIMIT 1"
 _PAUSES_READ = 200  # words about pauses, newest first, in a page: there are few pauses and they are young
 _NEWEST = 2**62  # beyond every version
@@ -68,13 +75,15 @@ ORDER BY version DESC LIMIT ?
 class Surroundings:
     """What holds for all fits alike: the moment, who is at work where, with which room, and all pauses.
 
-    `order` is that of the daemons at work.
+    `rooms` and `offers` are of those that claim; `order` is that of the daemons at work.
     """
 
     now: datetime
     workers: frozenset[str]
     hosts: frozenset[str]
     rooms: tuple[Room, ...] | None
+    offers: tuple[tuple[str, ...], ...]
+    standing: Mapping[str, Standing]
     pauses: tuple[PauseRow, ...]
     order: ClaimOrder
 
@@ -87,24 +96,52 @@ class Surroundings:
             hosts=self.hosts,
             pauses=self.pauses,
             rooms=self.rooms,
+            offers=self.offers,
+            standing=self.standing,
             ahead=None,
         )
 
 
 def surroundings(tx: Tx, *, is_dead: Callable[[str], bool]) -> Surroundings:
-    """Return what holds for all fits; a daemon that `is_dead` is not at work, whatever the log last heard."""
-    known = {row[1]: row[0] for row in tx.query("SELECT host, worker FROM host WHERE state = 'working'")}
+    """Return what holds for all fits; a daemon that `is_dead` is not at work, whatever the log last heard.
+
+    Nor is one of another machine that has not given a sign of life for long, or was removed.
+    """
+    now = moment_of(tx.now())
+    rows = {row.worker: row for row in hosts(tx) if row.removed_at is None}
+    known = {worker: row.host for worker, row in rows.items() if may_be_at_work(row, now, tx.engine)}
     leased = {str(row[0]) for row in tx.query("SELECT DISTINCT worker FROM lease")}
     workers = frozenset(worker for worker in {*known, *leased} if not is_dead(worker))
     said = {worker: _said(tx, known[worker]) for worker in sorted(workers & known.keys())}
+    claiming = {worker: word for worker, word in said.items() if rows[worker].draining is None}
+    claimants = workers - (said.keys() - claiming.keys())
+    rooms = _rooms(tx, claiming, claimants) if claimants or not workers else ()
     return Surroundings(
-        now=moment_of(tx.now()),
+        now=now,
         workers=workers,
-        hosts=frozenset(known.get(worker) or worker.partition("/")[0] for worker in workers),
-        rooms=_rooms(tx, said, workers),
+        hosts=frozenset(known.get(worker) or host_of(worker) for worker in workers),
+        rooms=rooms,
+        offers=() if rooms is None else tuple(rows[worker].labels for worker in claiming),
+        standing={
+            row.host: Standing(labels=row.labels, at_work=worker in workers, draining=row.draining)
+            for worker, row in rows.items()
+        },
         pauses=pauses(tx),
         order=_order(said.values()),
     )
+
+
+def may_be_at_work(row: HostRow, now: datetime, engine: str) -> bool:
+    """Whether the daemon of a host works as far as the log and its last sign of life tell.
+
+    The sign matters on a log that machines share; on the log of one its process can be looked for. Older
+    daemons give none; they are believed.
+    """
+    if row.state != "working" or row.removed_at is not None:
+        return False
+    if row.beat_at is None or engine != "postgresql":
+        return True
+    return (now - row.beat_at).total_seconds() < FRESH_SECONDS
 
 
 def pauses(tx: Tx) -> tuple[PauseRow, ...]:
@@ -211,8 +248,8 @@ def _others(tx: Tx, fit_ids: Collection[str], condition: str) -> tuple[str, ...]
 
 def _said(tx: Tx, host: str) -> dict[str, Any]:
     """Return what the daemon of a host said of itself last, at its start or when its settings changed."""
-    last = tx.query(f"{_LAST_OF_STREAM} LIMIT 1", (host_stream(host),))
-    return dict(json.loads(last[0][2])) if last else {}
+    last = tx.query(_SAID, (host_stream(host), DaemonStarted.kind, DaemonReloaded.kind))
+    return dict(json.loads(last[0][0])) if last else {}
 
 
 def _rooms(tx: Tx, said: Mapping[str, Mapping[str, Any]], workers: Set[str]) -> tuple[Room, ...] | None:

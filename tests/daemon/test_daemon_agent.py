@@ -305,7 +305,7 @@ def test_stopped_it_gives_back_what_it_did_not_begin(stage: Stage) -> None:
     plan_in(stage)
     acting = Acting(stage, *map(claim_word, sent(stage, 3)))
     acting.turn()
-    acting.agent.give_back("stopped by SIGTERM")
+    acting.agent.release_taken("stopped by SIGTERM")
     assert [event.data["cause"] for event in all_events(stage.store, "FitReleased")] == [
         "stopped by SIGTERM", "stopped by SIGTERM",
     ]  # fmt: skip

@@ -333,7 +333,7 @@ def test_the_rescuer_takes_back_from_the_dead(stage: Stage) -> None:
     """The fits of a process of this host that is gone are ready at once; those of a living one are not."""
     accept(stage.store, job(target="y_1"), job(target="y_2"))
     here = own_identity()
-    dead = here.worker.rsplit("/", 1)[0] + "/1"
+    dead = dataclasses.replace(here, started=1).worker
     stage.store.claim(dead, stage="cpu", limit=1, lease_seconds=3600)
     stage.store.claim(here.worker, stage="cpu", limit=1, lease_seconds=3600)
     (rescue,) = Rescuer(stage.store, here, tell=stage.news.append).rescue()

@@ -11,12 +11,15 @@ from store_samples import cs_job, plan_of
 from store import FitRow, PlanStore, WaitingContext, waiting_reason
 from store.awaited import Awaited
 from store.database import connect
+from store.reasons import Standing
 from store.records import PauseRow, Room
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 FREE = WaitingContext(now=NOW, daemons=1, hosts=frozenset(("h",)), rooms=(Room(cores=4, gpus=1),))
 PAUSE = PauseRow(plan=None, stage=None, host=None, reason="the disk is changed", at=NOW, actor="ada")
 FULL = (Room(cores=4, gpus=0),)
+BIG, SMALL = Standing(labels=("bigmem", "gpu")), Standing(labels=("gpu",))
+TWO = replace(FREE, hosts=frozenset(("a", "b")), standing={"a": SMALL, "b": SMALL})
 
 
 @pytest.fixture
@@ -51,6 +54,67 @@ def test_the_first_reason_that_holds_is_given(
 ) -> None:
     """Reasons go from what a person must do to what time will do."""
     reason = waiting_reason(gpu_fit, context)
+    assert reason is not None
+    assert reason.code == code
+    assert words in reason.words
+
+
+@pytest.mark.parametrize(
+    ("labels", "standing", "words"),
+    [
+        (("bigmem",), {"a": SMALL}, "it needs a host with label bigmem; the host at work lacks it"),
+        (
+            ("bigmem",),
+            {"a": SMALL, "b": SMALL},
+            "it needs a host with label bigmem; none of the 2 hosts at work has it",
+        ),
+        (
+            ("bigmem", "gpu"),
+            {"a": SMALL, "b": SMALL, "c": replace(BIG, at_work=False), "d": replace(BIG, draining="")},
+            (
+                "it needs a host with labels bigmem and gpu; none of the 2 hosts at work has them "
+                "(c is not at work, d drains)"
+            ),
+        ),
+        (("bigmem", "gpu"), {"a": SMALL, "b": BIG}, None),
+        (("bigmem",), {}, None),
+        ((), {"a": SMALL}, None),
+    ],
+)
+def test_labels_that_no_host_has_are_told(
+    gpu_fit: FitRow, labels: tuple[str, ...], standing: dict[str, Standing], words: str | None
+) -> None:
+    """A fit waits for a host that has all its labels, and those that would have them are named."""
+    reason = waiting_reason(replace(gpu_fit, labels=labels), replace(FREE, standing=standing))
+    assert reason is not None
+    assert (reason.code, reason.words) == ("Labels", words) if words else reason.code == "Next"
+
+
+def test_only_the_room_of_hosts_with_its_labels_counts(gpu_fit: FitRow) -> None:
+    """That another host has room does not help a fit that may not run there."""
+    context = replace(TWO, rooms=(Room(cores=4, gpus=0), Room(cores=4, gpus=1)), offers=(("x",), ()))
+    context = replace(context, standing={"a": Standing(labels=("x",)), "b": Standing()})
+    codes = {labels: waiting_reason(replace(gpu_fit, labels=labels), context) for labels in ((), ("x",))}
+    assert [reason.code for reason in codes.values() if reason] == ["Next", "Resources(gpu)"]
+
+
+@pytest.mark.parametrize(
+    ("draining", "paused", "code", "words"),
+    [
+        (("a",), (), "Next", "it is next"),
+        (("a", "b"), (), "Draining", "host a drains and claims nothing more: new disk; host b drains"),
+        (("a",), ("b",), "Draining", "on host b is paused by ada: the disk is changed; host a drains"),
+        (("a",), ("a",), "Next", "it is next"),
+        ((), ("a", "b"), "PlanPaused", "on host b is paused"),
+    ],
+)
+def test_hosts_that_drain_hold_a_fit_up_when_all_do(
+    gpu_fit: FitRow, draining: tuple[str, ...], paused: tuple[str, ...], code: str, words: str
+) -> None:
+    """As long as one host claims, that others drain or are paused is no reason."""
+    standing = {name: replace(SMALL, draining="new disk" if name in draining else None) for name in "ab"}
+    pauses = tuple(replace(PAUSE, host=name) for name in paused)
+    reason = waiting_reason(gpu_fit, replace(TWO, standing=standing, pauses=pauses))
     assert reason is not None
     assert reason.code == code
     assert words in reason.words

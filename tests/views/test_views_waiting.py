@@ -37,6 +37,43 @@ def test_a_daemon_that_died_is_not_at_work(store: PlanStore) -> None:
     assert Watch(store.reading).workers == {start.worker}
 
 
+def test_a_host_that_drains_or_was_removed_is_told(store: PlanStore) -> None:
+    """All that waits does so for the host to come back; of a removed one nothing is left, nor of its room."""
+    start = replace(living_daemon(), cpu_slots=2, gpu_slots=0, labels=("bigmem",))
+    store.daemon_started(start)
+    store.accept(plan_of(cs_job("y", families=("LightGBM",))), source="test", name="t")
+    assert [(group.code, group.words) for group in Watch(store.reading).groups(store.reading.plans())] == [
+        ("Priority", "the most urgent come first")
+    ]
+    store.drain_host(start.host, reason="a new disk")
+    watch = Watch(store.reading)
+    words = f"host {start.host} drains and claims nothing more: a new disk"
+    assert [(one.code, one.words) for one in watch.groups(store.reading.plans())] == [("Draining", words)]
+    assert (watch.workers, watch.cpu_slots) == ({start.worker}, 0)
+    store.return_host(start.host)
+    assert Watch(store.reading).cpu_slots == 2
+    store.remove_host(start.host, force=True)
+    assert Watch(store.reading).workers == frozenset()
+
+
+@pytest.mark.parametrize("jobs", [2, 70])
+def test_fits_that_need_a_label_are_a_group_of_their_own(store: PlanStore, jobs: int) -> None:
+    """However many wait: those that no host may start say what is missing, and speak for no others."""
+    store.daemon_started(replace(living_daemon(), cpu_slots=2, gpu_slots=0))
+    needy = [{"family": "LightGBM", "needs": {"labels": ["bigmem"]}}]
+    store.accept(
+        plan_of(
+            *(cs_job(f"y_{n}", families=("LightGBM",), priority=9) | {"fits": needy} for n in range(jobs)),
+            *(cs_job(f"z_{n}", families=("LightGBM",)) for n in range(jobs)),
+        ),
+        source="test",
+        name="t",
+    )
+    groups = {one.code: one for one in Watch(store.reading).groups(store.reading.plans())}
+    assert {code: one.fits for code, one in groups.items()} == {"Labels": jobs, "Priority": jobs}
+    assert groups["Labels"].words == "it needs a host with label bigmem; the host at work lacks it"
+
+
 def test_a_gpu_fit_waits_for_the_cpu_stage_of_its_plan(filled: PlanStore) -> None:
     """While a CPU fit of the plan is open the barrier is the reason, and it is counted."""
     filled.daemon_started(living_daemon())
