@@ -13,7 +13,7 @@ import click
 from daemon.cli.completing import fits as fit_names
 from daemon.cli.completing import plans
 from daemon.cli.screen import Tone, emit, paint, tell
-from daemon.cli.workspace import json_option, results_option
+from daemon.cli.workspace import existing_log, json_option, results_option
 from daemon.news import FitBegan, FitEnded, News
 from daemon.stopping import leaving_at_once
 
@@ -86,6 +86,7 @@ def fit(
 
 def _done(claims: Sequence[str], plan_id: str | None, config: Path | None, options: dict[str, Any]) -> Any:  # noqa: ANN401
     """Do it: what trains is loaded now, and not for a call that is wrong."""
+    existing_log(config, options["results_dir"])  # says where it looked, and how to begin
     asking = import_module("daemon.asking")
     bounds = asking.Bounds(
         fits=options.pop("fits") or None,
