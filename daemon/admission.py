@@ -102,7 +102,7 @@ def admit(
     """Record a plan and open its output directory; the same plan again is a receipt with `new` False."""
     if plan_row(store, plan.id) is not None:
         return _told(store.accept(plan, source=source, name=name, planning_id=planning_id), plan, source)
-    output = workplace.open_output()
+    output = workplace.open_output(plan_id=plan.id if store.reading.is_shared else "")
     try:
         with_output = replace(plan, data={**plan.data, "output": output})
         accepted = store.accept(with_output, source=source, name=name, planning_id=planning_id, beat=beat)

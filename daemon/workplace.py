@@ -75,12 +75,14 @@ class Workplace:
         """The log of commands that draw a screen."""
         return self.results_dir / "trainwright.log"
 
-    def open_output(self, at: datetime | None = None) -> str:
+    def open_output(self, at: datetime | None = None, *, plan_id: str = "") -> str:
         """Make a new ``<UTC timestamp>/{models,metrics,logs}`` and return its name.
 
-        Two plans of the same second get names of their own.
+        Two plans of the same second get names of their own. Where the log is shared the name holds the plan's
+        id: another host may have taken another plan in that second, and a third one works on both.
         """
         stamp = (at or datetime.now(UTC)).strftime("%Y%m%d_%H%M%S")
+        stamp += plan_id.removeprefix("p")
         self.output_dir.mkdir(parents=True, exist_ok=True)
         name, number = stamp, 1
         while True:

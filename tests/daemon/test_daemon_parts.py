@@ -5,14 +5,16 @@ from __future__ import annotations
 import select
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 import pytest
-from daemon_samples import FakeClock, await_that, settings_in
+from daemon_samples import FakeClock, await_that, document, job, settings_in
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon import workplace
+from daemon.admission import admit, family_entry
 from daemon.bell import Bell
 from daemon.dispatcher import own_cpus
 from daemon.errors import AlreadyServing
@@ -20,6 +22,7 @@ from daemon.lock import held_lock
 from daemon.slots import Slot, Slots
 from daemon.timetable import Timetable
 from daemon.workplace import Workplace
+from store import complete_plan, open_store
 from store.records import Room
 
 
@@ -215,6 +218,26 @@ def test_outputs_of_one_second_are_apart(tmp_path: Path) -> None:
     assert {path.name for path in (place.output_dir / names[1]).iterdir()} == {"models", "metrics", "logs"}
     place.close_output(names[1])
     assert not (place.output_dir / names[1]).exists()
+
+
+def test_outputs_of_two_hosts_are_apart(
+    tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two hosts of one log that take plans in the same second name different outputs: a third has both."""
+
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime(2026, 11, 22, 4, 51, 53, tzinfo=tz)
+
+    monkeypatch.setattr(workplace, "datetime", Stopped)
+    with open_store(postgres_url) as store:
+        for host, target in (("alpha", "y_1"), ("beta", "y_2")):
+            plan = complete_plan(document(job(target=target)), family_of=family_entry, training={}, data={})
+            place = Workplace.of(settings_in(tmp_path / host))
+            admit(store, place, plan, source="test", name=host)
+        outputs = {plan.data["output"] for plan in store.reading.plans()}
+    assert len(outputs) == 2
 
 
 def test_a_job_is_never_a_path(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Machines that share nothing but a network: each has a name, a boot, processes and a disk of its own.
 
 A machine is a set of namespaces (unshare(1)) below one process; when that is killed the kernel kills all
-that ran there, as a power cut does. Every machine sees its disk at the same path, as hosts set up alike do, and
-the disks of the others not at all; what is to be shared has to be named.
+that ran there, as a power cut does. Every machine sees its disk at the same path, as hosts set up alike do,
+and the disks of the others not at all; what is to be shared has to be named.
 """
 
 from __future__ import annotations

@@ -38,8 +38,12 @@ def accept_sleepers(store: PlanStore, count: int, *, name: str = "sleepers", **f
 
 
 def await_hosts(store: PlanStore, *names: str) -> None:
-    """Wait until daemons of these hosts have begun."""
-    await_that(lambda: {row.host for row in store.reading.hosts()} >= set(names), f"daemons of {names}")
+    """Wait until daemons of these hosts have begun, and have not stopped."""
+
+    def working() -> set[str]:
+        return {row.host for row in store.reading.hosts() if row.state == "working"}
+
+    await_that(lambda: working() >= set(names), f"daemons of {names}")
 
 
 def await_end(store: PlanStore, *plans: str) -> None:
