@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from daemon.conditions import Conditions
+from daemon.draining import Draining
 from daemon.duty import Duty
 from daemon.host import Host
 from daemon.missing_panels import MissingPanels
@@ -38,6 +39,7 @@ def all_duties(
     telling = Telling(settings, store, identity, residence=place)
     sharing = Sharing(store=store, residence=place, host=identity.host)
     return (
+        Draining(settings, store, host),
         MissingPanels(settings, store, timetable, identity.host),
         Conditions(settings, store, timetable, identity.host),
         Schedule(settings, host.bell, config=config, tell=telling.say, sharing=sharing),

@@ -6,6 +6,8 @@ and after an error which.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import version
 
@@ -22,12 +24,25 @@ from store.plan_store import PlanStore
 
 log = structlog.get_logger("register")
 
+BEAT_SECONDS, BEAT_SECONDS_ALONE = 5.0, 30.0  # on a log that several hosts share, and on one host's own
+
 
 class Register:
-    """The entries of one daemon."""
+    """The entries of one daemon; `running` tells how many fits it has at work."""
 
-    def __init__(self, settings: Settings, store: PlanStore, here: Identity) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: PlanStore,
+        here: Identity,
+        *,
+        running: Callable[[], int] = lambda: 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings, self._store, self._here = settings, store, here
+        self._running, self._clock = running, clock
+        self._beat_seconds = BEAT_SECONDS if store.reading.is_shared else BEAT_SECONDS_ALONE
+        self._beat_at = float("-inf")
         self._path = Workplace.of(settings).signs_path
         self._signs = Signs(self._path, here.worker)
         self._has_begun = False
@@ -53,12 +68,15 @@ class Register:
                 share_step_seconds=settings.share_step_seconds,
                 booted_at=booted_at(),
                 unit=unit_name(),
+                labels=settings.own_labels,
+                machine=here.machine,
+                engine=settings.engine,
             ),
             is_dead=lambda _worker: True,
             last=read_signs(self._path, known.worker if known else None),
         )
         self._has_begun = True
-        self._signs.turn()
+        self.turn()
         log.info(
             "daemon started",
             worker=here.worker,
@@ -69,8 +87,15 @@ class Register:
         return known.started_at if known else None
 
     def turn(self) -> None:
-        """Give a sign of life when it is time to."""
+        """Give a sign of life when it is time to: in the file, and to the hosts beside this one."""
         self._signs.turn()
+        if self._clock() < self._beat_at:
+            return
+        self._beat_at = self._clock() + self._beat_seconds
+        try:
+            self._store.beat(self._here.host, self._here.worker, running=self._running())
+        except DatabaseUnavailable as error:  # a full disk: what matters finds that out by itself
+            log.debug("no sign of life in the event log", cause=str(error))
 
     def reloaded(self, found: Reloaded) -> None:
         """Record what came of reading the configuration again. Raises DatabaseUnavailable."""
@@ -90,6 +115,7 @@ class Register:
                 memory_bytes=found.settings.memory_bytes,
                 priority_step_seconds=found.settings.priority_step_seconds,
                 share_step_seconds=found.settings.share_step_seconds,
+                labels=found.settings.own_labels,
             )
         )
 

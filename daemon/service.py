@@ -19,6 +19,7 @@ import structlog
 
 from daemon.admission import admit, completed, rehearse
 from daemon.drained import Drained
+from daemon.draining import Draining
 from daemon.duties import all_duties
 from daemon.holding import lift_leftovers
 from daemon.host import Host
@@ -34,6 +35,7 @@ from daemon.reloading import Reread, reloaded
 from daemon.serving import Serving
 from daemon.settings import Settings
 from daemon.starting import opened_store
+from daemon.status_words import status_words
 from daemon.stopping import leaving_at_once
 from daemon.surveying import Survey
 from daemon.timetable import RESCAN
@@ -189,11 +191,11 @@ class Service:
         self.host = Host(settings, store, identity=identity, tell=self._note)
         self.intake = Intake(settings, store, self.host.bell)
         self.host.also.append(self.intake.descriptors)
-        self.register = Register(settings, store, identity)
-        self.duties = all_duties(
-            settings, store, self.host, residence=residence, config=config, pages=pages
-        )
+        dispatcher = self.host.dispatcher
+        self.register = Register(settings, store, identity, running=lambda: len(dispatcher.running))
+        self.duties = all_duties(settings, store, self.host, residence=residence, config=config, pages=pages)
         self._serving = next((duty for duty in self.duties if isinstance(duty, Serving)), None)
+        self._draining = next((duty for duty in self.duties if isinstance(duty, Draining)), None)
         self.pulse = Pulse(notifier, self.status)
         self.host.dispatcher.beat = self.intake.beat = self.pulse.beat
         self._is_ready = self._is_reload_asked = False
@@ -297,19 +299,16 @@ class Service:
 
     def status(self) -> str:
         """Return what the daemon is at, in a line."""
-        running = [runner.name for runner in self.host.dispatcher.running]
-        if self._silent_since is not None:
-            return f"the event log has not answered for {time.monotonic() - self._silent_since:.0f} s"
-        if running:
-            more = f" and {len(running) - 3} more" if len(running) > 3 else ""
-            return f"training {', '.join(running[:3])}{more}"
-        if self.intake.trouble is not None:
-            return f"no plan is taken: {self.intake.trouble}"
-        if self.intake.at_hand:
-            return f"judging {', '.join(self.intake.at_hand[:3])}"
-        trouble = None if self._serving is None else self._serving.trouble
-        aside = f"; {trouble}" if trouble else ""
-        return f"waiting for plans in {self._settings.inbox_dir}{aside}"
+        since = self._silent_since
+        return status_words(
+            silent_seconds=None if since is None else time.monotonic() - since,
+            drains=None if self._draining is None else self._draining.words,
+            running=[runner.name for runner in self.host.dispatcher.running],
+            refuses=self.intake.trouble,
+            judging=self.intake.at_hand,
+            aside=None if self._serving is None else self._serving.trouble,
+            inbox=self._settings.inbox_dir,
+        )
 
     def reload(self) -> None:
         """Read the configuration again: take what can be taken now, and record what came of it."""

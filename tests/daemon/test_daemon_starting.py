@@ -20,7 +20,7 @@ from daemon.errors import AlreadyServing
 from daemon.identity import own_identity
 from daemon.lock import held_lock
 from daemon.notify import Notifier
-from daemon.register import Register
+from daemon.register import BEAT_SECONDS_ALONE, Register
 from daemon.settings import Settings
 from daemon.starting import holder_words, opened_store
 from daemon.stopping import leaving_at_once
@@ -219,3 +219,34 @@ def test_an_error_that_ends_the_daemon_is_told_by_the_next_start(
         again.close()
         told = store.events(kinds=("DaemonStarted",))[-1].data["previous_stop"]
     assert told.startswith("it ended with an error: OSError: [Errno 24] Too many open files")
+
+
+def test_a_daemon_beats_beside_the_log(settings: Settings) -> None:
+    """Others see when it was there last and what it had at work, and nothing is added to the log for it."""
+    seconds = [0.0]
+    with open_store(settings.database_url) as store:
+        here = own_identity()
+        register = Register(settings, store, here, running=lambda: 3, clock=lambda: seconds[0])
+        register.start()
+        row, head = store.reading.host(here.host), store.head_seq()
+        assert (row.running, row.machine, row.labels) == (3, here.machine, settings.own_labels)
+        seconds[0] += BEAT_SECONDS_ALONE / 2
+        register.turn()
+        assert store.reading.host(here.host).beat_at == row.beat_at
+        seconds[0] += BEAT_SECONDS_ALONE
+        register.turn()
+        later = store.reading.host(here.host).beat_at
+        assert row.beat_at is not None
+        assert later is not None
+        assert later > row.beat_at
+        assert store.head_seq() == head
+
+
+def test_a_log_that_takes_no_beat_ends_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk refuses it like every word; the fits and what they say are another matter."""
+    with open_store(settings.database_url) as store:
+        full = DatabaseUnavailable(url="x", cause="database or disk is full")
+        monkeypatch.setattr(store, "beat", failing(9, full, store.beat))
+        register = Register(settings, store, own_identity())
+        register.start()
+        assert store.reading.host(own_identity().host).beat_at is None
