@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -24,8 +25,8 @@ from store.records import Accepted, PlanRow
 log = structlog.get_logger("admission")
 
 
-def family_entry(name: str) -> FamilyEntry:
-    """Return what the store must know of a family, in any spelling.
+def family_entry(name: str, *, labels: Mapping[str, Sequence[str]] | None = None) -> FamilyEntry:
+    """Return what the store must know of a family, in any spelling; `labels` are needed by family.
 
     Raises:
         LookupError: no such family; names the nearest.
@@ -41,6 +42,7 @@ def family_entry(name: str) -> FamilyEntry:
         unavailable=availability(family),
         stacks=family.stacks,
         shares=family.shares,
+        labels=tuple((labels or {}).get(family.name, ())),
     )
 
 
@@ -52,7 +54,7 @@ def completed(settings: Settings, document: Mapping[str, Any], found: Descriptio
     """
     plan = complete_plan(
         document,
-        family_of=family_entry,
+        family_of=partial(family_entry, labels=settings.family_labels),
         training=_training(settings, document),
         data=found.data(),
         source=source,
@@ -82,7 +84,7 @@ def rehearse(settings: Settings, document: Mapping[str, Any], *, source: str) ->
     """
     return complete_plan(
         document,
-        family_of=family_entry,
+        family_of=partial(family_entry, labels=settings.family_labels),
         training=_training(settings, document),
         data={},
         source=source,

@@ -16,7 +16,7 @@ from store.plan import Fit, Job, Plan
 
 PLAN, REJECTED, PROBLEM = "plan", "rejected", "problem"
 _BY_DEFAULT = {field.name: field.default for field in fields(Fit)}
-_TUPLES = ("depends_on", "other_targets")
+_TUPLES = ("depends_on", "other_targets", "labels")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,7 @@ JUDGED_BY = (
         "data_dir",
         "symbols",
         "families",
+        "family_labels",
         "stage_barrier",
         "seed",
         "params",

@@ -117,6 +117,17 @@ def test_a_rehearsal_needs_no_data(tmp_path: Path) -> None:
         rehearse(settings_in(tmp_path), document(job(["LigtGBM"])), source="plan.json")
 
 
+def test_labels_of_a_family_fill_what_a_plan_does_not_say(tmp_path: Path) -> None:
+    """Its own word stands, also when it is that no label is needed; the plan's id is the same either way."""
+    told = [{"family": "XGBoost", "needs": {"labels": []}}, {"family": "LSTM", "needs": {"labels": ["nvme"]}}]
+    given = document(job(["LightGBM", "XGBoost", "LSTM"], fits=told))
+    wanted = dict.fromkeys(("LightGBM", "XGBoost", "LSTM"), ("bigmem",))
+    settings = settings_in(tmp_path, family_labels=wanted)
+    plan = rehearse(settings, given, source="plan.json")
+    assert [fit.labels for fit in plan.fits] == [("bigmem",), (), ("nvme",)]
+    assert plan.id == rehearse(settings_in(tmp_path), given, source="plan.json").id
+
+
 def test_a_family_says_where_and_whether_it_runs(ngboost_missing: None) -> None:
     """The store hears the stage of a family, and why it cannot run here."""
     assert family_entry("tab_lstm").stage == "gpu"

@@ -40,7 +40,8 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Settings:
     """An installation over that data."""
-    return settings_in(tmp_path_factory.mktemp("host"), data_dir=data_dir, judging_memory_bytes=2**31)
+    more = {"judging_memory_bytes": 2**31, "family_labels": {"LightGBM": ["bigmem"]}}
+    return settings_in(tmp_path_factory.mktemp("host"), data_dir=data_dir, **more)
 
 
 @pytest.fixture
@@ -115,8 +116,9 @@ def stopped_server(judges: Judges) -> psutil.Process:
 
 def test_a_judged_plan_is_the_one_completed_here(settings: Settings, ask: Ask) -> None:
     """The plan that comes back is, field by field, what completing it in this process gives."""
+    needs = [{"family": "XGBoost", "needs": {"labels": ["nvme", "bigmem"]}}]
     asked = document(
-        job(["LightGBM", "xgboost", "Ensemble", "MLP"], features=["f0", "f1"]), job(symbol="AAA")
+        job(["LightGBM", "xgboost", "Ensemble", "MLP"], features=["f0", "f1"], fits=needs), job(symbol="AAA")
     )
     found = description_of(describe(question_of(settings, asked, source="x")), str(settings.data_dir))
     assert said(ask(json.dumps(asked))) == completed(settings, asked, found, source="x")
