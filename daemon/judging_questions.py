@@ -78,6 +78,7 @@ def settings_words(settings: Settings) -> dict[str, Any]:
 
 def settings_of(words: Mapping[str, Any]) -> Settings:
     """Return the settings of `settings_words`, their other fields as they are by default."""
+    labels = {family: tuple(found) for family, found in words["family_labels"].items()}
     given: dict[str, Any] = {
         name: Path(value)
         if name in _PATHS and value is not None
@@ -86,4 +87,4 @@ def settings_of(words: Mapping[str, Any]) -> Settings:
         else value
         for name, value in words.items()
     }
-    return Settings(database_url="", **given)
+    return Settings(database_url="", **given | {"family_labels": labels})
