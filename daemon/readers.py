@@ -18,6 +18,9 @@ from daemon.zones import zone_of
 from executors.families import named, resolve
 
 Reader = Callable[[object], object]
+_SECRET_WORDS = frozenset(
+    {"key", "secret", "token", "password", "passwd", "credential", "credentials", "username"}
+)
 LABELS_MAX = 8
 _LABEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 
@@ -72,6 +75,37 @@ def tracking_address(value: object) -> str:
         return web_address(written)
     except ValueError as error:
         raise ValueError("write an address like http://127.0.0.1:5000, or sqlite:////PATH") from error
+
+
+def artefact_address(value: object) -> str:
+    """An address of artefacts: a directory that every host has, or object storage; without credentials."""
+    written = text(value)
+    try:
+        parts = urlsplit(written)
+        is_directory = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
+        is_storage = len(parts.scheme) > 1 and parts.scheme != "file" and bool(parts.netloc)
+        is_plain = not (parts.query or parts.fragment)
+    except ValueError:
+        is_directory = is_storage = is_plain = False
+    if "@" in written:
+        raise ValueError(
+            "write it without user and password; the environment or the library's files say them"
+        )
+    if not (is_directory or is_storage) or not is_plain or not written.isprintable() or " " in written:
+        raise ValueError("write file:///DIRECTORY, or an address like s3://BUCKET/PREFIX")
+    return written.rstrip("/")
+
+
+def artefact_options(value: object) -> dict[str, Any]:
+    """Options of the library that speaks to the storage; none that is a secret, however deep."""
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise TypeError("write a table: option -> value")
+    for name, inner in value.items():
+        if _SECRET_WORDS & set(name.lower().split("_")):
+            raise ValueError(f"{name} is a secret; the environment or the library's own files say it")
+        if isinstance(inner, Mapping):
+            artefact_options(inner)
+    return dict(value)
 
 
 def listening(value: object) -> str | None:

@@ -74,6 +74,7 @@ class Settings:
         ray_fits_per_job: short fits that one job does one after the other, for each job takes seconds to start.
         ray_command: what starts trainwright on a node of the cluster.
         ray_config: the file of settings on the nodes; None: what they find by themselves.
+        planning_engine: where plans are measured: "own", this host, or "ray", the cluster that it belongs to.
         priority_step_seconds: how much longer a fit waits than one that is more urgent by 1, at most; so much
             later others may have come that pass one for which there is no room.
         share_step_seconds: by how much each running fit of a plan puts the plan's next one back.
@@ -98,6 +99,9 @@ class Settings:
         web_read_token_file: a file with the token of those who may only look.
         mlflow_uri: a tracking server of MLflow that is told of every fit that ends; None: none.
         mlflow_experiment: the name of its experiment.
+        artefacts: where panels, states and models lie for all hosts, file:///DIRECTORY or an address like
+            s3://BUCKET/PREFIX; None: in the directories as they are, of one machine or a shared file system.
+        artefact_options: option -> value of the library that speaks to that place, none of them a secret.
         stage_barrier: "plan" or "job", of plans that do not say it.
         seed: of plans that do not say it.
         params: family name -> parameters.
@@ -155,6 +159,7 @@ class Settings:
     ray_fits_per_job: int = 1
     ray_command: tuple[str, ...] = ("trainwright",)
     ray_config: Path | None = None
+    planning_engine: str = "own"
     priority_step_seconds: float = 3600.0
     share_step_seconds: float = 60.0
     disk_floor_bytes: int = 1_000_000_000
@@ -178,6 +183,8 @@ class Settings:
     web_read_token_file: Path | None = None
     mlflow_uri: str | None = None
     mlflow_experiment: str = "trainwright"
+    artefacts: str | None = None
+    artefact_options: Mapping[str, Any] = field(default_factory=dict)
     stage_barrier: str = "plan"
     seed: int = 42
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -20,7 +20,7 @@ NOTICES = (
     "schedule_failed",
 )
 SECRET = frozenset(
-    {"webhook_url", "database_url", "mlflow_uri"}
+    {"webhook_url", "database_url", "mlflow_uri", "artefacts", "artefact_options"}
 )  # never repeated, not even where they are wrong
 PREFIX = "TRAINWRIGHT_"
 SHARED = {  # settings of the host that stand in the planner's tables: field -> table
@@ -161,10 +161,12 @@ _READERS: dict[str, Callable[[object], object]] = {
     "web_names": readers.words,
     "mlflow_uri": readers.tracking_address,
     "mlflow_experiment": readers.text,
+    "artefacts": readers.artefact_address,
+    "artefact_options": readers.artefact_options,
     "host_name": readers.text,
     "labels": readers.labels,
     "family_labels": readers.labels_by_family,
-    "engine": readers.one_of("own", "ray"),
+    **dict.fromkeys(("engine", "planning_engine"), readers.one_of("own", "ray")),
     "ray_address": readers.web_address,
     **dict.fromkeys(("ray_token_file", "ray_config"), readers.path),
     "ray_slots": readers.count(0, 100_000),

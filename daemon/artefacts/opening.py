@@ -1,0 +1,38 @@
+"""From an address to a place of artefacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from daemon.artefacts.directory import DirectoryObjects
+from daemon.artefacts.sets import Artefacts
+from daemon.settings import Settings
+
+
+def artefacts_of(settings: Settings) -> Artefacts | None:
+    """Return the artefacts that the settings name; None where every host sees the same directories.
+
+    Raises:
+        Away: a library for addresses of this kind is not installed.
+    """
+    if settings.artefacts is None:
+        return None
+    return opened(settings.artefacts, settings.artefact_options)
+
+
+def opened(url: str, options: Mapping[str, Any]) -> Artefacts:
+    """Return the artefacts at an address: ``file:///DIRECTORY``, or any that fsspec knows.
+
+    fsspec is loaded here and only here; nobody is asked anything yet.
+
+    Raises:
+        Away: a library for addresses of this kind is not installed.
+    """
+    if urlsplit(url).scheme == "file":
+        return Artefacts(DirectoryObjects(Path(unquote(urlsplit(url).path))))
+    from daemon.artefacts.remote import RemoteObjects  # noqa: PLC0415 (fsspec, for those who need it)
+
+    return Artefacts(RemoteObjects(url, options))
