@@ -1,16 +1,14 @@
 """A daemon like any other, but that its fits only sleep: what is measured or broken is all around them.
 
-``python hosts_standin.py CONFIG [sleep=SECONDS] [mutant=NAME] [impatient=1]``. A fit is a process that says
+``python hosts_standin.py CONFIG [sleep=SECONDS] [mutant=NAME] [impatient=1] [linger=SECONDS]``. A fit says
 that it started, sleeps, and says that it succeeded, in words that name the worker and the fence it was
 started under: the log itself then shows whether a word came from the holder of the fit (store_audit.py).
 """
 
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("faults", "")]
@@ -18,10 +16,8 @@ sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("faults", "")
 from store_audit import spoken  # noqa: E402  the folders must be on the path first
 from store_mutants import plant  # noqa: E402
 
-from daemon import host  # noqa: E402
-from daemon.logs import configure_logs  # noqa: E402
-from daemon.service import serve  # noqa: E402
-from daemon.settings import Settings  # noqa: E402
+from daemon import host, starting  # noqa: E402
+from daemon.cli.main import daemon_main  # noqa: E402
 from daemon.workplace import FitPlaces  # noqa: E402
 from executors.contract import FitSpec, Started, Succeeded, encode  # noqa: E402
 from executors.lives import OwnProcess  # noqa: E402
@@ -71,6 +67,7 @@ def plant_all(planted: dict[str, str]) -> None:
         postgres_connection._OURS = {**ours, **_IMPATIENT, "tcp_user_timeout": "2000", "connect_timeout": "2"}
         theirs = {**theirs, **{f"tcp_{name}": value for name, value in _IMPATIENT.items()}}
         postgres_connection._THEIRS = {**theirs, "tcp_user_timeout": "2s"}
+    starting.LINGER_SECONDS = float(planted.get("linger", starting.LINGER_SECONDS))
     seconds = float(planted.get("sleep", "0.5"))
 
     def start(self: host.Host, spec: FitSpec, places: FitPlaces) -> Child:
@@ -79,13 +76,12 @@ def plant_all(planted: dict[str, str]) -> None:
     host.Host._start_warm = start  # type: ignore[method-assign]
 
 
-def main() -> int:
-    """Be a daemon until told to stop."""
-    configure_logs()
-    table = tomllib.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+def main() -> None:
+    """Be the daemon until told to stop; exits as it does."""
     plant_all(dict(word.split("=", 1) for word in sys.argv[2:]))
-    return serve(dataclasses.replace(Settings.from_sources(table), warm_children=True))
+    sys.argv[:] = ["daemon", "--config", sys.argv[1]]
+    daemon_main()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -13,7 +13,7 @@ from daemon_samples import all_events, await_that, document, job
 from store_audit import Audit, audit_rows
 
 from daemon.admission import family_entry
-from store import PlanStore, complete_plan, open_store
+from store import EventRow, PlanStore, complete_plan, open_store
 
 _ROWS = (
     "SELECT seq, encode(event_id, 'hex'), stream, version, kind, fit, plan, CAST(data AS TEXT) "
@@ -51,10 +51,15 @@ def await_end(store: PlanStore, *plans: str) -> None:
     await_that(lambda: not any(store.reading.plan_row(plan).open for plan in plans), "end of the plans")
 
 
-def done_by(store: PlanStore) -> Counter[str]:
-    """How many fits were completed by each host, as the words of their ends tell."""
+def host_of(event: EventRow) -> str:
+    """Whose word an event is."""
+    return str(event.actor).partition("/")[0]
+
+
+def done_by(store: PlanStore, plan: str | None = None) -> Counter[str]:
+    """How many fits, of a plan, were completed by each host, as the words of their ends tell."""
     ends = all_events(store, "FitSucceeded")
-    return Counter(str(event.actor).partition("/")[0] for event in ends)
+    return Counter(host_of(event) for event in ends if plan in (None, event.plan))
 
 
 def span(store: PlanStore, plan: str) -> float:
