@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from store import leases
+from store import rescuing
 from store.database import Database
 from store.errors import HostAlive
 from store.host_events import HostDraining, HostRemoved, HostReturned
@@ -63,7 +63,7 @@ def remove(
         _require_silent(turn, known, asked=alive is not None)
     held = turn.query("SELECT DISTINCT worker FROM lease")
     workers = {str(row[0]) for row in held if row[0] == known.worker or host_of(row[0]) == name}
-    taken = leases.take_back(turn, workers, cause="host removed", policy=policy)
+    taken = rescuing.take_back(turn, workers, cause="host removed", policy=policy)
     if known.removed_at is None:
         turn.append_next(host_stream(name), [HostRemoved(host=name, reason=reason)], actor=actor)
     turn.tx.later("DELETE FROM beat WHERE host = ?", (name,))

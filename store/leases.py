@@ -7,7 +7,7 @@ stream version of the `FitClaimed` event: it grows with every claim and is rebui
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,23 +17,19 @@ from store.choosing import FIT_WIDTH, Wanted, chosen_rows
 from store.codec import json_of
 from store.database import Row, Statement
 from store.errors import LeaseLost
-from store.events import FitClaimed, FitEvent, FitFailed, LeaseExpired
+from store.events import FitClaimed, FitEvent, FitFailed
 from store.ids import fit_stream
 from store.labels import labels_of
-from store.moments import MICROSECONDS, moment_of, optional_moment
+from store.moments import MICROSECONDS, moment_of
 from store.projections import read_columns
 from store.ready import LOCK
-from store.records import Checkpoint, Claim, Failure, Rescue
+from store.records import Checkpoint, Claim, Failure
 from store.retries import RetryPolicy
 from store.state import LEASED_STATES, FitState, PlanState, State
 from store.turn import Said, Turn, fit_questions, prime_fit
 
 LEASE_COLUMNS = ("fit_id", "fence", "worker", "renewed_at", "expires_at")
 
-_LEASED = """
-SELECT f.fit_id, l.renewed_at, l.expires_at FROM fit AS f LEFT JOIN lease AS l ON l.fit_id = f.fit_id
-WHERE f.state IN ('claimed', 'running') ORDER BY f.plan_order, f.ordinal
-"""
 _PARTS = "SELECT job_id, family, bundle, bundle_sha256 FROM fit WHERE state = 'succeeded' AND fit_id IN"
 
 
@@ -181,26 +177,6 @@ def fail(
     return word
 
 
-def rescue(turn: Turn, *, policy: RetryPolicy, dead: Collection[str]) -> tuple[Rescue, ...]:
-    """Take back every fit whose lease ran out or is missing, or whose worker is dead."""
-    rescued = []
-    for fit_id, renewed_at, expires_at in turn.query(_LEASED):
-        fit = turn.fit(fit_id)
-        if fit.worker in dead:
-            rescued.append(_expired(turn, fit, renewed_at, "daemon gone", policy))
-        elif expires_at is None or expires_at < turn.now:
-            rescued.append(_expired(turn, fit, renewed_at, "lease ran out", policy))
-    return tuple(rescued)
-
-
-def take_back(turn: Turn, workers: Collection[str], *, cause: str, policy: RetryPolicy) -> tuple[Rescue, ...]:
-    """Take back every fit that these workers hold, for a cause that is not their lease."""
-    leased = [(turn.fit(fit_id), renewed_at) for fit_id, renewed_at, _ in turn.query(_LEASED)]
-    return tuple(
-        _expired(turn, fit, renewed_at, cause, policy) for fit, renewed_at in leased if fit.worker in workers
-    )
-
-
 def require_held(turn: Turn, held: Claim) -> FitState:
     """Return the fit's state if the claim is current and was not handed over; raises LeaseLost."""
     fit = turn.rows.known(FitState, held.fit_id)
@@ -289,40 +265,6 @@ def _checkpoint(fit: FitState) -> Checkpoint | None:
         path=fit.checkpoint_path,
         attempt=fit.checkpoint_attempt or 0,
         fence=fit.checkpoint_fence or 0,
-    )
-
-
-def _expired(turn: Turn, fit: FitState, renewed_at: int | None, cause: str, policy: RetryPolicy) -> Rescue:
-    """Append LeaseExpired, and FitFailed when that happened too often; return what was lost."""
-    worker = fit.worker or ""
-    last_seen = renewed_at if renewed_at is not None else fit.claimed_at
-    own_checkpoint = fit.checkpoint_fence == fit.fence
-    safe_at = max(fit.started_at or fit.claimed_at or 0, (fit.checkpoint_at or 0) if own_checkpoint else 0)
-    lost_seconds = max(0, (last_seen or 0) - safe_at) / MICROSECONDS
-    words: list[FitEvent] = [
-        LeaseExpired(
-            worker=worker,
-            cause=cause,
-            last_seen_at=optional_moment(last_seen),
-            last_checkpoint_step=fit.checkpoint_step,
-            lost_seconds=lost_seconds,
-        )
-    ]
-    final = fit.expiries + 1 >= policy.expiries_max
-    if final:
-        sentence = f"its lease ended {fit.expiries + 1} times without a last word"
-        words.append(FitFailed(cause="internal", sentence=sentence, where="lease"))
-    turn.tell(fit, words, actor="rescuer")
-    return Rescue(
-        fit_id=fit.fit_id,
-        plan_id=fit.plan_id,
-        job_id=fit.job_id,
-        attempt=fit.attempt,
-        family=fit.family,
-        worker=worker,
-        cause=cause,
-        lost_seconds=lost_seconds,
-        final=final,
     )
 
 

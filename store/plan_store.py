@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 
-from store import acceptance, adopting, fleet, hosts, leases, log, rebuilding, words
+from store import acceptance, adopting, fleet, hosts, leases, log, rebuilding, rescuing, words
 from store.acceptance import Beat, no_beat
 from store.choosing import Wanted, opening
 from store.database import connect
@@ -176,8 +176,17 @@ class PlanStore(Intervening):
         """Take back every fit whose lease ran out, or whose worker `is_dead`, and say what was lost."""
         workers = self.reading.leased_workers() if is_dead is not None else frozenset()
         dead = frozenset(worker for worker in workers if is_dead is not None and is_dead(worker))
-        with self._turn() as turn:
-            return leases.rescue(turn, policy=self._policy, dead=dead)
+        with self._database.snapshot() as tx:
+            now = microseconds_of(self._clock()) if self._clock else tx.now()
+            fits = rescuing.overdue(tx, now=now, dead=dead)
+        return tuple(
+            one
+            for start in range(0, len(fits), rescuing.AT_ONCE)
+            for one in self._beside_others(
+                partial(rescuing.rescue, policy=self._policy, dead=dead),
+                rescuing.question(fits[start : start + rescuing.AT_ONCE]),
+            )[0]
+        )
 
     # -- words of a worker about its fit ---
 

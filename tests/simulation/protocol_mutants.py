@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from store import PlanStore, choosing, fit_folding, folding, interventions, leases
+from store import PlanStore, choosing, fit_folding, folding, interventions, leases, rescuing
 from store import turn as turns
 from store.database import Statement
 from store.moments import moment_of
@@ -112,6 +112,16 @@ def behind_a_forgetful_barrier(patch: pytest.MonkeyPatch) -> type[PlanStore]:
     return PlanStore
 
 
+def rescuing_by(end: str) -> Plant:
+    """Every lease ends then, for the rescue."""
+
+    def plant(patch: pytest.MonkeyPatch) -> type[PlanStore]:
+        saying(rescuing, "_OVERDUE", "l.expires_at <", f"{end} <")(patch)
+        return saying(rescuing, "_LEASES", "l.expires_at", end)(patch)
+
+    return plant
+
+
 def keeping_leases(patch: pytest.MonkeyPatch) -> type[PlanStore]:
     patch.setattr(Turn, "_end_leases", lambda turn, ended: None)
     return PlanStore
@@ -163,11 +173,11 @@ MUTANTS = (
     Mutant(name="one fence for all", plant=with_one_fence_for_all, found="under an old fence"),
     Mutant(
         name="a rescue that does not look at the time",
-        plant=saying(leases, "_LEASED", "l.expires_at", "0"), found="a living lease was taken back",
+        plant=rescuing_by("0"), found="a living lease was taken back",
     ),
     Mutant(
         name="a rescue that never comes",
-        plant=saying(leases, "_LEASED", "l.expires_at", "9000000000000000"), found="was left|never ends",
+        plant=rescuing_by("9000000000000000"), found="was left|never ends",
     ),
     Mutant(
         name="projections outside the transaction", plant=lambda patch: LateStore,

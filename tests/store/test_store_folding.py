@@ -21,7 +21,8 @@ VALUES: dict[str, Any] = {
     "int": 3, "float": 0.5, "str": "x", "bool": True,
     "int | None": None, "str | None": None, "float | None": 0.25,
     "datetime | None": datetime(2026, 1, 1, tzinfo=UTC), "Mapping[str, Any]": {"a": 1},
-    "tuple[str, ...]": ("a",), "Mapping[str, str]": {"a": "b"}, "Mapping[str, float]": {"a": 0.5},
+    "tuple[str, ...]": ("a",), "tuple[str, ...] | None": ("a",),
+    "Mapping[str, str]": {"a": "b"}, "Mapping[str, float]": {"a": 0.5},
     "tuple[PlannedFit, ...]": (PlannedFit(fit="f_1", family="F", stage="cpu", ordinal=0),),
 }  # fmt: skip
 
