@@ -159,17 +159,17 @@ class Unsent:
         return tuple(taken)
 
     def send(self, tx: Tx) -> None:
-        """Leave the words to the commit, as its last statement but one."""
+        """Leave the words to the commit; from then on their lock is held."""
         words = [
             dict(zip(_WORD, (*_hexed(row), "\\x" + _digest(row).hex()), strict=True)) for row in self._rows
         ]
         if words:
             tx.later("SELECT event_append(?)", (_CONTENT.encode(words).decode(),))
 
-    def receive(self, answers: Sequence[Sequence[Row]]) -> None:
-        """Take the number of the first word from what the commit's statements answered."""
+    def receive(self, answers: Sequence[Sequence[Row]], *, behind: int = 0) -> None:
+        """Take the number of the first word from the answers that ended with so many and the commit's."""
         if self._rows:
-            self.first_seq = int(answers[-2][0][0])
+            self.first_seq = int(answers[-2 - behind][0][0])
 
     def settled(self, seq: int) -> int:
         """Return the real seq of a word."""

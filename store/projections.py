@@ -118,6 +118,7 @@ class LiveRows:
         self._changed: dict[Place, set[str]] = {}
         self._gone: dict[Place, None] = {}
         self._counted: dict[Place, tuple[int, ...]] = {}
+        self._ends: list[tuple[object, ...]] = []
 
     def prime(self, kind: type[S], rows: Sequence[Row]) -> list[S]:
         """Take rows that were read already, their columns as `read_columns` names them; return the states."""
@@ -174,7 +175,7 @@ class LiveRows:
             where = " AND ".join(f"{name} = ?" for name in kind.KEY)
             self._tx.later(f"DELETE FROM {kind.TABLE} WHERE {where}", key)
         if self._shared:
-            self._count_plans()
+            self._keep_counts()
         fresh: dict[type[State], list[Row]] = {}
         for place, row in self._new.items():
             fresh.setdefault(place[0], []).append(row_of(row))
@@ -190,14 +191,25 @@ class LiveRows:
             self._tx.update(kind.TABLE, kind.KEY, columns, rows)
         self._rows, self._new, self._changed, self._gone = {}, {}, {}, {}
 
-    def _count_plans(self) -> None:
-        """Let the database count what a shared turn ended: others count at the same time."""
+    def _keep_counts(self) -> None:
+        """Leave what a shared turn ended to `count_plans`: the database counts, for others count as well."""
         for place in [place for place in self._changed if place[0] is PlanState]:
             state = self._rows[place]
             if not self._changed.pop(place) <= COUNTS or state is None:
                 raise NotAlone("a plan changes")
             more = [now - was for now, was in zip(_COUNTS(state), self._counted[place], strict=True)]
-            self._tx.later("SELECT plan_count(?, ?, ?, ?, ?)", (*place[1], *more))
+            self._ends.append((*place[1], *more))
+
+    def count_plans(self) -> int:
+        """Count what a shared turn ended, by plan, and return in how many statements; behind its words.
+
+        Their lock is held then, so nobody else has the plan's row. Counted before them, all writers would
+        wait for that row, and each would go through all the versions that the others have made of it.
+        """
+        ends, self._ends = self._ends, []
+        for end in ends:
+            self._tx.later("SELECT plan_count(?, ?, ?, ?, ?)", end)
+        return len(ends)
 
 
 def write_all(tx: Tx, rows: MemoryRows) -> None:

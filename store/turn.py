@@ -49,6 +49,7 @@ class Turn:
     ) -> None:
         self.tx = tx
         self._unsent = log.Unsent() if shared else None
+        self._behind = 0  # statements between the words and the commit
         self._lock, self._skip = (" FOR UPDATE", " FOR UPDATE OF f SKIP LOCKED") if shared else ("", "")
         self._moment = tx.clock if now is None else str(now)  # always the same text: engines know it again
         first = f"SELECT {self._moment}" if shared else f"SELECT {self._moment}, {log.HEAD}"
@@ -71,13 +72,14 @@ class Turn:
         self.rows.flush()
         if self._unsent is not None:
             self._unsent.send(self.tx)
+            self._behind = self.rows.count_plans()
 
     def settled(self, seq: int) -> int:
         """Return the real seq of an event of this turn, once it has committed."""
         if self._unsent is None:
             return seq
         if self._unsent.first_seq is None:
-            self._unsent.receive(self.tx.last_answers)
+            self._unsent.receive(self.tx.last_answers, behind=self._behind)
         return self._unsent.settled(seq)
 
     def append(
