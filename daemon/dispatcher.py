@@ -25,7 +25,7 @@ from executors.process import start
 from store.errors import DatabaseUnavailable, LeaseLost
 from store.plan import BLEND_WEIGHTS, STAGES
 from store.plan_store import PlanStore
-from store.records import Claim, Failure
+from store.records import Claim, Failure, Glance
 from store.retries import DISK_FULL
 
 log = structlog.get_logger("dispatcher")
@@ -74,6 +74,8 @@ class Dispatcher:
         self._begin, self._clock = begin, clock
         self._seen_seq, self._look_at, self._stopping = -1, float("-inf"), False
         self._checked_seq = -1
+        self._ended_of: set[str] = set()  # plans of which a fit has ended in this turn
+        self._glance: Glance | None = None  # of this turn
         self.is_draining = False  # nothing would be claimed, so nothing is asked for
         self.expecting = True  # whether a plan is open, as far as the last look told
         self.beat: Callable[[], None] = lambda: None  # called between two fits that may each take a while
@@ -88,53 +90,71 @@ class Dispatcher:
 
     def tick(self) -> None:
         """End the children whose lease has ended, hear all of them, then fill the free slots."""
+        self._glance = self._asked_once()
         self.check_leases()
         self.listen()
         self.fill()
+        self._glance = None
+
+    def _asked_once(self) -> Glance | None:
+        """Return what the log has for this host, None where it does not answer: one question a turn."""
+        if not self.running and not self._is_asking:
+            return None
+        try:
+            return self._store.reading.glance([runner.claim.fit_id for runner in self.running])
+        except DatabaseUnavailable as error:
+            log.warning("the event log does not answer", cause=str(error))
+            return None
+
+    @property
+    def _is_asking(self) -> bool:
+        """Whether a fit would be claimed if there were one."""
+        return not (self._stopping or self.is_draining) and any(self._slots.free(one) for one in STAGES)
 
     def check_leases(self) -> None:
         """Let every fit that was cancelled or taken over end now instead of at its next renewal.
 
         The log is asked only when something happened in it.
         """
-        if not self.running:
-            return
-        try:
-            head = self._store.head_seq()
-            if head == self._checked_seq:
-                return
-            held = self._store.reading.fences([runner.claim.fit_id for runner in self.running])
-        except DatabaseUnavailable:
-            return  # its lease is kept, or lost, when the event log answers again
-        self._checked_seq = head
+        glance = self._glance or self._asked_once()
+        if glance is None or glance.head == self._checked_seq:
+            return  # a lease is kept, or lost, when the event log answers again
+        self._checked_seq = glance.head
         for runner in self.running:
-            if held.get(runner.claim.fit_id) != runner.claim.fence:
+            if glance.fences.get(runner.claim.fit_id) != runner.claim.fence:
                 runner.doubt()
 
     def listen(self) -> None:
         """Hear all children and tell the log for them; those whose attempt is over leave their slot."""
-        listen_to(list(self.running), self._store, over=self._leave, beat=self.beat)
+        try:
+            listen_to(list(self.running), self._store, over=self._leave, beat=self.beat)
+        finally:
+            ended, self._ended_of = self._ended_of, set()
+            for plan_id in sorted(ended):
+                self._notice_end(plan_id)
 
     def _leave(self, runner: Runner) -> None:
         self.running.remove(runner)
         self._slots.give_back(runner.slot)
-        self._notice_end(runner.claim.plan_id)
+        self._ended_of.add(runner.claim.plan_id)
 
     def fill(self) -> None:
         """Claim ready fits for the free slots and start their children.
 
         The log is asked only when something happened in it since the last fruitless look, or after a second.
         """
-        if self._stopping or self.is_draining or not any(self._slots.free(stage) for stage in STAGES):
+        if not self._is_asking:
             return
+        glance = self._glance or self._asked_once()
+        if glance is None:
+            return
+        if glance.head == self._seen_seq and self._clock() < self._look_at:
+            return
+        self.expecting = glance.prospect.open
         try:
-            head = self._store.head_seq()
-            if head == self._seen_seq and self._clock() < self._look_at:
-                return
-            prospect = self._store.reading.prospect()
-            self.expecting = prospect.open
-            if sum(self._fill_stage(stage) for stage in CLAIMED_FIRST if stage in prospect.ready) == 0:
-                self._seen_seq, self._look_at = head, self._clock() + LOOK_AGAIN_SECONDS
+            stages = [stage for stage in CLAIMED_FIRST if stage in glance.prospect.ready]
+            if sum(self._fill_stage(stage) for stage in stages) == 0:
+                self._seen_seq, self._look_at = glance.head, self._clock() + LOOK_AGAIN_SECONDS
         except DatabaseUnavailable as error:
             log.warning("no fits claimed: the event log does not answer", cause=str(error))
 

@@ -28,6 +28,7 @@ from store.records import (
     DecisionRow,
     EventRow,
     FitRow,
+    Glance,
     HostRow,
     JobRow,
     PlanRow,
@@ -39,6 +40,7 @@ from store.state import FIT_STATES, JobState, PlanState
 
 _DECISION_COLUMNS = ("seq", "planning_id", "kind", "target", "view", "symbol")
 _NEAREST_OF = 1000  # plans that a name nobody knows is compared with
+_HEAD = "SELECT COALESCE(MAX(seq), 0) FROM event"
 _PROSPECT = """
 SELECT EXISTS (SELECT 1 FROM fit WHERE state = 'ready' AND stage = 'cpu'),
   EXISTS (SELECT 1 FROM fit WHERE state = 'ready' AND stage = 'gpu'),
@@ -224,15 +226,24 @@ class Reader(QueueReading):
 
     def prospect(self) -> Prospect:
         """Return what there may be for a host to do: a question that costs the same however much waits."""
-        cpu, gpu, is_open = self._query(_PROSPECT)[0]
-        stages = (stage for stage, ready in (("cpu", cpu), ("gpu", gpu)) if ready)
-        return Prospect(ready=frozenset(stages), open=bool(is_open))
+        return _prospect_of(self._query(_PROSPECT)[0])
+
+    def glance(self, fit_ids: Sequence[str] = ()) -> Glance:
+        """Return the log's end, what may be to do, and the fences of these fits' leases, in one question."""
+        of_fits = (f"SELECT fit_id, fence FROM lease WHERE {_one_of('fit_id', fit_ids)}", tuple(fit_ids))
+        with self._database.snapshot() as tx:
+            head, ahead, *fences = tx.queries([(_HEAD, ()), (_PROSPECT, ()), *([of_fits] if fit_ids else [])])
+        return Glance(
+            head=int(head[0][0]),
+            prospect=_prospect_of(ahead[0]),
+            fences={str(fit_id): int(fence) for fit_id, fence in (fences[0] if fences else ())},
+        )
 
     # -- events, decisions, hosts ---
 
     def head_seq(self) -> int:
         """Return the seq of the last event, 0 for none."""
-        return int(self._query("SELECT COALESCE(MAX(seq), 0) FROM event")[0][0])
+        return int(self._query(_HEAD)[0][0])
 
     def events(
         self,
@@ -356,6 +367,12 @@ def open_reader(url: str) -> Reader:
     database = connect(url, readonly=True)
     require_schema(database)
     return Reader(database)
+
+
+def _prospect_of(row: Row) -> Prospect:
+    cpu, gpu, is_open = row
+    ready = (stage for stage, is_ready in (("cpu", cpu), ("gpu", gpu)) if is_ready)
+    return Prospect(ready=frozenset(ready), open=bool(is_open))
 
 
 def _conditions(pairs: Sequence[tuple[str, object | None]]) -> tuple[list[str], list[Any]]:

@@ -152,6 +152,15 @@ class Prospect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """What a host asks at each turn: the log's end, what there may be to do, the fences of its fits."""
+
+    head: int
+    prospect: Prospect
+    fences: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
     """The verdict on a database; each problem is a sentence that names the place."""
 
