@@ -14,6 +14,7 @@ from daemon.schedule_state import Sharing
 from daemon.sealing import Sealer
 from daemon.serving import Serving
 from daemon.settings import Settings
+from daemon.sweeping import Sweeping
 from daemon.telling import Telling
 from daemon.tracking import Tracking
 from store.plan_store import PlanStore
@@ -42,6 +43,7 @@ def all_duties(
         Draining(settings, store, host),
         MissingPanels(settings, store, timetable, identity.host),
         Conditions(settings, store, timetable, identity.host),
+        Sweeping(settings, store, host),
         Schedule(settings, host.bell, config=config, tell=telling.say, sharing=sharing),
         Sealer(settings.database_url, settings.results_dir, timetable, residence=place),
         Tracking(settings, config=config, residence=place),

@@ -7,7 +7,6 @@ left alone, for it may be another log's.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from daemon.dispatcher import output_of
 from daemon.identity import Identity
 from daemon.leftovers import end_leftovers
 from daemon.rescuer import Rescuer
+from daemon.sweeping import finished_work
 from daemon.workplace import Workplace
 from store.plan_store import PlanStore
 from store.state import LEASED_STATES
@@ -73,7 +73,7 @@ class Reconciling:
         processes = end_leftovers(self._here)
         rescued = self._rescuer.rescue()
         swept = 0
-        for path in (*self._drafts(began_at, since), *self._finished_work()):
+        for path in (*self._drafts(began_at, since), *finished_work(self._place, self._store.reading)):
             if not going_on():
                 break
             swept += _remove(path)
@@ -101,14 +101,6 @@ class Reconciling:
                 if (draft or _BESIDE.fullmatch(path.name)) and _changed_at(path) < began_at:
                     yield path
 
-    def _finished_work(self) -> Iterator[Path]:
-        """Yield the work directories of fits that have succeeded: their states are needed no more."""
-        for plan_dir in _inside(self._place.work_dir):
-            works = {path.name: path for path in _inside(plan_dir)}
-            for fit_id, state in self._store.reading.states(list(works)).items():
-                if state == "succeeded":
-                    yield works[fit_id]
-
     def _leased_bundles(self) -> set[tuple[Path, int]]:
         """Where the fits that run now will write their bundles, each with its fence."""
         found = set()
@@ -127,13 +119,6 @@ class Reconciling:
             )
             found.add((places.bundle, fences.get(fit.id, 0)))
         return found
-
-
-def _inside(folder: Path) -> list[Path]:
-    """Return what lies in a folder; nothing when it is gone, or is none."""
-    with contextlib.suppress(OSError):
-        return sorted(folder.iterdir())
-    return []
 
 
 def _changed_at(path: Path) -> float:
