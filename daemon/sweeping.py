@@ -49,7 +49,8 @@ class Sweeping:
 
     def sweep(self) -> int:
         """Remove a few of the places that nobody needs; returns how many. Raises StoreError."""
-        running = {runner.claim.fit_id for runner in self._host.dispatcher.running}
+        claims = [runner.claim for runner in self._host.dispatcher.running]
+        running = {claim.fit_id for claim in claims if claim is not None}
         swept = 0
         for path in finished_work(self._place, self._store.reading, but=running):
             if swept == AT_ONCE_MAX:
