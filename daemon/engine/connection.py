@@ -83,17 +83,20 @@ class Connection:
             headers["content-type"] = "application/json"
             body = json.dumps(document).encode()
         connection = self._connected()
-        late = threading.Event()
-        deadline = threading.Timer(self._whole_seconds, _cut, args=(connection, late))
+        late, channels = threading.Event(), list[socket.socket]()
+        deadline = threading.Timer(self._whole_seconds, _cut, args=(channels, late))
         deadline.daemon = True
         deadline.start()
         try:
             connection.connect()
+            channels.append(connection.sock)  # it lets go of it before the answer is read
             if late.is_set():  # before there was anything to cut
                 raise TimeoutError
             connection.request(method, self._url.path.rstrip("/") + path, body, headers)
             response = connection.getresponse()
             found = response.read(BYTES_MAX + 1)
+            if late.is_set():
+                raise TimeoutError
         except (OSError, http.client.HTTPException, ValueError) as error:
             words = "it took too long" if late.is_set() else _words(error)
             raise RaySilent(f"Ray does not answer: {words}", where=self.place) from error
@@ -141,10 +144,9 @@ def path_of(*parts: str) -> str:
     return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
-def _cut(connection: http.client.HTTPConnection, late: threading.Event) -> None:
+def _cut(channels: list[socket.socket], late: threading.Event) -> None:
     late.set()
-    channel = connection.sock
-    if channel is not None:
+    for channel in channels:
         with contextlib.suppress(OSError):  # it may have ended by itself
             channel.shutdown(socket.SHUT_RDWR)
 
