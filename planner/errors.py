@@ -31,3 +31,7 @@ class ArtifactUnwritable(PlannerError):
 
 class NotInResults(PlannerError):
     """What was asked for does not stand in a results directory, or there is no plan in it at all."""
+
+
+class ClusterRefused(PlannerError):
+    """The cluster that is to plan cannot be reached, or is not safe to work on."""

@@ -2,8 +2,9 @@
 
 Threads by default, because what takes long (matrix products, boosting) lets go of the interpreter and all of
 it reads the same mapped panel. `with joblib.parallel_config(backend=...)` around a planning puts the same
-tasks onto processes or a cluster instead (loky, dask, ray). Every task runs on one thread of BLAS and OpenMP,
-so its result does not depend on where it ran, nor beside how many others.
+tasks onto processes or a cluster instead (loky, dask), `planner.cluster.on_ray` onto one of Ray. Every task
+runs on one thread of BLAS and OpenMP, so its result does not depend on where it ran, nor beside how many
+others.
 """
 
 import os
@@ -13,6 +14,8 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
+
+from planner.cluster import cluster
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -42,6 +45,9 @@ def spread(
     cluster of an outer joblib.parallel_config comes before it. Nothing runs before the first result is
     asked for; what a task raises is raised here.
     """
+    if (found := cluster()) is not None:
+        yield from found.run(_alone, ((function, task, _HOME) for task in tasks))
+        return
     joblib: Any = import_module("joblib")  # 0.2 s that a planning answered by its cache does not spend
     os.environ.setdefault(*_PASSIVE)
     with threadpool_limits(limits=1):
@@ -49,6 +55,12 @@ def spread(
             n_jobs=_job_count(jobs), prefer="threads", return_as="generator", max_nbytes=None
         )
         yield from run(joblib.delayed(_alone)(function, task, _HOME) for task in tasks)
+
+
+def most_at_once() -> int:
+    """Return how many tasks run at once where nobody says it: the cores here, or the cluster's."""
+    found = cluster()
+    return usable_cores() if found is None else found.jobs
 
 
 def _job_count(jobs: int | None) -> int | None:

@@ -15,11 +15,12 @@ import numpy.typing as npt
 from panel.aligned import Column, Panel, open_panel
 from planner.cells import Cell
 from planner.closing import closed
+from planner.cluster import Bring, bringing, cluster
 from planner.config import RankingConfig
 from planner.confirming import learn
 from planner.finding import Law, Laws, channel_places, find_laws, with_rest
 from planner.grids import Edges, FoldGrid
-from planner.parallel import spread, usable_cores
+from planner.parallel import most_at_once, spread
 from planner.products import screen_products
 from planner.scores import TIME, Axis, axis_of, channels_of, label_grid
 from planner.screens import Screened, screen
@@ -66,9 +67,11 @@ def measure_targets(
         return
     screened = sorted(names or {name for own in features_by_target.values() for name in own})
     groups = _grouped(sorted(features_by_target), _group_count(panel, screened, until, config))
+    bring = bringing(panel.path) if len(groups) > 1 else None
     tasks = [
         Group(
             path=panel.path,
+            bring=bring,
             features={target: tuple(features_by_target[target]) for target in group},
             names=tuple(screened),
             config=config,
@@ -98,11 +101,12 @@ class Group:
     config: RankingConfig
     until: int
     seed: int
+    bring: Bring | None = None  # what brings the panel to the machine of the task, where it may lack it
 
 
 def measure_group(group: Group, advance: Advance = _say_nothing) -> list[Measured]:
-    """Measure a group of targets on the panel at its path."""
-    panel = open_panel(group.path)
+    """Measure a group of targets on the panel at its path, brought there first where that must be."""
+    panel = open_panel(group.path if group.bring is None else group.bring(group.path))
     columns = [panel.column(target) for target in sorted(group.features)]
     walk = _Walk(panel, columns, group.names, group.features, group.config, group.until, group.seed, advance)
     walk.screen()
@@ -119,7 +123,9 @@ def _group_count(panel: Panel, names: Sequence[str], until: int, config: Ranking
     if config.jobs is not None:
         return max(1, config.jobs)
     size = len(panel.symbols) * len(names) * until * _BYTES_PER_VALUE
-    return max(1, min(usable_cores(), len(panel.targets) // _FEWEST_IN_GROUP, _MOST_BYTES // max(1, size)))
+    found = cluster()
+    room = _MOST_BYTES * (1 if found is None else found.machines)
+    return max(1, min(most_at_once(), len(panel.targets) // _FEWEST_IN_GROUP, room // max(1, size)))
 
 
 @dataclass(slots=True)

@@ -30,6 +30,11 @@ PLANNING = (
     click.option(
         "--families", multiple=True, help="Model families, space-separated, in any spelling; all: all twenty."
     ),
+    click.option(
+        "--engine",
+        type=click.Choice(("own", "ray")),
+        help="Where it is measured: on this host, or on the Ray cluster that it belongs to.",
+    ),
     click.option("--force-refresh", is_flag=True, help="Ignore the cache and do everything again."),
     click.option("--output-dir", type=click.Path(path_type=Path), help="Where results go; default results."),
     click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="TOML file."),
@@ -56,6 +61,7 @@ def planning_configuration(options: Mapping[str, Any]) -> Configuration:
             "symbols": options["symbols"] or None,
             "families": options["families"] or None,
             "seed": options["seed"],
+            "planning_engine": options["engine"],
         },
     )
 

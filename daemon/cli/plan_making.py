@@ -37,10 +37,10 @@ def make(ctx: click.Context, /, *, dry_run: bool, as_json: bool, **options: obje
     before = earlier_plan(found.settings.results_dir)
     request = request_from(found, options, before, ctx=ctx)
     if dry_run:
-        rehearse_planning(request, before, log_url=found.settings.database_url, as_json=as_json)
+        rehearse_planning(request, before, settings=found.settings, as_json=as_json)
         return
     with open_store(found.settings.database_url) as store:
-        result = work.plan(store, request, quiet=as_json)
+        result = work.plan(store, request, settings=found.settings, quiet=as_json)
     comparison = None if before is None else compare(before, planned(result, "this plan"))
     if as_json:
         work.emit_outcome(result, None, None, comparison=comparison)

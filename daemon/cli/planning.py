@@ -32,10 +32,10 @@ def run(
     request = request_from(found, options, None, ctx=ctx)
     if dry_run:
         before = earlier_plan(settings.results_dir)
-        rehearse_planning(request, before, log_url=settings.database_url, as_json=as_json)
+        rehearse_planning(request, before, settings=settings, as_json=as_json)
         return
     with open_store(settings.database_url) as store:
-        result = work.plan(store, request, quiet=as_json)
+        result = work.plan(store, request, settings=settings, quiet=as_json)
         plan_id, drained = None, None
         if result.jobs and not skip_training:
             plan_id, drained = work.train(settings, store, result.plan_dir, planning_id=result.planning_id)

@@ -11,7 +11,9 @@ from pathlib import Path
 from daemon.cli.differences import say_comparison
 from daemon.cli.earlier import planned
 from daemon.cli.narration import PlanningNarrator, show_planning
+from daemon.cli.planning_place import planning_place
 from daemon.cli.screen import emit, say, tell, wrapped
+from daemon.settings import Settings
 from daemon.views.words import counted
 from planner import PlanRequest, make_plan
 from planner.comparing import compare
@@ -19,19 +21,23 @@ from planner.findings import Results
 from store.reading import open_reader
 
 
-def rehearse_planning(request: PlanRequest, before: Results | None, *, log_url: str, as_json: bool) -> None:
+def rehearse_planning(
+    request: PlanRequest, before: Results | None, *, settings: Settings, as_json: bool
+) -> None:
     """Plan into a scratch directory and tell each job with its reason; nothing stays but measurements.
 
     A cache that is there is read and filled: what was measured need not be measured again when it counts.
-    What earlier fits have cost is read from the log at `log_url`, where there is one.
+    What earlier fits have cost is read from the log that the `settings` name, where there is one.
     """
     scratch = Path(tempfile.mkdtemp(prefix="trainwright-dry-"))
     try:
         narrator = PlanningNarrator()
         cache = request.results_dir / "cache"
         kept = cache if cache.is_dir() else scratch / "cache"
-        request = dataclasses.replace(request, past_costs=_past_costs(log_url))
-        result = make_plan(dataclasses.replace(request, results_dir=scratch, cache_dir=kept), tell=narrator)
+        request = dataclasses.replace(request, past_costs=_past_costs(settings.database_url))
+        asked = dataclasses.replace(request, results_dir=scratch, cache_dir=kept)
+        with planning_place(settings):
+            result = make_plan(asked, tell=narrator)
         narrator.finish()
         comparison = None if before is None else compare(before, planned(result, "this plan"))
         if as_json:

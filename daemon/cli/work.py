@@ -10,6 +10,7 @@ from typing import Any
 
 from daemon.admission import left_out_words
 from daemon.cli.narration import PlanningNarrator, show_planning
+from daemon.cli.planning_place import planning_place
 from daemon.cli.progress import TrainingNarrator
 from daemon.cli.scoreboard import scoreboard
 from daemon.cli.screen import emit, say, tell
@@ -23,11 +24,14 @@ from planner.comparing import Comparison
 from store import DatabaseUnavailable, PlanStore
 
 
-def plan(store: PlanStore, request: PlanRequest, *, quiet: bool = False) -> PlanningResult:
-    """Plan, record every decision in the log, and show the decisions."""
+def plan(
+    store: PlanStore, request: PlanRequest, *, settings: Settings | None = None, quiet: bool = False
+) -> PlanningResult:
+    """Plan where the `settings` say, record every decision in the log, and show the decisions."""
     narrator = PlanningNarrator()
     request = dataclasses.replace(request, past_costs=store.reading.past_costs())
-    result = make_plan(request, tell=narrator)
+    with planning_place(settings):
+        result = make_plan(request, tell=narrator)
     narrator.finish()
     store.record(result.planning_id, narrator.events)
     if not quiet:
