@@ -31,7 +31,6 @@ log = structlog.get_logger("engine")
 
 SILENT_SECONDS_MAX = 60.0  # for so long claims are kept for a cluster that does not answer
 REST_SECONDS, REST_SECONDS_MAX = 5.0, 300.0  # after jobs that end before they have begun
-RENEW_SECONDS_MAX = 5.0  # between two renewals, at which is seen that an agent has taken over
 STOP_SECONDS = 2.0  # at the end, for Ray to hear which jobs are not wanted any more
 _GPU_STAGE = "gpu"
 
@@ -248,8 +247,8 @@ class EngineDispatcher:
         for run, answer in zip(due, answers, strict=True):
             if isinstance(answer, LeaseLost):
                 self._lose(run, answer)
-            elif run.claim is not None:
-                run.renew_at = now + min(run.claim.lease_seconds / 3, RENEW_SECONDS_MAX)
+            else:
+                run.kept(now)
 
     def _release(self, flight: Flight, cause: str) -> int:
         """Give back what no agent has taken over, and return how many fits that were.

@@ -19,6 +19,7 @@ from store.records import Claim
 
 log = structlog.get_logger("engine")
 
+RENEW_SECONDS_MAX = 5.0  # between two renewals, at which is seen that an agent has taken over
 WENT_WELL = "SUCCEEDED"
 AGAIN_SECONDS = 1.0  # until a job that was not heard of is submitted again
 GRACE_SECONDS = 5.0  # for an agent to see by itself that its fits are taken from it
@@ -50,6 +51,11 @@ class EngineRun:
     flight: Flight
     renew_at: float = 0.0
     child: NoProcess = field(default_factory=NoProcess)
+
+    def kept(self, now: float) -> None:
+        """Note that its lease was renewed now, of the monotonic clock."""
+        if self.claim is not None:
+            self.renew_at = now + min(self.claim.lease_seconds / 3, RENEW_SECONDS_MAX)
 
     def stop(self, cause: str) -> None:
         """Ask that it be given back: the agent saves its state when Ray asks it to stop."""
@@ -96,18 +102,17 @@ class Flight:
         """Return the flight of a new job."""
         flight = cls(submission.id, submission, client, asking, clock, began_at=clock())
         for claim in claims:
-            name, renew_at = f"{claim.job_id}/{claim.family}", clock() + claim.lease_seconds / 3
             run = EngineRun(
-                claim.fit_id,
-                claim.fence,
-                name,
-                claim.plan_id,
-                claim.stage,
-                claim.attempt,
-                claim,
-                flight,
-                renew_at,
+                fit_id=claim.fit_id,
+                fence=claim.fence,
+                name=f"{claim.job_id}/{claim.family}",
+                plan_id=claim.plan_id,
+                stage=claim.stage,
+                attempt=claim.attempt,
+                claim=claim,
+                flight=flight,
             )
+            run.kept(clock())
             flight.runs.append(run)
         return flight
 

@@ -72,7 +72,16 @@ class KnownJobs:
         for fit_id, fence in current:
             row = self._store.reading.fit(fit_id)
             flight.runs.append(
-                EngineRun(fit_id, fence, row.name, row.plan_id, row.stage, row.attempt, None, flight)
+                EngineRun(
+                    fit_id=fit_id,
+                    fence=fence,
+                    name=row.name,
+                    plan_id=row.plan_id,
+                    stage=row.stage,
+                    attempt=row.attempt,
+                    claim=None,
+                    flight=flight,
+                )
             )
         log.info("job goes on", job=job.id, fits=[run.name for run in flight.runs])
         return flight
