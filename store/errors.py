@@ -111,13 +111,15 @@ class HostAlive(StoreError):
         beat_seconds: how long ago it was heard of; None where it never was.
     """
 
+    exit_code = 75
+
     def __init__(self, *, host: str, worker: str, beat_seconds: float | None) -> None:
         self.host, self.worker, self.beat_seconds = host, worker, beat_seconds
         heard = "" if beat_seconds is None else f", heard of {max(0.0, beat_seconds):.0f} s ago"
-        super().__init__(
-            f"host {host} may be at work ({worker}{heard}). Stop its daemon first, or let it drain; "
-            "if it is gone for good, remove it with force."
-        )
+        self.what = f"host {host} may be at work{heard}"
+        self.where = worker
+        self.fix = "let it drain and stop its daemon first; where it is gone for good: --force"
+        super().__init__(f"{self.what} ({worker}); {self.fix}")
 
 
 class HostTaken(StoreError):

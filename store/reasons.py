@@ -134,6 +134,8 @@ def _by_a_person(fit: FitRow, context: WaitingContext) -> WaitingReason | None:
     if (here or held_up) and context.hosts and context.hosts <= {*(pause.host for pause in here), *held_up}:
         words = [pause_words(pause) for pause in here if pause.host in context.hosts - drained.keys()]
         words += [draining_words(name, drained[name]) for name in held_up]
+        more = len(words) - NAMED_MAX
+        words = [*words[:NAMED_MAX], f"and {more} more hosts"] if more > 1 else words
         return WaitingReason(code="Draining" if held_up else "PlanPaused", words="; ".join(words))
     return None
 

@@ -47,6 +47,7 @@ LISTS = {
     "fit": "trainwright jobs --all",
     "target, job or fit": "trainwright jobs --all",
     "target": "trainwright jobs --all",
+    "host": "trainwright hosts ls --all",
 }
 
 

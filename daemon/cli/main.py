@@ -58,7 +58,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schedule": ("daemon.cli.scheduling:schedule", "what the daemon does at certain times, and how it went"),
     "serve": ("daemon.cli.serving:serve", "the web page and the REST API"),
     "config": ("daemon.cli.configuring:config", "show: every setting, and where it comes from"),
-    "hosts": ("daemon.cli.hosts:hosts", "ls: the training hosts of this log, what they have and do"),
+    "hosts": ("daemon.cli.hosts:hosts", "ls | drain | remove: the training hosts of this log"),
     "completion": ("daemon.cli.completion:completion", "complete commands and live names in your shell"),
     "doctor": ("daemon.cli.checking:doctor", "check this machine, each finding with its fix"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +14,7 @@ from daemon.cli.screen import Tone, bar, emit, paint, say
 from daemon.cli.workspace import json_option, results_option
 from daemon.views.fits import step_words
 from daemon.views.host_words import host_line, previous_line
+from daemon.views.hosts import WORST_FIRST, running_by_host, standing
 from daemon.views.overview import LINES_MAX, Overview, Resumption, look, overview_document
 from daemon.views.remaining import Remaining
 from daemon.views.waiting import Watch
@@ -63,10 +65,7 @@ def lines_of(found: Overview) -> Iterator[str]:
 
 
 def _lines(found: Overview) -> Iterator[str]:
-    for told in found.hosts:
-        yield host_line(told, is_alive=told.row.worker in found.watch.workers, now=found.watch.now)
-        if (before := previous_line(told)) is not None:
-            yield before
+    yield from _host_lines(found)
     for pause in found.watch.pauses:
         yield f"paused   {pause_words(pause)}, since {moment(pause.at)}"
     if found.watch.held:
@@ -89,6 +88,22 @@ def _lines(found: Overview) -> Iterator[str]:
         yield f"waiting  {counted(group.fits, f'{group.stage.upper()} fit')}  {group.code}: {group.words}"
     if found.plans and not any(plan.open for plan in found.plans):
         yield "nothing is left to do; the models: trainwright models ls"
+
+
+def _host_lines(found: Overview) -> Iterator[str]:
+    """The hosts of the log, of many those first that somebody should look at."""
+    running = running_by_host(found.running)
+    at_work = {told.row.host: running.get(told.row.host, Counter()).total() for told in found.hosts}
+    states = {told.row.host: standing(found.watch, told.row, at_work[told.row.host]) for told in found.hosts}
+    known = [told for told in found.hosts if states[told.row.host] != "removed"]
+    if len(known) > LINES_MAX:
+        known.sort(key=lambda told: WORST_FIRST.index(states[told.row.host]))
+    for told in known[:LINES_MAX]:
+        host = told.row.host
+        yield host_line(told, state=states[host], running=at_work[host], now=found.watch.now)
+        if (before := previous_line(told)) is not None:
+            yield before
+    yield from _more(len(known), "host", "trainwright hosts ls")
 
 
 def _running_line(fit: FitRow, watch: Watch) -> str:

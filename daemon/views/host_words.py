@@ -7,12 +7,13 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from daemon.views.words import moment, span
+from daemon.views.words import counted, moment, span
 from store.moments import parsed_utc
 from store.reading import Reader
 from store.records import HostRow
 
 TAKEN_BACK_MAX = 1000
+SILENT = "its machine or its way to the log is down; gone for good: trainwright hosts remove"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,16 +66,45 @@ def _told(reader: Reader, row: HostRow) -> HostTold:
     )
 
 
-def host_line(told: HostTold, *, is_alive: bool, now: datetime) -> str:
-    """Return a host as a line: up since, gone, or stopped."""
-    row = told.row
+def state_of(row: HostRow, *, is_alive: bool, is_gone: bool, running: int) -> str:
+    """Return how a host stands, in a word.
+
+    That is up, draining (it claims nothing more), drained (nor does anything run there), silent (of another
+    machine, and not heard of for long), gone (its process has ended without a word), stopped, or removed.
+    """
+    if row.removed_at is not None:
+        return "removed"
     if row.state != "working":
-        return f"daemon   stopped on {row.host} at {moment(row.stopped_at)}: {row.cause}"
+        return "stopped"
     if not is_alive:
-        return f"daemon   gone without a word on {row.host} (pid {row.pid}); start it: trainwright daemon"
+        return "gone" if is_gone or row.beat_at is None else "silent"
+    if row.draining is None:
+        return "up"
+    return "draining" if running else "drained"
+
+
+def host_line(told: HostTold, *, state: str, running: int, now: datetime) -> str:
+    """Return a host as a line: up since, draining, not heard of, gone, or stopped."""
+    row = told.row
     where = f" on {row.host}, pid {row.pid}{f', {told.unit}' if told.unit else ''}"
+    if state == "removed":
+        return f"daemon   removed: {row.host} at {moment(row.removed_at)}"
+    if state == "stopped":
+        line = f"daemon   stopped on {row.host} at {moment(row.stopped_at)}: {row.cause}"
+        return f"{line}; it drains{_because(row)}" if row.draining is not None else line
+    if state == "silent":
+        return f"daemon   not heard of{where}, since {moment(row.beat_at)}: {SILENT}"
+    if state == "gone":
+        return f"daemon   gone without a word on {row.host} (pid {row.pid}); start it: trainwright daemon"
+    if state in ("draining", "drained"):
+        left = f"{counted(running, 'fit')} to end" if running else "nothing runs there any more"
+        return f"daemon   draining{where}{_because(row)}; {left}"
     boot = f" (boot {moment(told.booted_at)})" if told.booted_at else ""
     return f"daemon   up {span((now - row.started_at).total_seconds())}{where}{boot}"
+
+
+def _because(row: HostRow) -> str:
+    return f": {row.draining}" if row.draining else ""
 
 
 def previous_line(told: HostTold) -> str | None:

@@ -65,6 +65,10 @@ class Watch:
         self._context = self._around.context
         self._cpu_open: dict[str, int] = {}
 
+    def is_gone(self, worker: str) -> bool:
+        """Whether a worker's process has certainly ended; of other machines' that cannot be known."""
+        return self._is_dead(worker)
+
     @cached_property
     def _groups(self) -> tuple[ReadyGroup, ...]:
         return self.reader.ready_groups()
@@ -124,7 +128,8 @@ class Watch:
         if fit.state not in AT_WORK or fit.worker in self.workers:
             return None
         saved = f"step {fit.checkpoint_step:,}" if fit.checkpoint_step else "the beginning"
-        words = f"its process is gone; resumes from {saved} when a daemon starts"
+        when = "on another host, in a moment" if self.workers else "when a daemon starts"
+        words = f"its process is gone; resumes from {saved} {when}"
         return WaitingReason(code="NoWorker", words=words)
 
     def groups(self, plans: Sequence[PlanRow]) -> tuple[WaitingGroup, ...]:

@@ -21,6 +21,8 @@ from store.reading import Reader
 class Counting:
     """A database that counts its questions and the rows of their answers."""
 
+    engine = "sqlite"
+
     def __init__(self, url: str) -> None:
         self._database = connect(url, readonly=True)
         self.questions = self.rows = 0
@@ -36,6 +38,8 @@ class Counting:
 
 class CountingTx:
     """One transaction of a counting database."""
+
+    engine = "sqlite"
 
     def __init__(self, counting: Counting, tx: Tx) -> None:
         self._counting, self._tx = counting, tx

@@ -120,6 +120,15 @@ def test_hosts_that_drain_hold_a_fit_up_when_all_do(
     assert words in reason.words
 
 
+def test_of_many_hosts_that_drain_few_are_named(gpu_fit: FitRow) -> None:
+    """A sentence stays one."""
+    names = frozenset(f"h{number}" for number in range(60))
+    standing = {name: replace(SMALL, draining="") for name in names}
+    reason = waiting_reason(gpu_fit, replace(FREE, hosts=names, standing=standing))
+    assert reason is not None
+    assert reason.words.endswith("host h10 drains and claims nothing more; and 57 more hosts")
+
+
 def test_a_backoff_says_until_when(gpu_fit: FitRow) -> None:
     """A fit that failed says how often and when it is tried again; afterwards it does not."""
     failed = replace(gpu_fit, failures=2, not_before_at=NOW + timedelta(seconds=8))
