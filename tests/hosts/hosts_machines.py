@@ -55,6 +55,7 @@ class Machine:
         self.name, self.network, self.shared = name, network, shared
         self.host_name = host_name or name
         self.disk, self.here = folder / "disks" / name, folder / "machine"
+        self.environment: dict[str, str] = {}  # what its commands are given beside
         self._folder = folder
         self._first: subprocess.Popen[bytes] | None = None
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -113,9 +114,9 @@ class Machine:
                 tables[name] = daemon.pop(name)  # type: ignore[assignment] (a table by the caller's word)
         (self.disk / _CONFIG).write_text(toml(tables), encoding="utf-8")
 
-    def start_daemon(self, **planted: object) -> subprocess.Popen[bytes]:
+    def start_daemon(self, *options: str, **planted: object) -> subprocess.Popen[bytes]:
         """Start the daemon; with anything `planted` (see hosts_standin) one whose fits are stand-ins."""
-        words: Sequence[str | Path] = ("-m", "daemon", "--config", self.here / _CONFIG)
+        words: Sequence[str | Path] = ("-m", "daemon", "--config", self.here / _CONFIG, *options)
         if planted:
             words = (STANDIN, self.here / _CONFIG, *(f"{name}={value}" for name, value in planted.items()))
         with (self.disk / _LOG).open("ab") as log:
@@ -155,8 +156,8 @@ class Machine:
         assert self._first is not None, f"{self.name} is switched off"
         (first,) = psutil.Process(self._first.pid).children()
         enter = ("nsenter", "--target", str(first.pid), "--mount", "--uts", "--pid", "--net", "--")
-        environment = ("env", f"TMPDIR={self.here / 'tmp'}")
-        return [*enter, *environment, *map(str, words)]
+        given = {"TMPDIR": str(self.here / "tmp"), **self.environment}
+        return [*enter, "env", *(f"{name}={value}" for name, value in given.items()), *map(str, words)]
 
 
 def remove(machines: Sequence[Machine]) -> None:

@@ -12,7 +12,6 @@ from hosts_work import accept_sleepers, await_end, await_hosts, done_by, host_of
 from reporting import figure
 
 from store import PlanStore
-from store.errors import HostAlive
 
 if TYPE_CHECKING:
     from conftest import Site
@@ -84,7 +83,7 @@ def test_a_host_that_drains_gives_its_work_to_the_other(site: Site, machines: Ma
         await_that(lambda: len(all_events(store, "FitStarted")) == 2, "two fits of alpha")
         beta.start_daemon(sleep=0.2)
         await_hosts(store, "alpha", "beta")
-        store.drain_host("alpha", reason="a new disk", give_back=True, actor="test")
+        beta.run("hosts", "drain", "alpha", "--give-back", "--reason", "a new disk")
         await_end(store, given)
         assert {event.data["cause"] for event in all_events(store, "FitReleased")} == {
             "the host drains: a new disk"
@@ -97,7 +96,7 @@ def test_a_host_that_drains_gives_its_work_to_the_other(site: Site, machines: Ma
             "beta": None,
         }
         before = len(all_events(store, "FitClaimed"))
-        store.return_host("alpha", reason="it is in", actor="test")
+        beta.run("hosts", "drain", "alpha", "--undo")
         accept_sleepers(store, 8, name="again")
         claims = await_that(
             lambda: [one for one in all_events(store, "FitClaimed")[before:] if host_of(one) == "alpha"],
@@ -117,9 +116,9 @@ def test_what_a_vanished_host_held_is_free_when_it_is_removed(site: Site, machin
         beta.start_daemon(sleep=0.2)
         await_hosts(store, "alpha", "beta")
         alpha.pull_power(peer=SERVER)
-        with pytest.raises(HostAlive):
-            store.remove_host("alpha", reason="it burnt", actor="test")
-        assert len(store.remove_host("alpha", reason="it burnt", actor="test", force=True)) == 2
+        beta.run("hosts", "remove", "alpha", exits=75)
+        assert not all_events(store, "LeaseExpired")
+        beta.run("hosts", "remove", "alpha", "--force", "--reason", "it burnt")
         await_end(store, plan)
         assert done_by(store) == {"beta": 2}
 
@@ -138,3 +137,34 @@ def test_a_second_machine_of_a_name_is_refused(site: Site, machines: Make) -> No
         beta.configure(site.far, host_name="other")
         beta.start_daemon(sleep=0.2)
         await_hosts(store, "trainer", "other")
+
+
+def test_people_are_told_once_by_one_of_the_hosts(site: Site, machines: Make) -> None:
+    """What is told, is told by one host; when that is gone, by the other, from where the first one was."""
+    hosts = {name: machines(name, cpu_slots=2) for name in ("alpha", "beta")}
+    with opened(site.near) as store:
+        for machine in hosts.values():
+            told = f'cat >> "{machine.here}/told"; echo >> "{machine.here}/told"'
+            machine.configure(
+                site.far, cpu_slots=2, notify_command=["sh", "-c", told], notify_on=["plan_finished"]
+            )
+            machine.start_daemon(sleep=0.1)
+        await_hosts(store, *hosts)
+        first = accept_sleepers(store, 4, name="first")
+        await_that(lambda: telling(hosts, first), "word of the first plan")
+        (teller,) = telling(hosts, first)
+        hosts[teller].switch_off()
+        second = accept_sleepers(store, 4, name="second")
+        await_that(lambda: telling(hosts, second), "word of the second plan")
+        assert set(telling(hosts, second)) == set(hosts) - {teller}
+        assert telling(hosts, first) == [teller]
+
+
+def telling(hosts: dict[str, Machine], plan: str) -> list[str]:
+    """Which hosts have told people of the end of a plan, as often as they did."""
+    found: list[str] = []
+    for name, machine in hosts.items():
+        path = machine.disk / "told"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        found += [name for line in lines if plan in line]
+    return found
