@@ -214,7 +214,8 @@ class AgentDispatcher(Dispatcher):
     def _begin_one(self, claim: Claim) -> None:
         """Start a fit, or give it back where its panel is not here: it could only fail."""
         panel = panel_of(claim.data, self._settings)
-        if claim.data.get("panel_key") and not panel.is_dir():
+        is_fetched = self._settings.artefacts is not None  # then the fit waits for it
+        if claim.data.get("panel_key") and not panel.is_dir() and not is_fetched:
             self._without.add(claim.plan_id)
             self._claimed -= 1
             self._release(claim, f"its panel is not on this host ({panel})")

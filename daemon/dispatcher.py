@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from daemon.admission import plan_row
+from daemon.artefacts.kept_child import KeptChild
 from daemon.identity import Identity
 from daemon.listening import listen_to
 from daemon.news import PlanFinished, Tell, keep_quiet
@@ -129,9 +130,17 @@ class Dispatcher:
         try:
             listen_to(list(self.running), self._store, over=self._leave, beat=self.beat)
         finally:
+            self._free_places()
             ended, self._ended_of = self._ended_of, set()
             for plan_id in sorted(ended):
                 self._notice_end(plan_id)
+
+    def _free_places(self) -> None:
+        """Take the places of fits that have trained: what they left is put away without one."""
+        for runner in self.running:
+            if isinstance(runner.child, KeptChild) and runner.child.has_trained:
+                self._slots.give_back(runner.slot)
+                runner.slot = Slot()
 
     def _leave(self, runner: Runner) -> None:
         self.running.remove(runner)

@@ -41,7 +41,7 @@ def all_duties(
     sharing = Sharing(store=store, residence=place, host=identity.host)
     return (
         Draining(settings, store, host),
-        MissingPanels(settings, store, timetable, identity.host),
+        MissingPanels(settings, store, timetable, identity.host, keeper=host.keeper),
         Conditions(settings, store, timetable, identity.host),
         Sweeping(settings, store, host),
         Schedule(settings, host.bell, config=config, tell=telling.say, sharing=sharing),

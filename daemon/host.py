@@ -12,6 +12,7 @@ from types import FrameType
 
 import structlog
 
+from daemon.artefacts.keeper import keeper_of
 from daemon.bell import Bell
 from daemon.dispatcher import start_child
 from daemon.engine.dispatching import AnyDispatcher, dispatching
@@ -58,13 +59,15 @@ class Host:
         self.timetable.every(min(RESCUE_SECONDS_MAX, settings.lease_seconds / 3), RESCUE)
         self.rescuer = Rescuer(store, self.identity, tell=tell)
         self.servers = WarmServers(clock=clock)
+        begin = self._start_warm if settings.warm_children else start_child
+        self.keeper = keeper_of(settings, store, begin, clock=clock)
         self.dispatcher = (dispatch or dispatching(settings))(
             settings,
             store,
             worker=self.identity.worker,
             plans=plans,
             tell=tell,
-            begin=self._start_warm if settings.warm_children else start_child,
+            begin=begin if self.keeper is None else self.keeper.begin,
             clock=clock,
         )
         self.also: list[Callable[[], Collection[int]]] = []  # further descriptors to wait for
@@ -99,6 +102,8 @@ class Host:
             self._moved = False
             self.rescuer.look()
         self.dispatcher.beat()
+        if self.keeper is not None:
+            self.keeper.mover.hear()
         self.dispatcher.tick()
         self.dispatcher.beat()
         self.servers.tend()
@@ -124,8 +129,9 @@ class Host:
         """Return all descriptors to wait for, with that of the waker if it has one now."""
         poll = select.poll()
         children = [run.child.fileno() for run in self.dispatcher.running if run.child.returncode is None]
+        mover = -1 if self.keeper is None else self.keeper.mover.fileno()
         others = (descriptor for descriptors in self.also for descriptor in descriptors())
-        for descriptor in (hint, self.bell.fileno(), *self.rescuer.descriptors(), *children, *others):
+        for descriptor in (hint, self.bell.fileno(), mover, *self.rescuer.descriptors(), *children, *others):
             if descriptor >= 0:
                 poll.register(descriptor, select.POLLIN)
         return poll
@@ -157,6 +163,8 @@ class Host:
     def close(self) -> None:
         """End what still runs and let go of the timetable and the bell."""
         self.dispatcher.end_all()
+        if self.keeper is not None:
+            self.keeper.close()
         self.servers.close()
         self.timetable.stop()
         self.rescuer.close()

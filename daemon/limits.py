@@ -13,6 +13,7 @@ from typing import Protocol
 
 import structlog
 
+from daemon.artefacts.kept_child import KeptChild
 from daemon.settings import Settings
 from executors.contract import Checkpointed, Failed, Outcome, Progressed, Report, Started, Stopped, Succeeded
 
@@ -45,7 +46,7 @@ class Limits:
         self._seconds_of_family = settings.family_seconds_max.get(family)
         self._seconds_max = self._seconds_of_family or settings.fit_seconds_max
         self._idleness = Idleness(settings.fit_hung_seconds)
-        self._began_at = self._heard_at = self._look_at = began_at
+        self._began_at = self._heard_at = self._look_at = self._seen_at = began_at
         self._kill_at: float | None = None
         self._broken: str | None = None
         self._taken_bytes = 0
@@ -72,7 +73,10 @@ class Limits:
 
     def keep(self, child: Watched, now: float) -> None:
         """Stop the fit when its time is over; end it when that takes long, it takes too much, or it hangs."""
-        seconds_max = self._seconds_max
+        if isinstance(child, KeptChild) and child.is_waiting:
+            self._wait(now)
+            return
+        self._seen_at, seconds_max = now, self._seconds_max
         if self._kill_at is not None and now >= self._kill_at:
             child.kill()
         elif self._broken is None and seconds_max is not None and now - self._began_at >= seconds_max:
@@ -83,6 +87,12 @@ class Limits:
             self._look_at_memory(child)
             self._look_at_silence(now)
             self._look_at_idleness(child, now)
+
+    def _wait(self, now: float) -> None:
+        """Let time pass in which nothing is trained: what the fit needs, or leaves, is on its way."""
+        self._began_at += now - self._seen_at
+        self._seen_at = self._heard_at = now
+        self._idleness.heard(now)
 
     def verdict(self, outcome: Outcome) -> Outcome:
         """Return how the attempt ended in view of its limits: one that went over them failed for that."""

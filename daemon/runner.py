@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from daemon.artefacts.kept_child import reason_of
 from daemon.attempt_log import AttemptLog
 from daemon.errors import ChildStopped
 from daemon.identity import is_stopped
@@ -289,7 +290,7 @@ class Runner:
                 self._note_failure(outcome)
             case Stopped(step=step):
                 self._saved_step = step
-                self._note_release(self._stopping or "asked from outside")
+                self._note_release(self._stopping or reason_of(self.child) or "asked from outside")
 
     def _note_success(self, outcome: Succeeded) -> None:
         def told(_answer: Answer) -> None:

@@ -71,6 +71,11 @@ class Workplace:
         return self.results_dir / "work"
 
     @property
+    def fetched_dir(self) -> Path:
+        """Models of other hosts that were asked for here: ``<fit>/<identity>/``; they can be had again."""
+        return self.results_dir / "fetched"
+
+    @property
     def log_path(self) -> Path:
         """The log of commands that draw a screen."""
         return self.results_dir / "trainwright.log"

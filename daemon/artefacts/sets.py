@@ -63,7 +63,7 @@ class Artefacts:
         except Absent:
             pass
         except Damaged:
-            self._objects.remove([_manifest_name(key)])  # nobody reads it while it is made anew
+            self.retract(key)  # nobody reads it while it is made anew
         for name, path in files.items():
             self._objects.put(path, _file_name(key, name))
         content = json.dumps({"version": VERSION, "files": told}, sort_keys=True).encode()
@@ -121,6 +121,10 @@ class Artefacts:
         names = self._objects.names(key)
         manifests = [name for name in names if name.endswith(f"/{MANIFEST}")]
         self._objects.remove([*manifests, *(name for name in names if name not in set(manifests))])
+
+    def retract(self, key: str) -> None:
+        """Let an artefact be none any more, so that whoever has it puts it there anew; raises Away."""
+        self._objects.remove([_manifest_name(key)])
 
     def beneath(self, prefix: str) -> list[str]:
         """Return the names of all objects beneath ``prefix/``; raises Away."""
