@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -23,7 +24,7 @@ FAMILY = "FTRLProximal"  # loads no library that is slow to import
 TARGETS = (TARGET, "y_up_1d")
 QUICK = {"passes": 1}
 # Some seconds of work whatever the data say, with a checkpoint ten times a second.
-SLOW = {"passes": 700, "patience": 700, "batch_rows": 1}
+SLOW = {"passes": 400, "patience": 400, "batch_rows": 1}
 SETTINGS = """
 [daemon]
 data_dir = "data"
@@ -40,9 +41,9 @@ QUIET = {"PYTHONUNBUFFERED": "1", "DASK_DISTRIBUTED__DASHBOARD__LINK": ""}
 class Site:
     """An installation in a folder; the recipes run there as somebody would run them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None) -> None:
         self.folder = folder
-        self.store: PlanStore = open_store(f"sqlite:///{folder}/results/trainwright.db")
+        self.store: PlanStore = open_store(url or f"sqlite:///{folder}/results/trainwright.db")
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment of a recipe: this test's, without its settings."""
@@ -98,8 +99,9 @@ class Site:
     def await_slow_agent(self) -> psutil.Process:
         """Wait until that fit is in the middle of its work; return the agent that has it."""
         await_that(lambda: self.slow_events("CheckpointSaved"), "checkpoint")
-        identity = Identity.of_worker(self.slow_events("FitClaimed")[-1].data["worker"])
+        identity = Identity.of_worker(self.store.reading.fit(self.slow_fit).worker or "")
         assert identity is not None
+        assert identity.pid != os.getpid(), "the test holds the fit itself"
         return psutil.Process(identity.pid)
 
     def assert_each_done_once(self) -> None:
@@ -129,9 +131,8 @@ ENDS = ("FitSucceeded", "FitFailed", "FitReleased", "LeaseExpired", "FitCancelle
 def made_site(folder: Path) -> Path:
     """Make an installation with data, and an accepted plan of two short fits."""
     write_data(folder / "data", rows=300)
-    (folder / "trainwright.toml").write_text(SETTINGS, encoding="utf-8")
-    write_plan(folder / "plan", _plan(TARGETS, QUICK))
-    _accept(folder)
+    write_settings(folder)
+    accept_plan(folder, TARGETS, QUICK)
     return folder
 
 
@@ -139,17 +140,20 @@ def copied_site(template: Path, folder: Path, *, slow: bool = False) -> Site:
     """Return an installation like the template; with `slow` it has a fit more, of some seconds."""
     shutil.copytree(template, folder)
     if slow:
-        write_plan(folder / "plan", _plan(TARGETS[:1], SLOW))
-        _accept(folder)
+        accept_plan(folder, TARGETS[:1], SLOW)
     return Site(folder)
 
 
-def _plan(targets: Sequence[str], params: dict[str, int]) -> dict[str, object]:
+def write_settings(folder: Path, **more: str) -> None:
+    """Write the settings of an installation; `more` are words."""
+    lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in more.items())
+    (folder / "trainwright.toml").write_text(SETTINGS + lines, encoding="utf-8")
+
+
+def accept_plan(folder: Path, targets: Sequence[str], params: dict[str, int]) -> None:
+    """Accept a plan of one fit a target."""
     jobs = [job((FAMILY,), target=target) for target in targets]
-    return document(*jobs, training={"params": {FAMILY: params}})
-
-
-def _accept(folder: Path) -> None:
+    write_plan(folder / "plan", document(*jobs, training={"params": {FAMILY: params}}))
     words = [str(PROGRAM), "submit", "plan", "--now"]
     subprocess.run(words, cwd=folder, check=True, capture_output=True)
 
