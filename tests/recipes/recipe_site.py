@@ -42,8 +42,8 @@ class Site:
     """An installation in a folder; the recipes run there as somebody would run them."""
 
     def __init__(self, folder: Path, url: str | None = None) -> None:
-        self.folder = folder
-        self.store: PlanStore = open_store(url or f"sqlite:///{folder}/results/trainwright.db")
+        self.folder, self.url = folder, url or f"sqlite:///{folder}/results/trainwright.db"
+        self.store: PlanStore = open_store(self.url)
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment of a recipe: this test's, without its settings."""

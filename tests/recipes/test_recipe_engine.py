@@ -55,3 +55,21 @@ def test_what_a_killed_agent_had_taken_over_goes_on_under_a_new_claim(site: Site
     assert again.returncode == 0, again.stderr
     site.assert_each_done_once()
     site.assert_gone_on()
+
+
+def test_a_machine_with_nothing_but_log_and_artefacts_does_the_fits(site: Site, tmp_path: Path) -> None:
+    """As a job of CI does: what the plan needs is fetched, and the model goes where all find it."""
+    shared, runner = tmp_path / "shared", tmp_path / "runner"
+    for folder in (shared, runner):
+        folder.mkdir()
+    places = {"database_url": site.url, "artefacts": shared.as_uri()}
+    write_settings(site.folder, **places)
+    accept_plan(site.folder, TARGETS[:1], QUICK)
+    write_settings(runner, **places)
+    elsewhere = Site(runner, site.url)
+    done = elsewhere.call([PROGRAM, "fit", "--claim", "next"])
+    assert done.returncode == 0, done.stderr
+    site.assert_each_done_once()
+    key = site.store.reading.plans()[0].panel_key
+    assert (runner / "results" / "cache" / "panels" / str(key)).is_dir()
+    assert list((shared / "bundles").rglob("manifest.json")), "the model lies where everybody finds it"
