@@ -79,6 +79,8 @@ class Host:
 
     def start(self) -> None:
         """Take back what a killed predecessor left, and begin to ring."""
+        if self.keeper is not None:
+            self.keeper.mover.start()
         self.rescuer.rescue()
         self.timetable.start()
 

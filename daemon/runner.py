@@ -289,7 +289,7 @@ class Runner:
             case Failed():
                 self._note_failure(outcome)
             case Stopped(step=step):
-                self._saved_step = step
+                self._saved_step = step or self._saved_step
                 self._note_release(self._stopping or reason_of(self.child) or "asked from outside")
 
     def _note_success(self, outcome: Succeeded) -> None:

@@ -20,6 +20,7 @@ import structlog
 
 from daemon.cli.configuration import settings_for
 from daemon.cursor import Cursor, open_cursor
+from daemon.elsewhere import settle
 from daemon.errors import DaemonError
 from daemon.logs import configure_logs, take_in_other_logs
 from daemon.mlflow_runs import MlflowRuns, NotTracked
@@ -115,6 +116,7 @@ def track(settings: Settings) -> None:
     """
     if settings.mlflow_uri is None:
         return
+    settle(lambda: settings)
     with open_store(settings.database_url, create=False, migrate=False) as store:
         cursor = open_cursor(tracking_duty(settings), store, begin=0, file=tracking_path(settings))
         runs = MlflowRuns(settings.mlflow_uri, settings.mlflow_experiment)

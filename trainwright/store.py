@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 
+from daemon.elsewhere import bundle_place, settle
 from daemon.handing_over import NoReceipt, drop, drop_document, is_at_work, wait_for_receipt
 from daemon.interventions import carry_out, chosen
 from daemon.settings import Settings
@@ -61,6 +62,7 @@ class Store:
 
     def __init__(self, settings: Settings, reader: Reader) -> None:
         self.settings, self.reader = settings, reader
+        settle(lambda: settings)
 
     def __enter__(self) -> Self:
         return self
@@ -131,7 +133,10 @@ class Store:
         if promoted is None:
             return self.fit(name).model()
         said = promoted.data
-        return Model(model_at(Path(said["bundle"]), fit=said["name"], sha256=said["sha256"]))
+        identity = {"plan": said["plan"], "fit": said["model"], "sha256": said["sha256"]}
+        return Model(
+            model_at(bundle_place(said["bundle"], **identity), fit=said["name"], sha256=said["sha256"])
+        )
 
     def targets(self, planning_id: str | None = None) -> Table[Target]:
         """Return the targets of a planning, the newest without an id: ranked, left out, and why."""

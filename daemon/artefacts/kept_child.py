@@ -6,6 +6,7 @@ once the model is; meanwhile the fit goes on, and whoever follows it keeps its l
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -25,6 +26,7 @@ from executors.errors import BadSpec
 
 KEPT = 2  # states of a fit, elsewhere as here
 TRIES_OF_TIDYING = 20
+LOG_BYTES_MAX = 262_144  # of a log that is put there again with each state
 
 log = structlog.get_logger("artefacts")
 
@@ -234,7 +236,7 @@ class _States:
 
     def __init__(self, spec: FitSpec, places: FitPlaces, mover: Mover) -> None:
         self._spec, self._mover = spec, mover
-        self._outgoing = places.work / "outgoing"
+        self._outgoing, self._log = places.work / "outgoing", places.log
         self._waiting: Checkpointed | None = None
         self._report: Checkpointed | None = None  # of the one under way
         self._move: Move | None = None
@@ -268,7 +270,16 @@ class _States:
             return []
         self._kept = [*self._kept, move.key][-KEPT:]
         self.step = report.step
+        self._put_log()
         return [report]
+
+    def _put_log(self) -> None:
+        """Put the log there as far as it is, for whoever asks when this host is gone."""
+        spec = self._spec
+        with contextlib.suppress(OSError):
+            if self._log.stat().st_size <= LOG_BYTES_MAX:
+                key = log_key(spec.plan, spec.fit, spec.attempt)
+                self._mover.ask(PUT_FILE, key, self._log, tries_max=1)
 
     def drop(self) -> None:
         """Want none of them any more."""

@@ -68,6 +68,11 @@ class Mover:
         """The number of the process, None while there is none."""
         return None if self._life is None else self._life.pid
 
+    def start(self) -> None:
+        """Start the process ahead of the first move: its libraries take a second."""
+        if self._life is None:
+            self._start()
+
     def ask(self, do: str, key: str, path: Path, **more: Any) -> Move:  # noqa: ANN401 (fields of Move)
         """Ask for a move; its outcome is known some time after."""
         self._count += 1

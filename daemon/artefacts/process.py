@@ -103,9 +103,17 @@ class Carrier:
         self._own = threading.local()
         self._threads = ThreadPoolExecutor(AT_ONCE)
 
+    def begin(self) -> None:
+        """Load what speaks to the place; whether that can be is said with the first answer."""
+        self._threads.submit(self._try).add_done_callback(_end_on_surprise)
+
     def take(self, asked: Mapping[str, Any]) -> None:
         """Begin with something; the answer is said when it is known."""
         self._threads.submit(self._carry, asked).add_done_callback(_end_on_surprise)
+
+    def _try(self) -> None:
+        with suppress(ArtefactsError):
+            self._artefacts()
 
     def _carry(self, asked: Mapping[str, Any]) -> None:
         try:
@@ -143,6 +151,7 @@ def carry(parent: int) -> None:
     if not place:
         return
     carrier = Carrier(place["url"], place["options"], say)
+    carrier.begin()
     for line in sys.stdin:
         carrier.take(json.loads(line))
 

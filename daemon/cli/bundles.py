@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from daemon.cli.workspace import reader_for
+from daemon.elsewhere import bundle_place
 from daemon.errors import DaemonError
 
 
@@ -24,14 +25,16 @@ def bundle_of(name: str, options: Mapping[str, Path | None]) -> Path:
     Raises:
         NoModel: the fit has no bundle.
         NotFound: there is no such fit.
+        DaemonError: it lies on another host and cannot be fetched.
     """
     if Path(name).is_dir():
         return Path(name)
     with reader_for(**options) as reader:
         promoted = reader.promotions().get(name)
         if promoted is not None:
-            return Path(promoted.data["bundle"])
+            told = promoted.data
+            return bundle_place(told["bundle"], plan=told["plan"], fit=told["model"], sha256=told["sha256"])
         fit = reader.fit(name)
     if fit.bundle is None:
         raise NoModel(name, f"the fit is {fit.state}, it has no model")
-    return Path(fit.bundle)
+    return bundle_place(fit.bundle, plan=fit.plan_id, fit=fit.id, sha256=fit.bundle_sha256)

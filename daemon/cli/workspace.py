@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from daemon.cli.screen import paint, tell
+from daemon.elsewhere import settle
 from daemon.errors import DaemonError
 from store.reading import Reader, open_reader
 
@@ -157,6 +158,7 @@ def existing_log(config: Path | None = None, results_dir: Path | None = None) ->
         LogForbidden: this account may not look.
     """
     url = log_url(config, results_dir)
+    settle(lambda: _settings(config, results_dir))
     try:
         if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
             raise NoLogHere(url)

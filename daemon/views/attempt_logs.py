@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemon.elsewhere import log_place
 from daemon.errors import DaemonError
 from store.reading import Reader
 from store.records import AttemptRow, FitRow
@@ -50,7 +51,10 @@ def log_of(reader: Reader, name: str, attempt: int | None = None) -> AttemptLog:
             raise NoAttemptLog(fit.name, f"there is no attempt {attempt}, {count}")
         what = "not started yet" if not meant else "the attempt ended before its training began"
         raise NoAttemptLog(fit.name, what)
-    path = Path(found[-1].log or "")
+    try:
+        path = log_place(fit, found[-1])
+    except DaemonError as error:
+        raise NoAttemptLog(fit.name, f"its log is on another host ({found[-1].log}): {error}") from error
     if not path.is_file():
         raise NoAttemptLog(fit.name, f"its log {path} is gone")
     return AttemptLog(path=path, fit=fit, attempt=found[-1], attempts=attempts)

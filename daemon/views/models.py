@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from daemon.elsewhere import bundle_place
+from daemon.errors import DaemonError
 from executors.cards import CARD_NAME, EVALUATION, read_card, read_file
 from executors.errors import BundleDamaged
 from store.records import FitRow
@@ -76,7 +78,12 @@ def model_of(fit: FitRow) -> ModelTold | None:
     """
     if fit.bundle is None:
         return None
-    return model_at(Path(fit.bundle), fit=fit.name, sha256=fit.bundle_sha256)
+    try:
+        path = bundle_place(fit.bundle, plan=fit.plan_id, fit=fit.id, sha256=fit.bundle_sha256)
+    except DaemonError as error:
+        told = ModelTold(fit=fit.name, path=Path(fit.bundle), sha256=fit.bundle_sha256)
+        return dataclasses.replace(told, problem=f"the bundle lies on another host: {error}")
+    return model_at(path, fit=fit.name, sha256=fit.bundle_sha256)
 
 
 def model_at(path: Path, *, fit: str, sha256: str | None) -> ModelTold:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from daemon.elsewhere import settle
 from daemon.settings import Settings
 from daemon.web.assets import Assets
 from daemon.web.lately import Lately
@@ -37,6 +38,7 @@ class Site:
             StoreError: the log cannot be reached, or is of another version.
         """
         self.settings = settings
+        settle(lambda: settings)
         self.where = tuple(where) or (listening_at(settings.web_listen),)
         self.names, self.tokens = names_of(settings, self.where), tokens_of(settings)
         self._database = connect(settings.database_url, readonly=True)
