@@ -1,13 +1,14 @@
--- Three roles for a log on Postgres: who owns it, who writes to it, who only reads.
+-- Three roles for a log on Postgres: who owns it, who writes to it, who only reads. `trainwright db roles` prints it.
 --
---   psql -v owner=tw_owner -v writer=tw_writer -v reader=tw_reader -f postgres_roles.sql "$OWNER_URL"
+--   trainwright db roles | psql "$ADMIN_URL"
+--   psql -v owner=tw_owner -v writer=tw_writer -v reader=tw_reader -f postgres_roles.sql "$ADMIN_URL"
 --
 -- Run it once after `trainwright db upgrade`, as a role that may make roles and owns the tables (a superuser, or the
 -- role that made the database), and again after every upgrade that brings new tables: the second time changes only
--- what is missing. Roles that exist are kept. Give them a way to log in afterwards, such as
--- ALTER ROLE tw_writer LOGIN PASSWORD '…', and write
+-- what is missing. Roles that exist are kept. Give them a way to log in afterwards: in psql, ALTER ROLE tw_writer
+-- LOGIN and then \password tw_writer, which asks for it, so that it stands in no history and no log. Then write
 --
---   TRAINWRIGHT_DATABASE_URL=postgresql://tw_writer@HOST/NAME
+--   TRAINWRIGHT_DATABASE_URL=postgresql://tw_writer@HOST/NAME?sslmode=verify-full&sslrootcert=FILE&passfile=FILE
 --
 -- into the daemon's settings. What each may do:
 --
@@ -40,8 +41,8 @@ GRANT USAGE ON SCHEMA :"home" TO :"writer", :"reader";
 SELECT format('ALTER TABLE %I.%I OWNER TO %I', :'home', tablename, :'owner')
 FROM pg_tables
 WHERE schemaname = :'home' AND tableowner <> :'owner' AND tablename IN (
-  'event', 'plan', 'job', 'fit', 'decision', 'host', 'pause', 'lease', 'beat', 'projection', 'seal', 'log_start',
-  'alembic_version') \gexec
+  'event', 'plan', 'job', 'fit', 'decision', 'host', 'pause', 'lease', 'beat', 'cursor', 'projection', 'seal',
+  'log_start', 'alembic_version') \gexec
 
 SELECT format('ALTER FUNCTION %s OWNER TO %I', p.oid::regprocedure, :'owner')
 FROM pg_proc AS p
@@ -53,7 +54,9 @@ REVOKE ALL ON event FROM PUBLIC, :"writer", :"reader";
 GRANT SELECT, INSERT ON event TO :"writer";
 
 -- What follows from events, and what is only of this moment.
-GRANT SELECT, INSERT, UPDATE, DELETE ON plan, job, fit, decision, host, pause, lease, beat, projection TO :"writer";
+GRANT SELECT, INSERT, UPDATE, DELETE ON
+  plan, job, fit, decision, host, pause, lease, beat, cursor, projection
+TO :"writer";
 
 -- Seals are added and never changed; where the log begins is the owner's word.
 REVOKE ALL ON seal, log_start, alembic_version FROM PUBLIC, :"writer", :"reader";
@@ -61,7 +64,7 @@ GRANT SELECT, INSERT ON seal TO :"writer";
 GRANT SELECT ON log_start, alembic_version TO :"writer";
 
 GRANT SELECT ON
-  event, plan, job, fit, decision, host, pause, lease, beat, projection, seal, log_start, alembic_version
+  event, plan, job, fit, decision, host, pause, lease, beat, cursor, projection, seal, log_start, alembic_version
 TO :"reader";
 
 COMMIT;

@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import shutil
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,13 +28,14 @@ from typing import Any, TypeVar
 
 from panel.aligned import open_panel
 from panel.storing import intact
-from planner.errors import ClusterRefused
+from planner.errors import ClusterAway, ClusterRefused
 
 OLDEST = (2, 52)  # before it whoever reaches its port runs code there (CVE-2025-62593, CVE-2023-48022)
 TOKEN_FILE, TOKEN, MODE = "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_TOKEN", "RAY_AUTH_MODE"
 PIECE_BYTES = 64 << 20  # of one object: a large panel is never in memory as a whole
 
 AHEAD = 2  # tasks handed over beyond those that can run at once
+KNOCK_SECONDS = 5.0
 LOST_MAX = 3  # times a task is done again whose worker or machine was lost
 JOIN = "join this machine to it with: ray start --address HOST:6379; or plan here: planning_engine = 'own'"
 
@@ -77,18 +79,20 @@ def on_ray(address: str = "auto", *, token_file: Path | None = None) -> Iterator
     """Spread what is planned inside over the cluster that this machine belongs to.
 
     Raises:
-        ClusterRefused: Ray is missing, too old, has no token, or there is no cluster at the address.
+        ClusterRefused: Ray is missing, too old, or has no token.
+        ClusterAway: there is no cluster at the address.
     """
-    ray = _sound_ray(token_file)
+    ray, address = _sound_ray(token_file), os.environ.get("RAY_ADDRESS", address)
     try:
+        _knock(address)
         ray.init(
-            address=os.environ.get("RAY_ADDRESS", address),
+            address=address,
             log_to_driver=False,
             configure_logging=False,
             namespace=f"trainwright-{secrets.token_hex(4)}",
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ClusterRefused(f"the Ray cluster does not answer: {_line(error)}", fix=JOIN) from error
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ClusterAway(f"the Ray cluster does not answer: {_line(error)}", fix=JOIN) from error
     try:
         found = Cluster(jobs=_free_cpus(ray), machines=len(_nodes(ray)), ray=ray)
         before = _CLUSTER.set(found)
@@ -206,6 +210,13 @@ def _sound_ray(token_file: Path | None) -> ModuleType:
         )
     os.environ[MODE] = "token"
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at ``HOST:PORT``: Ray itself asks for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), KNOCK_SECONDS).close()
 
 
 def _line(error: Exception) -> str:

@@ -34,4 +34,12 @@ class NotInResults(PlannerError):
 
 
 class ClusterRefused(PlannerError):
-    """The cluster that is to plan cannot be reached, or is not safe to work on."""
+    """The cluster that is to plan is not safe to work on, or what it needs is missing."""
+
+    exit_code = 2
+
+
+class ClusterAway(ClusterRefused):
+    """The cluster that is to plan does not answer."""
+
+    exit_code = 75

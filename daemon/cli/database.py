@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import click
@@ -13,9 +14,12 @@ from daemon.cli.screen import emit, say, tell
 from daemon.cli.workspace import existing_log, json_option, log_url, results_option, results_place
 from store import open_store
 from store.database import connect
+from store.schema import migrations_dir
 from store.schema import upgrade as upgrade_schema
 from store.seals import read_seals, seals_path
 from store.verification import verify as verify_log
+
+_ROLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
 @click.group(epilog="Example: trainwright db info")
@@ -72,6 +76,24 @@ def rebuild(**options: Path | None) -> None:
     """Drop the derived tables and fold them anew from the log."""
     with open_store(existing_log(**options), create=False) as store:
         say(f"rebuilt from {store.rebuild():,} events")
+
+
+@db.command(epilog="Example: trainwright db roles | psql postgresql://postgres@db.example/trainwright")
+@click.option("--owner", default="tw_owner", show_default=True, help="Who has the tables: for `db upgrade`.")
+@click.option("--writer", default="tw_writer", show_default=True, help="Who adds events: for daemons.")
+@click.option(
+    "--reader", default="tw_reader", show_default=True, help="Who only looks: for people and pages."
+)
+def roles(**names: str) -> None:
+    """Print the SQL that makes three roles on Postgres, for psql; it holds no password and asks nobody."""
+    for role, name in names.items():
+        if not _ROLE.fullmatch(name):
+            raise click.BadParameter(
+                f"{name!r} is no name of a role: letters, digits and _, 63 at most", param_hint=f"--{role}"
+            )
+    for role, name in names.items():
+        say(f"\\set {role} {name}")
+    say((migrations_dir() / "postgres_roles.sql").read_text(encoding="utf-8").rstrip())
 
 
 @db.command(epilog="Example: trainwright db info")

@@ -17,7 +17,7 @@ from ray_cluster import RayCluster, ray_cluster
 from daemon.cli.main import main
 from planner import cluster as on_cluster
 from planner import make_plan
-from planner.cluster import ClusterRefused, bringing, on_ray
+from planner.cluster import ClusterAway, ClusterRefused, bringing, on_ray
 from planner.parallel import spread
 
 GROUPS = {"ranking": {"jobs": 2}}  # of targets, beside each other
@@ -151,6 +151,17 @@ def test_a_version_with_known_holes_is_refused(
     monkeypatch.setitem(sys.modules, "ray", old)
     with pytest.raises(ClusterRefused, match=r"CVE-2025-62593, CVE-2023-48022"), on_ray(token_file=tmp_path):
         raise AssertionError
+
+
+def test_a_cluster_that_is_not_there_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To be tried again, or to be joined first."""
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    token = tmp_path / "token"
+    token.write_text("0" * 64, encoding="ascii")
+    with pytest.raises(ClusterAway, match="ray start --address") as caught, on_ray(token_file=token):
+        raise AssertionError
+    assert caught.value.exit_code == 75
 
 
 def test_without_a_token_or_the_extra_nothing_is_planned_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 from store_samples import STARTED, SUCCEEDED, Clock, cs_job, plan_of
 
+from daemon.cli.main import cli
 from store import PlanStore, open_reader, open_store
 from store.archive import archive
 from store.backup import back_up
@@ -23,8 +25,9 @@ from store.errors import KeepingRefused
 from store.moments import microseconds_of
 from store.restoring import restore
 from store.retention import retire
-from store.schema import migrations_dir, upgrade
+from store.schema import upgrade
 from store.seals import seal_log
+from store.tables import METADATA
 from store.transfer import export_log, import_log
 
 _NUMBERS = count(1)
@@ -57,11 +60,12 @@ def psql() -> str:
 
 
 def run_script(url: str, prefix: str) -> None:
-    """Run the script of the roles as its own words say."""
-    names = [word for role in ROLES for word in ("-v", f"{role}={prefix}_{role}")]
-    script = str(migrations_dir() / "postgres_roles.sql")
-    command = [psql(), "-X", "-q", *names, "-f", script, url]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    """Give psql what `db roles` prints, as its own words say."""
+    names = [f"--{role}={prefix}_{role}" for role in ROLES]
+    script = CliRunner().invoke(cli, ["db", "roles", *names])
+    assert script.exit_code == 0, script.output
+    command = [psql(), "-X", "-q", url]
+    done = subprocess.run(command, input=script.output, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -197,6 +201,28 @@ def test_the_writer_may_import_into_an_empty_log(
         live(store, "y1")
     path = export_log(connect(sqlite_url), tmp_path / "log.jsonl").path
     assert import_log(connect(addresses.writer), path).events == 6
+
+
+def test_no_table_and_no_function_is_forgotten(addresses: Addresses) -> None:
+    """All of them belong to the owner; the reader reads every table, the writer changes what is no record."""
+    kept = {"event", "seal", "log_start", "alembic_version"}
+    owner = addresses.owner.partition("//")[2].partition("@")[0]
+    with psycopg.connect(addresses.all_powerful) as connection:
+        found = connection.execute(
+            "SELECT relname, pg_get_userbyid(relowner), has_table_privilege(%s, oid, 'SELECT'),"
+            " has_table_privilege(%s, oid, 'UPDATE')"
+            " FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'",
+            [owner.replace("owner", role) for role in ("reader", "writer")],
+        ).fetchall()
+        functions = connection.execute(
+            "SELECT DISTINCT pg_get_userbyid(proowner) FROM pg_proc"
+            " WHERE pronamespace = 'public'::regnamespace"
+        ).fetchall()
+    assert {name for name, *_ in found} == {*METADATA.tables, "alembic_version"}
+    for name, *facts, changes in found:
+        assert facts[:2] == [owner, True], name
+        assert changes is (name not in kept), name
+    assert functions == [(owner,)]
 
 
 def test_the_script_may_run_again(addresses: Addresses) -> None:
