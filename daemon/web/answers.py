@@ -24,6 +24,7 @@ from planner.errors import PlannerError
 from store.errors import (
     DatabaseUnavailable,
     DatabaseUnsafe,
+    HostAlive,
     NotAlone,
     NotFound,
     PlanRejected,
@@ -37,6 +38,7 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (NotFound, 404),
     (PlanRejected, 422),
     (WrongState, 409),
+    (HostAlive, 409),
     (NotAlone, 503),
     (DatabaseUnavailable, 503),
     (DatabaseUnsafe, 503),

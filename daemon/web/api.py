@@ -9,6 +9,7 @@ from daemon.web.api_actions import action_routes
 from daemon.web.api_description import PREFIX, Description
 from daemon.web.api_events import event_routes
 from daemon.web.api_fits import fit_routes
+from daemon.web.api_hosts import host_routes
 from daemon.web.api_looking import looking_routes
 from daemon.web.api_naming import naming_routes
 from daemon.web.api_pauses import pause_routes
@@ -24,6 +25,7 @@ _PARTS = (
     event_routes,
     action_routes,
     pause_routes,
+    host_routes,
     naming_routes,
     submitting_routes,
 )

@@ -20,7 +20,7 @@ FIT: dict[str, Any] = {
     "steps_total": None, "train_loss": None, "valid_loss": None, "checkpoint_step": None,
     "checkpoint_path": None, "bundle": None, "bundle_sha256": None, "metrics": None, "seconds": None,
     "cause": None, "sentence": None, "place": None, "cores": 1, "gpus": 1, "memory_bytes": 1073741824,
-    "waits_for": 0, "depends_on": [], "held": None, "awaits": [], "other_targets": [],
+    "waits_for": 0, "depends_on": [], "held": None, "awaits": [], "other_targets": [], "labels": [],
     "waiting": {"code": "WaitingForCpuStage", "words": "2 CPU fits of the plan must end first"},
 }  # fmt: skip
 EVENT: dict[str, Any] = {
@@ -64,6 +64,11 @@ ANSWERS: dict[str, dict[str, Any]] = {
     },
     "Events": {"events": [EVENT], "next": None, "head": 812},
     "Fits": {"fits": [FIT], "more": False, "total": 1, "counts": {"ready": 1}},
+    "HostChanged": {
+        "word": "drain", "host": "trainer-2", "reason": "a new disk", "actor": "api", "already": False,
+        "dry_run": False, "give_back": True, "running": ["cs_y_range_5d/LSTM"], "taken_back": [],
+        "lost_seconds": 0.0,
+    },
     "Paused": {"pause": PAUSE, "already": False, "dry_run": False},
     "Pauses": {"pauses": [PAUSE]},
     "PlanWhole": {"plan": PLAN, "remaining": LEFT, "counts": {"failed": 1, "ready": 3, "succeeded": 5}},

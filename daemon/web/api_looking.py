@@ -38,6 +38,7 @@ from store.records import PauseRow
 Target = Annotated[
     str | None, Query(description="only of this target", pattern=NAME, max_length=NAME_LENGTH_MAX)
 ]
+Removed = Annotated[bool, Query(description="those that were removed too")]
 Feature = Annotated[
     str | None,
     Query(description="what became of this feature of it", pattern=NAME, max_length=NAME_LENGTH_MAX),
@@ -66,11 +67,12 @@ def looking_routes(site: Site) -> APIRouter:
         return answer(as_of(scene) | overview_document(found))
 
     @router.get("/hosts", responses=told(api_models.Hosts))
-    def hosts() -> Response:
-        """The hosts that ever worked on this log: up or not, what each has and does, its pauses."""
+    def hosts(removed: Removed = False) -> Response:
+        """The hosts that work on this log: how each stands, what it has and does, its pauses."""
         watch = Watch(site.reader)
-        found = host_documents(site.reader, watch, hosts_told(site.reader, watch.hosts))
-        return answer({"at": watch.now, "hosts": found})
+        rows = [row for row in watch.hosts if removed or row.removed_at is None]
+        found = host_documents(site.reader, watch, hosts_told(site.reader, rows))
+        return answer({"at": watch.now, "hosts": found, "removed": len(watch.hosts) - len(rows)})
 
     @router.get("/pauses", responses=told(api_models.Pauses))
     def pauses() -> Response:

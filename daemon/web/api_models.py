@@ -11,6 +11,7 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from daemon.host_changes import HostChange
 from daemon.views.curves import Curve
 from daemon.views.host_words import HostTold
 from daemon.views.models import ModelTold
@@ -72,9 +73,10 @@ FitWhole = _of(
 )
 Host = _of("Host", HostRow, **_HOST_TOLD)
 HostNow = _of(
-    "HostNow", HostRow, **_HOST_TOLD, alive=(bool, ...), cpu_slots=(int | None, ...),
-    gpu_slots=(int | None, ...), memory_bytes=(int | None, ...), running=(dict[str, int], ...),
-    pauses=(list[str], ...),
+    "HostNow", HostRow, **_HOST_TOLD, alive=(bool, ...),
+    standing=(str, Field(description="up, draining, drained, silent, gone, stopped or removed")),
+    cpu_slots=(int | None, ...), gpu_slots=(int | None, ...), memory_bytes=(int | None, ...),
+    running=(dict[str, int], ...), pauses=(list[str], ...),
 )  # fmt: skip
 Job = _of("Job", JobRow)
 Left = _of("Remaining", Remaining)
@@ -172,7 +174,12 @@ Decisions = document_of(
 Families = document_of(
     "Families", "The 20 model families.", families=list[dict[str, Any]], job=(str | None, ...)
 )
-Hosts = document_of("Hosts", "The hosts that ever worked on this log.", at=str, hosts=_many(HostNow))
+Hosts = document_of(
+    "Hosts", "The hosts that work on this log.", at=str, hosts=_many(HostNow),
+    removed=(int, Field(description="hosts that were removed and are not among them")),
+)  # fmt: skip
+_HOST_CHANGE = {name: (kind, ...) for name, kind in get_type_hints(HostChange).items()}
+HostChanged = document_of("HostChanged", "What came of a word about a host.", **_HOST_CHANGE)
 Named = _of(
     "Named", alias=(str, ...), name=(str, ...), model=(str, ...), plan=(str, ...), at=(str, ...),
     actor=(str, ...), seq=(int, ...), reason=(str, ...),

@@ -127,9 +127,10 @@ def _hosts(watch: Watch, ready: int) -> Iterator[Metric]:
     up = GaugeMetricFamily(
         "trainwright_daemon_up", "Whether the last known daemon of a host is at work.", labels=("host",)
     )
-    for host in watch.hosts:
+    for host in (host for host in watch.hosts if host.removed_at is None):
         up.add_metric((host.host,), float(host.worker in watch.workers))
     yield up
+    yield from _standing(watch)
     slots = GaugeMetricFamily("trainwright_slots", "Places of the daemons at work.", labels=("stage",))
     for stage, count in zip(STAGES, (watch.cpu_slots, watch.gpu_slots), strict=True):
         slots.add_metric((stage,), count)
@@ -137,6 +138,21 @@ def _hosts(watch: Watch, ready: int) -> Iterator[Metric]:
     yield _gauge("trainwright_fits_ready", "Fits that wait for their turn.", ready)
     yield _gauge("trainwright_fits_held", "Ready fits that are held back.", watch.held)
     yield _gauge("trainwright_pauses", "Pauses that hold work back.", len(watch.pauses))
+
+
+def _standing(watch: Watch) -> Iterator[Metric]:
+    """Which hosts drain, and how long ago each was heard of."""
+    words = "Whether a host drains: it claims nothing more."
+    draining = GaugeMetricFamily("trainwright_host_draining", words, labels=("host",))
+    words = "Time since the last sign of life of a host's daemon in the event log's database."
+    beats = GaugeMetricFamily("trainwright_host_beat_age_seconds", words, labels=("host",))
+    for host in watch.hosts:
+        if host.removed_at is not None:
+            continue
+        draining.add_metric((host.host,), float(host.draining is not None))
+        if host.beat_at is not None and host.state == "working":
+            beats.add_metric((host.host,), max(0.0, (watch.now - host.beat_at).total_seconds()))
+    yield from (draining, beats)
 
 
 def _gauge(name: str, words: str, value: float) -> GaugeMetricFamily:

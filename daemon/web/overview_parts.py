@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 
 from daemon.views.event_words import EventTold
+from daemon.views.hosts import WORST_FIRST, running_by_host, standing
 from daemon.views.remaining import Remaining
 from daemon.views.words import bytes_words, counted
 from daemon.web.machine_use import MachineUse
@@ -13,14 +15,16 @@ from daemon.web.ticker import Ticker
 from store.records import HostRow, PauseRow, PlanRow
 
 PLANS_ASKED = 3  # whose rest is estimated
+HOSTS_SHOWN = 6
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class HostSeen:
-    """A host: state is working, gone (without a word) or stopped."""
+    """A host and how it stands, as `state_of` says; `running` fits are counted where it drains."""
 
     row: HostRow
     state: str
+    running: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +53,12 @@ def header(scene: Scene) -> str:
     plans = [
         _plan_told(scene, plan, asked=place < PLANS_ASKED) for place, plan in enumerate(scene.shown_plans)
     ]
+    hosts = hosts_seen(scene)
     values = {
         "view": scene.view,
         "past": scene.past,
-        "hosts": [_host_told(scene, host) for host in scene.watch.hosts],
+        "hosts": hosts[:HOSTS_SHOWN],
+        "more_hosts": max(0, len(hosts) - HOSTS_SHOWN),
         "machine": () if scene.past else _uses(scene.site.machine()),
         "plans": plans,
         "more": sum(1 for plan in scene.plans if plan.open) - sum(1 for told in plans if told.row.open),
@@ -86,10 +92,17 @@ def _use(name: str, share: float | None, of: str) -> Use:
     return Use(name=name, percent=round(100 * (share or 0.0)), words=f"{words} {of}".strip())
 
 
-def _host_told(scene: Scene, row: HostRow) -> HostSeen:
-    if row.state != "working":
-        return HostSeen(row=row, state="stopped")
-    return HostSeen(row=row, state="working" if row.worker in scene.watch.workers else "gone")
+def hosts_seen(scene: Scene) -> list[HostSeen]:
+    """Return the hosts that were not removed; of many those first that somebody should look at."""
+    rows = [row for row in scene.watch.hosts if row.removed_at is None]
+    drains = any(row.draining is not None for row in rows)
+    running = running_by_host(scene.reader.fits(states=("claimed", "running"))) if drains else {}
+    counts = {row.host: running.get(row.host, Counter()).total() for row in rows}
+    seen = [
+        HostSeen(row=row, state=standing(scene.watch, row, counts[row.host]), running=counts[row.host])
+        for row in rows
+    ]
+    return seen if len(seen) <= HOSTS_SHOWN else sorted(seen, key=lambda one: WORST_FIRST.index(one.state))
 
 
 def _plan_told(scene: Scene, plan: PlanRow, *, asked: bool) -> PlanTold:

@@ -11,6 +11,7 @@ from daemon.views.attempt_logs import log_of
 from daemon.web.access import Principal, looking
 from daemon.web.acting_pages import acting_pages
 from daemon.web.fragments import parts_of
+from daemon.web.host_pages import host_pages
 from daemon.web.jobs_table import table_body
 from daemon.web.overview_parts import newest_events
 from daemon.web.pausing_pages import pausing_pages
@@ -67,6 +68,7 @@ def pages(site: Site) -> APIRouter:
         return _events(scene, who, before, kind)
 
     router.include_router(pausing_pages(site))
+    router.include_router(host_pages(site))
     router.include_router(acting_pages(site))
     return router
 

@@ -208,6 +208,8 @@ def test_who_may_only_look_changes_nothing(asking: Ask, tmp_path: Path, web_sett
         ("POST", "/fits/hold", {"q": "plan:*", "dry_run": True}),
         ("POST", "/pauses", {"all": True}),
         ("DELETE", "/pauses?all=true", None),
+        ("POST", "/hosts/h/drain", {}),
+        ("POST", "/hosts/h/remove", {"force": True}),
         ("POST", "/plans", {"jobs": []}),
         ("POST", "/models/names", {"fit": "x", "alias": "y"}),
     ):
