@@ -100,5 +100,6 @@ class KnownJobs:
         asked_at, question = self._stopped.get(job.id, (float("-inf"), None))
         if self._clock() - asked_at < STOP_AGAIN_SECONDS or (question is not None and not question.done):
             return
-        log.warning("a job whose claims are no longer current is stopped", job=job.id, status=job.status)
+        if question is None:
+            log.warning("a job whose claims are no longer current is stopped", job=job.id, status=job.status)
         self._stopped[job.id] = (self._clock(), self._asking.ask(lambda: self._client.stop(job.id)))
