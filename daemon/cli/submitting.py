@@ -78,13 +78,24 @@ def _accept(settings: Settings, directory: Path, *, as_json: bool) -> None:
     service = import_module("daemon.service")  # what judges is loaded only where it is judged here
     with open_store(settings.database_url, policy=settings.retry_policy) as store:
         accepted = service.submit_plan(settings, store, directory)
-        fits = store.reading.plan_row(accepted.plan_id).fits
+        plan = store.reading.plan_row(accepted.plan_id)
+    fits = plan.fits
+    if settings.artefacts is not None and plan.panel_key:  # no daemon is here that would do it
+        _put_away(settings, plan.panel_key, Path(str(plan.data["panel_path"])))
     if as_json:
         emit({"accepted": True, "new": accepted.new, "plan": accepted.plan_id, "fits": fits})
         return
     known = "" if accepted.new else f", as it was at {accepted.at:%Y-%m-%d %H:%M} UTC"
     say(f"accepted as {accepted.plan_id}: {counted(fits, 'fit')}{known}")
     say(f"next  trainwright fit --claim next --plan {accepted.plan_id}")
+
+
+def _put_away(settings: Settings, panel: str, path: Path) -> None:
+    """See to it that whoever does the fits finds their panel; raises ArtefactsError, and may be repeated."""
+    artefacts = import_module("daemon.artefacts")
+    shared = artefacts.artefacts_of(settings)
+    if not shared.has(artefacts.panel_key(panel)):
+        shared.put(artefacts.panel_key(panel), path)
 
 
 def daemon_at_work(config: Path | None, results_dir: Path | None) -> bool:

@@ -154,3 +154,23 @@ def test_a_plan_is_accepted_without_a_daemon(call: Call, folder: Path) -> None:
     refused = call("submit", "plan", "--now", "--data-dir", "data")
     assert refused.code == 3
     assert "plan rejected" in refused.err
+
+
+def test_the_panel_of_a_plan_accepted_here_goes_where_all_find_it(call: Call, folder: Path) -> None:
+    """While that place is away the plan is accepted, and the same words again put the panel there."""
+    write_data(folder / "data", rows=150)
+    (folder / "plan").mkdir()
+    plan = document(cs_job("fwd_ret_1d", families=("LightGBM",)))
+    (folder / "plan" / "master_training_plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    shared = folder / "shared"
+    (folder / "trainwright.toml").write_text(
+        f"[daemon]\ndata_dir = 'data'\nartefacts = '{shared.as_uri()}'\n", encoding="utf-8"
+    )
+    away = call("submit", "plan", "--now")
+    assert (away.code, away.out) == (75, "")
+    assert str(shared) in away.err
+    shared.mkdir()
+    for _ in range(2):
+        done = call("submit", "plan", "--now", "--json")
+        assert (done.code, done.document["new"]) == (0, False)
+        assert len(list((shared / "panels").iterdir())) == 1
