@@ -16,10 +16,12 @@ from daemon_samples import PATIENCE_SECONDS, all_events, await_that, document, j
 from hosts_machines import Machine
 from hosts_work import await_end, await_hosts, host_of, opened
 from object_server import object_server
+from postgres_servers import PostgresServer
 from reporting import LONG, figure
 
 from daemon.dispatcher import LOOK_AGAIN_SECONDS
 from store import EventRow, PlanStore
+from store.postgres_waker import GRACE_SECONDS
 
 if TYPE_CHECKING:
     from conftest import Site
@@ -29,7 +31,7 @@ LEASE = 4.0
 BAR_SECONDS = LEASE + LEASE / 3 + LOOK_AGAIN_SECONDS  # how long it is held, the rescuer's look, the claim's
 SLACK_SECONDS = 15.0  # of a busy machine, beside lease and poll
 # Long enough to be killed twice: no early end, a checkpoint every few hundred rounds.
-PARAMS = {"LightGBM": {"rounds": 2400, "patience": 2400, "chunk_rounds": 50}}
+PARAMS = {"LightGBM": {"rounds": 1600, "patience": 1600, "chunk_rounds": 50}}
 BUCKET = "import sys, urllib.request as r; r.urlopen(r.Request(sys.argv[1], method='PUT'), timeout=60)"
 Make = Callable[..., Machine]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -107,6 +109,12 @@ def seconds_without(store: PlanStore) -> float:
     return (taken.at - datetime.fromisoformat(lost.data["last_seen_at"])).total_seconds()
 
 
+def age_of(server: PostgresServer) -> float:
+    """For how many seconds a server has been there."""
+    ((seconds,),) = server.ask("SELECT EXTRACT(EPOCH FROM clock_timestamp() - pg_postmaster_start_time())")
+    return float(str(seconds))
+
+
 @pytest.mark.parametrize("kind", ["objects", "directory"] if LONG else ["objects"])
 def test_a_fit_goes_from_host_to_host_and_gives_the_same_model(
     site: Site, machines: Make, tmp_path: Path, kind: str
@@ -121,23 +129,23 @@ def test_a_fit_goes_from_host_to_host_and_gives_the_same_model(
         for machine in (alpha, beta):
             machine.environment = environment
             machine.configure(site.far, **settings(machine), **given)
-        alpha.start_daemon()
-        await_hosts(store, "alpha")
-        hand_in(alpha)
-        await_event(store, "FitClaimed", "alpha")
-        beta.start_daemon()
+            machine.start_daemon()
         await_hosts(store, "alpha", "beta")
+        await_that(lambda: age_of(site.server) > GRACE_SECONDS, "server that has been there for a while")
+        hand_in(alpha)
+        (claimed,) = await_that(lambda: all_events(store, "FitClaimed"), "claim")
+        one, other = (alpha, beta) if host_of(claimed) == "alpha" else (beta, alpha)
 
-        first = await_event(store, "CheckpointSaved", "alpha", step=200)
-        alpha.switch_off()
-        await_event(store, "FitClaimed", "beta")
+        first = await_event(store, "CheckpointSaved", one.name, step=200)
+        one.switch_off()
+        await_event(store, "FitClaimed", other.name)
         seen = seconds_without(store)
-        alpha.switch_on()
-        alpha.start_daemon()
+        one.switch_on()
+        one.start_daemon()
 
-        second = await_event(store, "CheckpointSaved", "beta", step=first.data["step"] + 200)
-        beta.pull_power(peer=SERVER)
-        taken = await_event(store, "FitClaimed", "alpha", attempt=3)
+        second = await_event(store, "CheckpointSaved", other.name, step=first.data["step"] + 200)
+        other.pull_power(peer=SERVER)
+        taken = await_event(store, "FitClaimed", one.name, attempt=3)
         waited = seconds_without(store)
         await_end(store, taken.plan or "")
 
@@ -149,7 +157,7 @@ def test_a_fit_goes_from_host_to_host_and_gives_the_same_model(
         assert starts[2] >= second.data["step"]
         assert len(all_events(store, "FitSucceeded")) == 1
         assert store.verify().ok
-        assert model_on(alpha) == model()
+        assert model_on(one) == model()
     shown = f"{waited:.1f} s after its last sign of life ({seen:.1f} s where its end was seen)"
     figure("fit of a vanished host goes on", shown, bar=f"<= {BAR_SECONDS:.1f} s", met=waited <= BAR_SECONDS)
     assert waited <= BAR_SECONDS + SLACK_SECONDS, shown
