@@ -11,7 +11,8 @@ from store.records import HostRow
 from store.row_records import host_row
 from store.state import HostState
 
-FRESH_SECONDS = 90.0  # since a beat: its host may be at work
+FRESH_SECONDS = 90.0  # since a beat: its host may be at work, and is not removed without force
+SILENT_SECONDS = 30.0  # since a beat, of which six were missed: its host is not counted on
 _COLUMNS = columns_of(HostState)
 _NAMES = (*_COLUMNS, "beat_at", "running")
 _HOSTS = f"""

@@ -12,7 +12,7 @@ from typing import Any
 from store.awaited import awaited_ids
 from store.database import Row, Tx
 from store.host_events import DaemonReloaded, DaemonStarted
-from store.host_reading import FRESH_SECONDS, hosts
+from store.host_reading import SILENT_SECONDS, hosts
 from store.ids import PAUSE_STREAM, fit_stream, host_of, host_stream, pause_scope
 from store.moments import moment_of
 from store.ordering import ClaimOrder
@@ -141,7 +141,7 @@ def may_be_at_work(row: HostRow, now: datetime, engine: str) -> bool:
         return False
     if row.beat_at is None or engine != "postgresql":
         return True
-    return (now - row.beat_at).total_seconds() < FRESH_SECONDS
+    return (now - row.beat_at).total_seconds() < SILENT_SECONDS
 
 
 def pauses(tx: Tx) -> tuple[PauseRow, ...]:

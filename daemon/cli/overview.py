@@ -19,6 +19,7 @@ from daemon.views.overview import LINES_MAX, Overview, Resumption, look, overvie
 from daemon.views.remaining import Remaining
 from daemon.views.waiting import Watch
 from daemon.views.words import counted, counts_words, moment, span
+from store.ids import host_of
 from store.reasons import pause_words
 from store.records import FitRow, PlanRow
 
@@ -110,7 +111,9 @@ def _running_line(fit: FitRow, watch: Watch) -> str:
     """What a fit is at, or, when its process is known to be gone, what will become of it."""
     if (gone := watch.abandoned(fit)) is not None:
         return f"stopped  {fit.name}  {gone.words}"
-    return f"running  {fit.name}  {step_words(fit)}  {fit.device_used or 'starting'}, attempt {fit.attempt}"
+    where = f" on {host_of(fit.worker)}" if watch.of_several and fit.worker else ""
+    device = fit.device_used or "starting"
+    return f"running  {fit.name}  {step_words(fit)}  {device}{where}, attempt {fit.attempt}"
 
 
 def _more(count: int, word: str, command: str) -> Iterator[str]:

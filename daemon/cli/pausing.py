@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import getpass
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,9 +12,10 @@ from typing import Any, TypeVar
 import click
 
 from daemon.cli.completing import hosts, plans
-from daemon.cli.screen import say
+from daemon.cli.screen import paint, say, tell
 from daemon.cli.workspace import existing_log, results_option
 from store import open_store
+from store.reading import Reader
 from store.reasons import pause_words
 from store.records import PauseRow
 
@@ -47,6 +49,7 @@ def pause(*, reason: str, dry_run: bool, everything: bool, **options: str | Path
         if scope["plan"] is not None:
             store.reading.plan_row(scope["plan"])
         known = [one for one in store.reading.pauses() if _is_scope(one, scope)]
+        _warn_of_unknown(store.reading, scope["host"])
         wanted = PauseRow(**scope, reason=reason, at=datetime.now(UTC), actor=getpass.getuser())
         if not known and not dry_run:
             store.pause(**scope, reason=reason, actor=getpass.getuser())
@@ -75,6 +78,15 @@ def resume(*, dry_run: bool, everything: bool, **options: str | Path | None) -> 
     for one in pauses:
         if one not in ended:
             say(f"still: {pause_words(one)}")
+
+
+def _warn_of_unknown(reader: Reader, host: str | None) -> None:
+    """Say that no host of this name has worked yet: it may come, or the name may be misspelt."""
+    known = [row.host for row in reader.hosts()]
+    if host is not None and host not in known:
+        near = difflib.get_close_matches(host, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        tell(f"{paint('note:', 'wait')} no host {host} has worked on this log yet{hint}")
 
 
 def _scope(options: dict[str, str | Path | None], *, everything: bool) -> dict[str, str | None]:

@@ -69,7 +69,7 @@ def jobs(
     if looked.seq is not None:
         tell(looked.words)
     if shown:
-        rows = [_row(fit, reasons.get(fit.id)) for fit in shown]
+        rows = [_row(fit, reasons.get(fit.id), of_several=watch.of_several) for fit in shown]
         headers = ("fit", "stage", "state", "step", "score", "note")
         say(table(headers, rows, right=("step", "score"), tones={"state": STATE_TONES}))
     else:
@@ -106,8 +106,8 @@ def _plan_meant(reader: Reader, plan_id: str | None, *, every_plan: bool) -> str
     return known[0] if known else None
 
 
-def _row(fit: FitRow, reason: WaitingReason | None) -> tuple[object, ...]:
-    note = note_words(fit, reason)
+def _row(fit: FitRow, reason: WaitingReason | None, *, of_several: bool) -> tuple[object, ...]:
+    note = note_words(fit, reason, of_several=of_several)
     return (fit.name, fit.stage, fit.state, step_words(fit), score_words(fit), note)
 
 

@@ -6,10 +6,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from store.ids import host_of
 from store.reasons import WaitingReason
 from store.records import FitRow
 
 OPEN_STATES = ("ready", "claimed", "running")
+AT_WORK = ("claimed", "running")
 _FIELDS = tuple(field.name for field in dataclasses.fields(FitRow))
 
 
@@ -36,13 +38,17 @@ def score_words(fit: FitRow) -> str:
     return f"{metrics['metric']} {metrics['score']:+.3f} ± {metrics['standard_error']:.3f}"
 
 
-def note_words(fit: FitRow, reason: WaitingReason | None) -> str:
-    """What else there is to say: why it waits, why it failed, why it did not train on a GPU."""
+def note_words(fit: FitRow, reason: WaitingReason | None, *, of_several: bool = False) -> str:
+    """What else there is to say: why it waits, why it failed, why it did not train on a GPU.
+
+    Where `of_several` hosts it may be on any, the one that is at it is named.
+    """
     if reason is not None:
         return f"{reason.code}: {reason.words}"
+    where = f"on {host_of(fit.worker)}" if of_several and fit.worker and fit.state in AT_WORK else ""
     if fit.stage == "gpu" and fit.device_used == "cpu":
-        return f"ran on the CPU: {fit.device_reason}"
-    return fit.sentence or ""
+        return f"{where}{', ' if where else ''}ran on the CPU: {fit.device_reason}"
+    return where or fit.sentence or ""
 
 
 def verdict(metrics: Mapping[str, Any]) -> str:

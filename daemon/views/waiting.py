@@ -14,6 +14,7 @@ from functools import cached_property, partial
 
 from daemon.identity import is_dead
 from daemon.views.words import counted
+from store.ids import host_of
 from store.reading import Reader
 from store.reasons import WaitingReason, waiting_reason
 from store.records import FitRow, HostRow, PauseRow, PlanRow, ReadyGroup, Room
@@ -64,6 +65,12 @@ class Watch:
         self.workers = self._around.workers
         self._context = self._around.context
         self._cpu_open: dict[str, int] = {}
+
+    @cached_property
+    def of_several(self) -> bool:
+        """Whether more than one host works on this log, agents' among them."""
+        known = {row.host for row in self.hosts if row.removed_at is None}
+        return len(known | {host_of(worker) for worker in self.workers}) > 1
 
     def is_gone(self, worker: str) -> bool:
         """Whether a worker's process has certainly ended; of other machines' that cannot be known."""

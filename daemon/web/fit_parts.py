@@ -104,6 +104,7 @@ def _facts(fit: FitRow) -> list[tuple[str, str]]:
         ("device", f"{fit.device_used}{share}" if fit.device_used else ""),
         ("took", "" if fit.seconds is None else span(fit.seconds)),
         ("set aside", f"{bytes_words(fit.memory_bytes)} of memory" if fit.memory_bytes else ""),
+        ("needs a host with", ", ".join(fit.labels)),
         ("checkpoint", f"step {fit.checkpoint_step:,}" if fit.checkpoint_step else ""),
         ("worker", worker_words(fit.worker, fit.pid)),
         ("also learns", ", ".join(fit.other_targets)),

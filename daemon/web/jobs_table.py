@@ -123,8 +123,17 @@ def _lines(scene: Scene, fits: Sequence[FitRow]) -> list[Line]:
     sparks = _sparks(scene, fits)
     accepted = {plan.id: plan.accepted_at for plan in scene.plans}
     at = None if scene.past is None else str(scene.past.seq)
+    of_several = scene.watch.of_several
     return [
-        _line(fit, reasons.get(fit.id), sparks.get(fit.id, ()), accepted.get(fit.plan_id), at) for fit in fits
+        _line(
+            fit,
+            reasons.get(fit.id),
+            sparks.get(fit.id, ()),
+            accepted.get(fit.plan_id),
+            at,
+            of_several=of_several,
+        )
+        for fit in fits
     ]
 
 
@@ -146,12 +155,15 @@ def _line(
     spark: tuple[float, ...],
     accepted_at: datetime | None,
     at: str | None,
+    *,
+    of_several: bool,
 ) -> Line:
     metrics = fit.metrics or {}
     score, error = metrics.get("score"), metrics.get("standard_error")
-    note = (
-        _ended(fit) if fit.state == "succeeded" else note_words(fit, None) if reason is None else reason.words
-    )
+    if fit.state == "succeeded":
+        note = _ended(fit)
+    else:
+        note = note_words(fit, None, of_several=of_several) if reason is None else reason.words
     step, share = _progress(fit)
     return Line(
         id=fit.id,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cli_samples import BROKEN, GPU, MISSING, STOPPED, TRAINED, Call, many_fits, start
+from cli_samples import BROKEN, GPU, MISSING, STOPPED, TRAINED, Call, living_daemon, many_fits, start
 
 from store import PlanStore
 
@@ -171,6 +172,16 @@ def test_a_pause_is_told_and_ended(call: Call, filled: PlanStore, words: tuple[s
     assert "nothing is paused like that" in call("resume", "--plan", "p_other").out
     assert f"ended: {scope}" in call("resume", *words).out
     assert filled.reading.pauses() == ()
+
+
+def test_a_pause_of_a_host_that_nobody_knows_is_noted(call: Call, filled: PlanStore) -> None:
+    """It may come yet, or its name may be misspelt: the nearest is told, and the pause is made."""
+    filled.daemon_started(replace(living_daemon(), host="alpha"))
+    told = call("pause", "--host", "alfa")
+    assert told.code == 0
+    assert "no host alfa has worked on this log yet; did you mean alpha?" in told.err
+    assert call("pause", "--host", "alpha").err == ""
+    assert {pause.host for pause in filled.reading.pauses()} == {"alfa", "alpha"}
 
 
 def test_resume_all_ends_every_pause(call: Call, filled: PlanStore) -> None:

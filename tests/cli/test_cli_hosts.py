@@ -142,3 +142,12 @@ def test_of_many_hosts_the_status_shows_those_to_look_at(call: Call, store: Plan
     assert lines[0].startswith("daemon   draining on h11")
     assert sum(line.startswith("daemon ") for line in lines) == 8
     assert "host     4 more: trainwright hosts ls" in lines
+
+
+def test_of_several_hosts_the_one_that_is_at_it_is_named(call: Call, at_work: PlanStore) -> None:
+    """With one host that would say nothing."""
+    assert f"on {HOST}" not in call("jobs").out
+    assert f"starting on {HOST}" not in call("status").out
+    at_work.daemon_started(replace(living_daemon(), host="other", worker=f"other/b/1/2/3/{'0' * 16}"))
+    assert call("jobs").out.count(f"on {HOST}") == 2
+    assert f"starting on {HOST}, attempt 1" in call("status").out
