@@ -282,7 +282,7 @@ def translated(
         return DatabaseUnsafe(
             url=url,
             sentence=f"its role may not do this: {str(error).splitlines()[0]}",
-            fix="Use the address of a role that may; migrations/postgres_roles.sql says which there are",
+            fix="Use the address of a role that may; trainwright db roles says which there are",
         )
     return DatabaseUnavailable(url=url, cause=str(error).strip() or type(error).__name__)
 
