@@ -19,7 +19,7 @@ from store.errors import DatabaseUnavailable, LeaseLost
 from store.events import FitReleased
 from store.ids import new_event_id
 from store.plan_store import PlanStore
-from store.reasons import waiting_reason
+from store.reasons import Standing, waiting_reason
 from store.records import Claim, FitRow
 from store.state import LEASED_STATES
 
@@ -301,8 +301,15 @@ class AgentDispatcher(Dispatcher):
         if not self._may_claim():
             return "the time to claim was over"
         context = self._store.reading.waiting_context(fit, is_dead=is_dead)
+        known, labels = context.standing.get(self._host, Standing()), self._settings.own_labels
         here = dataclasses.replace(
-            context, daemons=1, hosts=frozenset((self._host,)), rooms=(self._slots.room,), ahead=0
+            context,
+            daemons=1,
+            hosts=frozenset((self._host,)),
+            rooms=() if known.draining is not None else (self._slots.room,),
+            offers=() if known.draining is not None else (labels,),
+            standing={self._host: dataclasses.replace(known, labels=labels, at_work=True)},
+            ahead=0,
         )
         reason = waiting_reason(fit, here)
         return "it was not to be had in time" if reason is None else reason.words

@@ -181,6 +181,8 @@ def context_of(tx: Tx, fit: FitRow, around: Surroundings) -> WaitingContext:
         hosts=around.hosts,
         pauses=around.pauses,
         rooms=around.rooms,
+        offers=around.offers,
+        standing=around.standing,
         held_by=holders[0][0] if holders else None,
         needs=_others(tx, fit.depends_on, _UNMET) if fit.waits_for else (),
         awaited=_others(tx, awaited_ids(fit.awaits), _OPEN) if fit.waits_for else (),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +18,7 @@ from daemon.cli.workspace import existing_log, json_option, results_option
 from daemon.news import FitBegan, FitEnded, News
 from daemon.stopping import leaving_at_once
 
+INTERRUPTED = 130
 TONES: dict[str, Tone] = {
     "already": "good", "failed": "bad", "cancelled": "bad", "unavailable": "bad",
 }  # fmt: skip
@@ -72,7 +74,7 @@ def fit(
     **options: Any,  # noqa: ANN401 (the options above)
 ) -> None:
     """Do fits of accepted plans in this process's children, and end."""
-    with leaving_at_once():
+    with leaving_at_once(lambda _cause: os._exit(INTERRUPTED)):
         end = _done(claims, plan_id, config, options)
     if as_json:
         emit({"fits": [dataclasses.asdict(one) for one in end.fits], "stopped": end.stopped})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from dispatcher_stage import Stage
 
 from daemon.agent import NOTHING, run_agent
 from daemon.agent_dispatcher import AgentDispatcher
-from daemon.asking import AgentEnd, AgentFit, Asked, Bounds, Handed, asked_of
+from daemon.asking import AgentFit, Asked, Bounds, asked_of
 from daemon.identity import own_identity
 from daemon.news import keep_quiet
 from executors.contract import Failed
-from store import Claim, DatabaseUnavailable, NotFound, adopting
+from store import Claim, DatabaseUnavailable, adopting
+from store.events import DaemonStarted
 from store.retries import RetryPolicy
 
 FIRST, SECOND, OTHER = "cs_y_0/LightGBM", "cs_y_1/LightGBM", "someone"
@@ -36,6 +38,11 @@ def plan_in(stage: Stage, *, fits: int = 3, cores: int = 1) -> str:
     records = [{"family": "LightGBM", "needs": {"cores": cores}}]
     jobs = (job(["LightGBM"], target=f"y_{number}", fits=records) for number in range(fits))
     return accept(stage.store, *jobs)
+
+
+def started_on(host: str) -> DaemonStarted:
+    """Return the start of a daemon on a host."""
+    return DaemonStarted(worker=own_identity().worker, host=host, version="1", boot_id="b")
 
 
 class Acting:
@@ -177,6 +184,30 @@ def test_a_fit_that_waits_for_others_says_for_which(stage: Stage) -> None:
     accept(stage.store, job(["LightGBM", "LSTM"]))
     told = Acting(stage, "cs_fwd_ret_1d/LSTM").to_the_end()["cs_fwd_ret_1d/LSTM"]
     assert told.sentence == "1 CPU fit of its plan must end before its GPU fits start"
+
+
+def test_an_agent_of_a_host_that_drains_says_so(stage: Stage) -> None:
+    """It claims nothing there, for the claim itself obeys; nor where labels are asked for that it has not."""
+    plan_in(stage, fits=1)
+    host = own_identity().host
+    stage.store.daemon_started(started_on(host))
+    stage.store.drain_host(host, reason="new disks", actor="ann")
+    told = Acting(stage, FIRST).to_the_end()[FIRST]
+    assert told.outcome == "waiting"
+    assert "new disks" in told.sentence
+    stage.store.return_host(host, reason="", actor="ann")
+    assert outcomes(Acting(stage, FIRST).to_the_end()) == {FIRST: "succeeded"}
+
+
+def test_an_agent_without_the_labels_says_so(stage: Stage) -> None:
+    """As why does; one that has them does the fit."""
+    needs = [{"family": "LightGBM", "needs": {"labels": ["bigmem"]}}]
+    accept(stage.store, job(["LightGBM"], target="y_0", fits=needs))
+    told = Acting(stage, FIRST).to_the_end()[FIRST]
+    assert told.outcome == "waiting"
+    assert "bigmem" in told.sentence
+    stage.settings = dataclasses.replace(stage.settings, labels=("bigmem",))
+    assert outcomes(Acting(stage, FIRST).to_the_end()) == {FIRST: "succeeded"}
 
 
 def test_a_fit_that_failed_is_tried_again_within_the_wait(stage: Stage) -> None:
@@ -340,50 +371,6 @@ def test_while_the_log_does_not_answer_nothing_is_begun(
     assert acting.turn() == 0
     monkeypatch.setattr(stage.store, "claim", before)
     assert acting.turn() == 1
-
-
-@pytest.mark.parametrize(
-    ("outcomes_", "stopped", "code"),
-    [
-        ((), None, 75),
-        (("succeeded",), None, 0),
-        (("succeeded", "already"), None, 0),
-        (("succeeded", "failed", "retrying"), None, 1),
-        (("cancelled",), None, 1),
-        (("succeeded", "retrying"), None, 75),
-        (("refused",), None, 75),
-        (("lost",), None, 75),
-        (("released",), "stopped by SIGTERM", 130),
-    ],
-)
-def test_the_exit_code_says_what_is_left(outcomes_: tuple[str, ...], stopped: str | None, code: int) -> None:
-    """A failure before what is left for later, a stop before both."""
-    fits = tuple(AgentFit(fit=str(number), name="n", outcome=one) for number, one in enumerate(outcomes_))
-    assert AgentEnd(fits=fits, stopped=stopped).exit_code == code
-
-
-def test_words_are_fits_by_name_id_or_claim(stage: Stage) -> None:
-    """Each once; of one plan where that is said, else of the newest that has it."""
-    old = plan_in(stage)
-    new = accept(stage.store, job(["LightGBM"], target="y_0"), seed=9)
-    reading = stage.store.reading
-    assert asked_of(["next", "next"], reading) == Asked()
-    assert [fit.plan_id for fit in asked_of([FIRST, FIRST], reading).named] == [new]
-    assert [fit.plan_id for fit in asked_of([FIRST], reading, plan=old).named] == [old]
-    fit_id = reading.fit(FIRST).id
-    assert asked_of([f"{fit_id}:12", f"{fit_id}:12"], reading).handed == (Handed(fit_id=fit_id, fence=12),)
-
-
-@pytest.mark.parametrize("word", ["cs_y_0/LightGMB", "f_0000000000000000:3", "f_1:0"])
-def test_a_word_that_is_no_fit_is_not_found(stage: Stage, word: str) -> None:
-    """A claim of a fit that the log does not know as well."""
-    plan_in(stage)
-    with pytest.raises(NotFound):
-        asked_of([word], stage.store.reading)
-    with pytest.raises(NotFound):
-        asked_of(["next"], stage.store.reading, plan="p_unknown")
-    with pytest.raises(ValueError, match="not both"):
-        asked_of(["next", FIRST], stage.store.reading)
 
 
 def test_an_agent_with_nothing_to_do_says_where_to_look(stage: Stage) -> None:
