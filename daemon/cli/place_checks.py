@@ -60,7 +60,7 @@ def folders(asked: Asked) -> Iterator[Finding]:
         elif not os.access(place, os.W_OK | os.X_OK):
             fix = f"give the account of the daemon the right to write {place}"
             troubles.append((FAIL, "this account may not write there", fix))
-        elif _file_system(place) in ("tmpfs", "ramfs"):
+        elif file_system(place) in ("tmpfs", "ramfs"):
             troubles.append(
                 (WARN, "lies in memory and is lost at the next boot", f"set {name}_dir to a disk")
             )
@@ -121,7 +121,7 @@ def event_log(asked: Asked) -> Iterator[Finding]:
     """Look whether the event log answers, what it is, and whether it lies where it is safe."""
     url = asked.settings.database_url
     file = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
-    if file is not None and (kind := _file_system(existing(file))) in NETWORK:
+    if file is not None and (kind := file_system(existing(file))) in NETWORK:
         words = f"lies on {kind}, where SQLite loses events"
         yield Finding(name="event log", state=FAIL, words=words, fix="a local disk, or postgresql://")
     if file is not None and not file.exists():
@@ -180,7 +180,7 @@ def _user(number: int) -> str:
         return str(number)
 
 
-def _file_system(place: Path) -> str:
+def file_system(place: Path) -> str:
     """Return the type of the file system a path is on; empty where that is not told."""
     device = place.stat().st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
