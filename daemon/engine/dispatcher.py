@@ -134,9 +134,9 @@ class EngineDispatcher:
             if (trouble := flight.submit()) is not None:
                 log.error("job not submitted", job=flight.id, cause=str(trouble))
                 self._rest()
-                flight.give_back(f"Ray did not take its job: {trouble.what}")
+                self._release(flight, f"Ray did not take its job: {trouble.what}")
             elif flight.silent_for() > SILENT_SECONDS_MAX:
-                flight.give_back("Ray does not answer")
+                self._release(flight, "Ray does not answer")
             if flight.leaving is not None:
                 self._release(flight, flight.leaving)
                 if flight.is_taken:

@@ -140,7 +140,7 @@ class Flight:
             return None
         question, submission, now = self._submitting, self.submission, self.clock()
         if question is None:
-            if now >= self._again_at and self.leaving is None and self.runs:
+            if now >= self._again_at and self.leaving is None and self.ours:
                 self._submitting = self.asking.ask(lambda: self.client.submit(submission))
             return None
         if not question.done:

@@ -49,6 +49,7 @@ class FakeRay:
         self.trouble: Trouble | None = None  # with every call
         self.submit_trouble: Trouble | None = None
         self.loses_answers = 0  # to so many submissions, which are heard all the same
+        self.on_stop: Callable[[str], None] = lambda _: None
         self.on_submit: Callable[[Submission], None] = lambda _: None
 
     def cluster(self) -> Cluster:
@@ -78,6 +79,7 @@ class FakeRay:
         """End a job."""
         self._answer()
         self.stopped.append(job_id)
+        self.on_stop(job_id)
         if job_id in self.known and not self.known[job_id].ended:
             self.says(job_id, "STOPPED")
         return job_id in self.known
@@ -114,7 +116,15 @@ SILENT = RaySilent("Ray does not answer: connection refused", where=FakeRay.plac
 class EngineStage:
     """A host whose fits go to a fake cluster."""
 
-    def __init__(self, directory: Path, store: PlanStore, **settings: Any) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        store: PlanStore,
+        *,
+        dispatching: type[EngineDispatcher] = EngineDispatcher,
+        **settings: Any,
+    ) -> None:
+        self.dispatching = dispatching
         self.store, self.ray, self.clock = store, FakeRay(), FakeClock()
         self.news: list[News] = []
         given = {"engine": "ray", "ray_slots": 4, "gpu_slots": 1, **settings}
@@ -124,7 +134,7 @@ class EngineStage:
 
     def made(self, worker: str | None = None, **more: Any) -> EngineDispatcher:
         """Another dispatcher of this host, as after a start."""
-        return EngineDispatcher(
+        return self.dispatching(
             self.settings,
             self.store,
             worker=worker or self.worker,
