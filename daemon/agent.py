@@ -22,6 +22,7 @@ from daemon.settings import Settings
 from daemon.workplace import Workplace
 from store.plan_store import PlanStore
 
+IDLE_SECONDS = 1.0  # between two looks while nothing runs here and nothing happens in the log
 NOTHING = "no fit can be claimed here now; what they wait for: trainwright status"
 
 
@@ -56,7 +57,7 @@ def run_agent(
         while host.stopping is None and not agent.is_done:
             host.turn()
             if not agent.is_done:
-                host.wait(settings.poll_seconds)
+                host.wait(settings.poll_seconds if agent.running else IDLE_SECONDS)
         stopped = host.stopping
         agent.release_taken(stopped or "the work is done")
         host.stop(stopped or "the work is done")

@@ -312,4 +312,6 @@ class AgentDispatcher(Dispatcher):
             ahead=0,
         )
         reason = waiting_reason(fit, here)
-        return "it was not to be had in time" if reason is None else reason.words
+        if reason is None or reason.code == "Next":
+            return "nothing keeps it, and it was not to be had here: trainwright hosts ls"
+        return reason.words

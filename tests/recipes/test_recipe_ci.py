@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -73,3 +74,22 @@ def test_a_job_that_is_run_again_goes_on_where_it_was_killed(make_site: Callable
     site.assert_gone_on()
     assert site.call([PROGRAM, "fit", "--claim", "next", "--fits", "0"]).returncode == 0
     site.assert_each_done_once()
+
+
+def test_a_job_that_is_told_to_stop_gives_its_fit_back(make_site: Callable[..., Site]) -> None:
+    """At whatever moment: within its first second, and in the middle of a fit, whose state it saves."""
+    site = make_site(slow=True)
+    (entry,) = matrix(site, "cpu")
+    hasty = site.start(command("cpu", entry))
+    hasty.terminate()
+    assert hasty.wait(60) in (130, -signal.SIGTERM), "before Python minds signals it ends as any program does"
+    assert site.slow_events("FitClaimed") == []
+    job = site.start(command("cpu", entry))
+    site.await_slow_agent()
+    job.terminate()
+    assert job.wait(60) == 130
+    (released,) = site.slow_events("FitReleased")
+    assert released.data["cause"] == "stopped by SIGTERM"
+    assert released.data["step"] > 0
+    assert site.call(command("cpu", entry)).returncode == 0
+    assert site.slow_events("FitStarted")[-1].data["resumed_from_step"] == released.data["step"]
