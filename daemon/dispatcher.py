@@ -54,6 +54,7 @@ class Dispatcher:
             "labels",
         }
     )
+    trouble: str | None = None  # why nothing is begun: processes of this host need nobody else
 
     def __init__(
         self,

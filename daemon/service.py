@@ -35,7 +35,7 @@ from daemon.reloading import Reread, reloaded
 from daemon.serving import Serving
 from daemon.settings import Settings
 from daemon.starting import opened_store
-from daemon.status_words import status_words
+from daemon.status_words import status_words, troubles_of
 from daemon.stopping import leaving_at_once
 from daemon.surveying import Survey
 from daemon.timetable import RESCAN
@@ -306,7 +306,7 @@ class Service:
             running=[runner.name for runner in self.host.dispatcher.running],
             refuses=self.intake.trouble,
             judging=self.intake.at_hand,
-            aside=None if self._serving is None else self._serving.trouble,
+            aside=troubles_of(self.host, self._serving),
             inbox=self._settings.inbox_dir,
         )
 

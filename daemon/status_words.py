@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from daemon.host import Host
+from daemon.serving import Serving
+
 SHOWN = 3  # names in the line
 
 
@@ -15,7 +18,7 @@ def status_words(
     running: Sequence[str],
     refuses: str | None,
     judging: Sequence[str],
-    aside: str | None,
+    aside: Sequence[str],
     inbox: Path,
 ) -> str:
     """Return the line.
@@ -26,18 +29,32 @@ def status_words(
         running: names of the fits at work.
         refuses: why no plan is taken.
         judging: plans that are being looked through.
-        aside: what else is wrong and stops nothing.
+        aside: what else is wrong.
         inbox: where plans are waited for.
     """
     if silent_seconds is not None:
         return f"the event log has not answered for {silent_seconds:.0f} s"
     if running:
         more = f" and {len(running) - SHOWN} more" if len(running) > SHOWN else ""
-        return f"{f'{drains}; ' if drains else ''}training {', '.join(running[:SHOWN])}{more}"
-    if drains:
-        return drains
-    if refuses is not None:
-        return f"no plan is taken: {refuses}"
-    if judging:
-        return f"judging {', '.join(judging[:SHOWN])}"
-    return f"waiting for plans in {inbox}{f'; {aside}' if aside else ''}"
+        at_work = f"training {', '.join(running[:SHOWN])}{more}"
+        told = f"{drains}; {at_work}" if drains else at_work
+    elif drains:
+        told = drains
+    elif refuses is not None:
+        told = f"no plan is taken: {refuses}"
+    elif judging:
+        told = f"judging {', '.join(judging[:SHOWN])}"
+    else:
+        told = f"waiting for plans in {inbox}"
+    return "; ".join((told, *aside))
+
+
+def troubles_of(host: Host, serving: Serving | None) -> tuple[str, ...]:
+    """Return what is wrong beside the work itself: with the engine, the artefacts, the page."""
+    keeper = host.keeper
+    found = (
+        host.dispatcher.trouble,
+        None if keeper is None else keeper.mover.trouble,
+        None if serving is None else serving.trouble,
+    )
+    return tuple(words for words in found if words)

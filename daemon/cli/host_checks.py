@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 from daemon.channels import NotDelivered, channels_of
 from daemon.cli.findings import FAIL, OK, WARN, Asked, Check, Finding, found, shown
-from daemon.identity import is_dead, own_identity
+from daemon.identity import own_identity
 from daemon.leftovers import leftovers
 from daemon.notices import Notice
 from daemon.settings import Settings
+from daemon.views.waiting import Watch
 from store.addresses import without_path
 from store.ids import new_event_id
 from store.reading import open_reader
@@ -48,9 +49,8 @@ def daemons(asked: Asked) -> Iterator[Finding]:
         yield Finding(name="daemon", state=OK, words="none has ever worked here")
         return
     with open_reader(url) as reader:
-        rows = [row for row in reader.hosts() if row.state == "working"]
-        is_alone = not reader.is_shared
-    alive = [row for row in rows if not is_dead(row.worker, alone=is_alone)]
+        watch = Watch(reader)
+    alive = [row for row in watch.hosts if row.worker in watch.workers and row.removed_at is None]
     words = shown([f"pid {row.pid} on {row.host}, version {row.version}" for row in alive])
     trouble = (WARN, "none is at work", f"systemctl start {UNIT}, or trainwright daemon")
     yield found("daemon", words, *(() if alive else (trouble,)))

@@ -29,6 +29,8 @@ TONES = {
     "FitStarted": "busy",
     "FitHeld": "wait",
     "WorkPaused": "wait",
+    "HostDraining": "wait",
+    "HostRemoved": "bad",
 }
 
 
@@ -140,8 +142,16 @@ def _scope(data: Mapping[str, Any]) -> str:
     return f"{scope or 'all work'}{f': {reason}' if reason else ''}"
 
 
+def _draining(data: Mapping[str, Any]) -> str:
+    reason = str(data.get("reason") or "")
+    return "; ".join(filter(None, (reason, "what runs is given back" if data.get("give_back") else "")))
+
+
 _BY_PEOPLE = frozenset(
-    ("FitRetried", "FitCancelled", "FitHeld", "FitHoldLifted", "WorkPaused", "WorkResumed")
+    (
+        *("FitRetried", "FitCancelled", "FitHeld", "FitHoldLifted", "WorkPaused", "WorkResumed"),
+        *("HostDraining", "HostReturned", "HostRemoved"),
+    )
 )
 _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "PlanAccepted": _accepted,
@@ -166,4 +176,7 @@ _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "ModelPromoted": lambda data: f"is {data.get('alias')} from now on",
     "DaemonStarted": lambda data: f"before: {data.get('previous_stop') or 'nothing'}",
     "DaemonStopped": _said("cause"),
+    "HostDraining": _draining,
+    "HostReturned": _said("reason"),
+    "HostRemoved": _said("reason"),
 }
