@@ -63,12 +63,12 @@ def done_by(store: PlanStore, plan: str | None = None) -> Counter[str]:
 
 
 def span(store: PlanStore, plan: str) -> float:
-    """The seconds from the acceptance of a plan to the end of its last fit, on the database's clock."""
+    """The seconds from the first start to the last end of a plan's fits, on the database's clock."""
 
-    def at(*kinds: str) -> list[datetime]:
-        return [event.at for event in all_events(store, *kinds) if event.plan == plan]
+    def at(kind: str) -> list[datetime]:
+        return [event.at for event in all_events(store, kind) if event.plan == plan]
 
-    return (max(at("FitSucceeded")) - min(at("PlanAccepted"))).total_seconds()
+    return (max(at("FitSucceeded")) - min(at("FitStarted"))).total_seconds()
 
 
 def audited(url: str) -> Audit:

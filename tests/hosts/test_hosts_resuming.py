@@ -158,6 +158,39 @@ def test_a_fit_goes_from_host_to_host_and_gives_the_same_model(
         assert len(all_events(store, "FitSucceeded")) == 1
         assert store.verify().ok
         assert model_on(one) == model()
+
+        other.switch_on()
+        site.network.heal(other.name, peer=SERVER)
+        name = store.reading.fits()[0].name
+        assert "1600 steps" in other.run("models", "show", name)
+        assert "Succeeded" in other.run("logs", name)
     shown = f"{waited:.1f} s after its last sign of life ({seen:.1f} s where its end was seen)"
     figure("fit of a vanished host goes on", shown, bar=f"<= {BAR_SECONDS:.1f} s", met=waited <= BAR_SECONDS)
     assert waited <= BAR_SECONDS + SLACK_SECONDS, shown
+
+
+if LONG:  # half a minute more
+
+    def test_a_host_cut_off_from_the_artefacts_says_nothing_it_cannot_keep(
+        site: Site, machines: Make, tmp_path: Path
+    ) -> None:
+        """Without the way to the artefacts a fit goes on and keeps its lease; its end is said later."""
+        alpha = machines("alpha")
+        with artefacts("objects", site, tmp_path) as (given, environment), opened(site.near) as store:
+            alpha.environment = environment
+            alpha.configure(site.far, **settings(alpha), **given)
+            alpha.start_daemon()
+            hand_in(alpha)
+            await_event(store, "CheckpointSaved", "alpha", step=200)
+            site.network.cut("alpha", "answers vanish", peer=STORE)
+            await_that(
+                lambda: list(alpha.disk.glob("output/*/models/*/LightGBM")), "model on the host's disk"
+            )
+            claimed = all_events(store, "FitClaimed")[-1]
+            await_that(
+                lambda: (store.reading.now() / 1e6 - claimed.at.timestamp()) > 3 * LEASE, "some leases"
+            )
+            assert not all_events(store, "FitSucceeded", "LeaseExpired", "FitFailed")
+            site.network.heal("alpha", peer=STORE)
+            await_event(store, "FitSucceeded", "alpha")
+            assert len(all_events(store, "FitClaimed")) == 1

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 
 def seconds_of(store: PlanStore, name: str) -> float:
-    """Accept a plan of sleep and return how long it took from there to its last fit."""
+    """Accept a plan of sleep and return how long it took from its first start to its last end."""
     plan = accept_sleepers(store, FITS, name=name)
     await_end(store, plan)
     return span(store, plan)
@@ -153,6 +153,8 @@ def test_people_are_told_once_by_one_of_the_hosts(site: Site, machines: Make) ->
         first = accept_sleepers(store, 4, name="first")
         await_that(lambda: telling(hosts, first), "word of the first plan")
         (teller,) = telling(hosts, first)
+        ends = all_events(store, "PlanCompleted")[-1].seq
+        await_that(lambda: any(one.seq >= ends for one in store.reading.bookmarks()), "bookmark behind it")
         hosts[teller].switch_off()
         second = accept_sleepers(store, 4, name="second")
         await_that(lambda: telling(hosts, second), "word of the second plan")
