@@ -14,7 +14,6 @@ from typing import Any
 import structlog
 
 from daemon.artefacts.keeper import Keeper
-from daemon.artefacts.moves import DONE
 from daemon.dispatcher import panel_of
 from daemon.holding import actor_of
 from daemon.settings import Settings
@@ -102,10 +101,8 @@ class MissingPanels:
             return None
         if self._keeper is None:
             return f"{path}); hand the plan in again to have it made anew, or put it back"
-        move = self._keeper.fetch_panel(key)
-        if move.outcome in (None, DONE):
-            return None
-        return f"{path}), and it cannot be fetched: {move.words}"
+        words = self._keeper.lacks(key)
+        return None if words is None else f"{path}), and it cannot be fetched: {words}"
 
     def _pause(self, plan: str, data: Mapping[str, Any], trouble: str) -> None:
         path = panel_of(data, self._settings)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -97,6 +98,7 @@ def serve(address: str, fault_path: Path) -> None:
             start_response("503 Slow Down", [("Content-Type", "application/xml")])
             return [b"<Error><Code>SlowDown</Code><Message>later</Message></Error>"]
         if fault == TEAR and environ["REQUEST_METHOD"] in ("PUT", "POST"):
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionAbortedError("torn off")
         return whole(environ, start_response)  # type: ignore[no-any-return]
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from daemon.artefacts.fetching import Fetching
+from daemon.artefacts.fetching import PATIENCE_SECONDS, Fetching
 from daemon.artefacts.kept_child import Begin, KeptChild
 from daemon.artefacts.keys import panel_key, state_of
 from daemon.artefacts.mover import Mover
@@ -38,6 +38,7 @@ class Keeper:
         self.mover = mover
         self._clock = clock
         self._panels: dict[str, tuple[Move, float]] = {}  # on their way here, with when to ask again
+        self._missing_since: dict[str, float] = {}
         self._offered: dict[str, tuple[Move, float]] = {}  # on their way from here, or there
 
     def begin(self, spec: FitSpec, places: FitPlaces) -> KeptChild:
@@ -69,6 +70,14 @@ class Keeper:
         move = self.mover.ask(GET, panel_key(panel), into, is_urgent=True)
         self._panels[panel] = move, now + ASK_AGAIN_SECONDS
         return move
+
+    def lacks(self, panel: str) -> str | None:
+        """Return why a panel cannot be had, once it could not be for a while; None while it may come."""
+        move, now = self.fetch_panel(panel), self._clock()
+        since = self._missing_since.setdefault(panel, now)
+        if move.outcome in (None, DONE) or now < since + PATIENCE_SECONDS:
+            return None
+        return move.words
 
     def close(self) -> None:
         """Let what is under way come to its end, for a moment, and end the process."""

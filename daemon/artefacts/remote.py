@@ -55,13 +55,13 @@ class RemoteObjects:
 
     def write(self, name: str, content: bytes) -> None:
         """Make an object; raises Away."""
-        with self._asking(name):
+        with self._asking(name, writing=True):
             self._files.pipe_file(self._path(name), content)
 
     def put(self, path: Path, name: str) -> None:
         """Make an object of a file; raises OSError when the file cannot be read, and Away."""
         os.close(os.open(path, os.O_RDONLY))
-        with self._asking(name):
+        with self._asking(name, writing=True):
             self._files.put_file(str(path), self._path(name))
 
     def get(self, name: str, path: Path) -> None:
@@ -99,10 +99,13 @@ class RemoteObjects:
         return f"{self._root}/{name}"
 
     @contextmanager
-    def _asking(self, name: str) -> Iterator[None]:
+    def _asking(self, name: str, *, writing: bool = False) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError as error:
+            if writing:
+                fix = "make the bucket, or correct its name"
+                raise Away(name, "there is no such bucket", where=self.address, fix=fix) from error
             raise Absent(name, "is not there", where=self.address) from error
         except _raised() as error:
             words = " ".join(str(error).split()) or type(error).__name__
