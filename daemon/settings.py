@@ -17,6 +17,7 @@ from daemon.errors import SettingsInvalid
 from daemon.settings_reading import NOTICES, TABLE, SettingsReading, with_places
 from executors.families import DEFAULT_FAMILIES
 from store.ordering import ClaimOrder
+from store.records import Room
 from store.retries import RetryPolicy
 
 WEB_LISTEN = "127.0.0.1:8765"  # where people look for the page when nobody said anything
@@ -71,7 +72,7 @@ class Settings:
         ray_address: where that cluster takes jobs, its dashboard: http://HOST:8265.
         ray_token_file: a file with the cluster's token, readable by this account only.
         ray_slots: fits handed to the cluster at the same time, those that wait there among them.
-        ray_fits_per_job: short fits that one job does one after the other, for each job takes seconds to start.
+        ray_fits_per_job: short fits that one job does in turn; each job takes seconds to start.
         ray_command: what starts trainwright on a node of the cluster.
         ray_config: the file of settings on the nodes; None: what they find by themselves.
         planning_engine: where plans are measured: "own", this host, or "ray", the cluster that it belongs to.
@@ -247,6 +248,13 @@ class Settings:
     def own_labels(self) -> tuple[str, ...]:
         """The labels of this host, those that follow from what it has among them, sorted."""
         return tuple(sorted({*self.labels, *(("gpu",) if self.gpu_slots else ())}))
+
+    @property
+    def room(self) -> Room:
+        """What the host has for fits, as the log is told: of a cluster only how many fits it is given."""
+        if self.engine == "own":
+            return Room(cores=self.cpu_slots, gpus=self.gpu_slots, memory_bytes=self.memory_bytes)
+        return Room(cores=self.ray_slots, gpus=self.ray_slots if self.gpu_slots else 0)
 
     def training(self) -> dict[str, Any]:
         """Return what a plan that lacks training settings gets, as plain values."""

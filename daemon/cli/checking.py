@@ -9,7 +9,15 @@ from pathlib import Path
 
 import click
 
-from daemon.cli import fleet_checks, host_checks, machine_checks, page_checks, place_checks, tracking_checks
+from daemon.cli import (
+    engine_checks,
+    fleet_checks,
+    host_checks,
+    machine_checks,
+    page_checks,
+    place_checks,
+    tracking_checks,
+)
 from daemon.cli.configuration import settings_for
 from daemon.cli.findings import FAIL, OK, WARN, Asked, Check, Finding
 from daemon.cli.screen import emit, say
@@ -21,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     *place_checks.CHECKS,
     *host_checks.CHECKS,
     *fleet_checks.CHECKS,
+    *engine_checks.CHECKS,
     *page_checks.CHECKS,
     *tracking_checks.CHECKS,
 )

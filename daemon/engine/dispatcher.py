@@ -86,7 +86,7 @@ class EngineDispatcher:
     @property
     def trouble(self) -> str | None:
         """Why nothing is submitted, as a line; None while all is well."""
-        return self._watch.words
+        return None if self._watch.words is None else f"no fit is given to Ray: {self._watch.words}"
 
     def reload(self, settings: Settings) -> None:
         """Submit by these settings from now on; jobs that are under way keep what they have."""
@@ -148,7 +148,7 @@ class EngineDispatcher:
         """Claim ready fits for the free places and submit them; only while the cluster answers."""
         free = self._settings.ray_slots - len(self.running)
         look = self._watch.look
-        if self._stopping or free <= 0 or look is None or self._watch.trouble is not None:
+        if self._stopping or self.is_draining or free <= 0 or look is None or self._watch.trouble is not None:
             return
         if not self._known.is_settled or self._clock() < self._rest_until:
             return
