@@ -48,4 +48,5 @@ def _rows(settings: Settings) -> tuple[dict[str, Any], ...]:
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     last = "-" if row["last"] is None else f"{row['last'].astimezone(row['next'].tzinfo):%Y-%m-%d %H:%M}"
     outcome = f"failed: {row['problem']}" if row["problem"] else row["outcome"] or "-"
+    outcome += f" on {row['host']}" if row["host"] and not row["problem"] else ""
     return (row["name"], row["do"], row["cron"], f"{row['next']:%Y-%m-%d %H:%M}", last, outcome)
