@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,7 @@ def history(database: Database, clock: Clock) -> None:
     promoted = store.reading.fits(plan=plan.id, states=("succeeded",))[0]
     store.promote(promoted.id, "champion", reason="the best so far")
     made_of_others(store)
+    of_a_fleet(store)
     store.daemon_said(DaemonReloaded(worker="h:1:b:9", host="h", changed=("cpu_slots",), cpu_slots=4))
     store.daemon_said(DaemonStopped(worker="h:1:b:9", host="h", cause="SIGTERM"))
 
@@ -152,6 +154,30 @@ def made_of_others(store: PlanStore) -> None:
             if claims[0].family == "Blend":
                 return  # at work when the log was written
             store.succeeded(claims[0], SUCCEEDED)
+
+
+def of_a_fleet(store: PlanStore) -> None:
+    """A second host with labels: it hands a claim over, drains, comes back, and is removed with a fit."""
+    far = "far/b2/4026531836/17/900/0123456789abcdef"
+    hello = DaemonStarted(worker=far, host="far", version="0.6.0", boot_id="b2", pid=17)
+    machine = {"labels": ("bigmem", "gpu"), "machine": "0123456789abcdef", "engine": "ray"}
+    store.daemon_started(replace(hello, **machine))
+    needing = [{"family": "LightGBM", "needs": {"labels": ["bigmem"]}}]
+    job = {**cs_job("y_l", families=("LightGBM", "XGBoost")), "fits": needing}
+    plan = plan_of(job, seed=3)
+    store.accept(plan, source="inbox/third", name="third")
+    handed, held = store.claim(far, stage="cpu", limit=2, plans=[plan.id], labels=("bigmem", "gpu"))
+    agent = store.take_over(handed.fit_id, handed.fence, "node/b3/4026531836/5/40/")
+    store.started(agent, STARTED)
+    store.drain_host("far", reason="its disk is changed", give_back=True)
+    store.return_host("far", reason="it is new")
+    store.drain_host("far", reason="it is sold")
+    store.started(held, STARTED)
+    store.remove_host("far", reason="sold", force=True)
+    store.daemon_started(DaemonStarted(worker="near/b/n/1/2/", host="near", version="0.6.0", boot_id="b"))
+    store.daemon_said(DaemonReloaded(worker="near/b/n/1/2/", host="near", labels=("night",)))
+    store.drain_host("near", reason="tonight")
+    store.succeeded(agent, SUCCEEDED)
 
 
 def plain(value: Any) -> Any:
