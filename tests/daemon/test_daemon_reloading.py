@@ -7,15 +7,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from daemon_samples import FakeChild, accept, all_events, await_that, settings_in
+from daemon_samples import FakeChild, accept, all_events, await_that, job, settings_in
 
 from daemon.cli.hosting import NoDaemonHere, NotReloaded, tell_reload
 from daemon.errors import Fault, SettingsInvalid
 from daemon.host import Host
+from daemon.register import Register
 from daemon.reloading import reloaded
 from daemon.settings import Settings
 from executors.contract import Stopped
@@ -118,6 +120,26 @@ def test_a_host_takes_more_and_fewer_places_while_fits_run(
 
 
 @pytest.mark.slow
+def test_labels_hold_from_a_reload_on(tmp_path: Path, sqlite_url: str) -> None:
+    """The host claims by the new ones at once, and the log says what it offers from now on."""
+    settings = settings_in(tmp_path, gpu_slots=0, labels=["nvme"])
+    needy = [{"family": "LightGBM", "needs": {"labels": ["bigmem"]}}]
+    with open_store(sqlite_url) as store, closing(Host(settings, store)) as host:
+        accept(store, job(["LightGBM"], fits=needy))
+        host.dispatcher._begin = lambda *_: FakeChild()
+        register = Register(settings, store, host.identity)
+        register.start()
+        host.turn()
+        assert host.dispatcher.running == []
+        found = reloaded(settings, lambda: replace(settings, labels=("bigmem",), gpu_slots=1), (host,))
+        assert found.changed == ("gpu_slots", "labels")
+        register.reloaded(found)
+        assert store.reading.host(host.identity.host).labels == ("bigmem", "gpu")
+        host.turn()
+        assert len(host.dispatcher.running) == 1
+        register.close()
+
+
 def test_a_daemon_is_told_to_read_its_file_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command says what holds and what waits for a restart; a broken file changes nothing."""
     file = tmp_path / "trainwright.toml"
