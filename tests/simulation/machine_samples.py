@@ -29,6 +29,9 @@ ORDERS = (
     ClaimOrder(priority_step_seconds=0, share_step_seconds=0),
 )
 APART_SECONDS = (0, 30, 70)  # between the plans
+HOST_WORDS = ("drain", "return", "return", "remove", "start")
+HOSTS = ("u", "v")
+LABELS = ((), ("gpu",), ("bigmem", "gpu"))
 SCOPES = ((None, None, None), (None, "cpu", None), (None, "gpu", None), (None, None, "h1"), (1, None, None))
 
 
@@ -54,6 +57,22 @@ def plans(barrier: str) -> tuple[Plan, Plan]:
         for job in blended.jobs
     )
     return replace(big, jobs=jobs), replace(blended, jobs=tuple(small))
+
+
+def labelled(barrier: str) -> tuple[Plan, Plan]:
+    """The same, where every other fit needs a host with a label."""
+    first, second = plans(barrier)
+    jobs = (
+        replace(
+            job,
+            fits=tuple(
+                replace(fit, labels=("bigmem",) if fit.ordinal % 2 else ("gpu",) if fit.ordinal % 4 else ())
+                for fit in job.fits
+            ),
+        )
+        for job in first.jobs
+    )
+    return replace(first, jobs=tuple(jobs)), second
 
 
 def failure_of(cause: str) -> Failure:

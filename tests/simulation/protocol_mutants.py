@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from store import PlanStore, choosing, fit_folding, folding, interventions, leases, rescuing
+from store import PlanStore, choosing, fit_folding, folding, interventions, labels, leases, rescuing
 from store import turn as turns
 from store.database import Statement
 from store.moments import moment_of
@@ -278,5 +278,16 @@ MACHINE_MUTANTS = (
     ),
     Mutant(
         name="batches without fences", plant=believing_batches, found="under an old fence|WriteRefused",
+    ),
+)  # fmt: skip
+
+FLEET_MUTANTS = (
+    Mutant(
+        name="a claim that forgets that its host drains",
+        plant=saying(choosing, "PAUSES", "h.draining IS NOT NULL OR", ""), found="what is not ready",
+    ),
+    Mutant(
+        name="a claim that does not look at labels",
+        plant=saying(labels, "LACKS_NOTHING", " = ''", " <> '?'"), found="what is not ready",
     ),
 )  # fmt: skip

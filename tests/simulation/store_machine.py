@@ -22,6 +22,7 @@ from machine_samples import (
     APART_SECONDS,
     CAUSES,
     DECISIONS,
+    LABELS,
     LEASE_SECONDS,
     ORDERS,
     POLICY,
@@ -34,7 +35,7 @@ from machine_samples import (
 from store_model import FINAL, MICROSECONDS, StoreModel
 from store_samples import STARTED, SUCCEEDED, Clock, checkpoint, cs_job, plan_of, projected_rows
 
-from store import Claim, Failure, LeaseLost, PlanStore, Room, WrongState
+from store import Claim, Failure, LeaseLost, Plan, PlanStore, Room, WrongState
 from store.events import FitReleased
 from store.folding import fold
 from store.layout import SELECT_EVENT
@@ -74,6 +75,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     STORE: ClassVar[type[PlanStore]] = PlanStore
     OPEN: ClassVar[Callable[[], CrashingDatabase]] = staticmethod(in_memory)
+    PLANS: ClassVar[Callable[[str], tuple[Plan, Plan]]] = staticmethod(plans)
     steps: ClassVar[int] = 0
     crashes: ClassVar[int] = 0
 
@@ -103,7 +105,7 @@ class StoreMachine(RuleBasedStateMachine):
         apart_seconds=st.sampled_from(APART_SECONDS),
     )
     def accept(self, barrier: str, order: ClaimOrder, apart_seconds: float) -> None:
-        self.plans = plans(barrier)
+        self.plans = self.PLANS(barrier)
         self.store.order = self.model.order = order
         for plan in self.plans:
             self.store.accept(plan, source="s", name="n")
@@ -132,7 +134,7 @@ class StoreMachine(RuleBasedStateMachine):
         self, worker: str, stage: str, limit: int, room: Room | None, host: str | None, of: int | None
     ) -> None:
         asked = None if of is None else [self.plans[of].id]
-        due = self.model.due(stage, limit, plans=asked, room=room, host=host)
+        due = self.model.due(stage, limit, plans=asked, room=room, host=host or worker)
         claimed = self.store.claim(
             worker, stage=stage, limit=limit, lease_seconds=LEASE_SECONDS, plans=asked, room=room, host=host
         )
@@ -142,7 +144,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert not [fit for fit in fits if fit.state in FINAL], "a final fit was claimed"
         if stage == "gpu":
             assert not any(self.model.barred(fit) for fit in fits), "a GPU fit before its CPU stage"
-        ready = {fit.id for fit in self.model.ready(stage, plans=asked, host=host)}
+        ready = {fit.id for fit in self.model.ready(stage, plans=asked, host=host or worker)}
         assert not set(taken) - ready, "what is not ready was claimed"
         assert not set(taken) - set(due), "what is less urgent was claimed"
         assert taken == due, "what is ready was not claimed"
@@ -242,8 +244,8 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(worker=st.sampled_from("uvw"), stage=st.sampled_from(["cpu", "gpu"]))
     def claim_and_crash(self, worker: str, stage: str) -> None:
         """A claim is recorded, and nobody is told: the fit waits for its rescue."""
-        due = self.model.due(stage, 1, plans=None, room=None, host=None)
-        ready = {fit.id for fit in self.model.ready(stage, plans=None, host=None)}
+        due = self.model.due(stage, 1, plans=None, room=None, host=worker)
+        ready = {fit.id for fit in self.model.ready(stage, plans=None, host=worker)}
         self.database.crash = "after"
         with suppress(Crashed):
             self.store.claim(worker, stage=stage, limit=1, lease_seconds=LEASE_SECONDS)
@@ -409,7 +411,9 @@ class StoreMachine(RuleBasedStateMachine):
             self.move(700)
             self.store.rescue()
             for stage in ("cpu", "gpu"):
-                for claim in self.store.claim("fresh", stage=stage, limit=9, lease_seconds=LEASE_SECONDS):
+                for claim in self.store.claim(
+                    "fresh", stage=stage, limit=9, lease_seconds=LEASE_SECONDS, labels=LABELS[-1]
+                ):
                     self.store.succeeded(claim, SUCCEEDED)
             if all(fit.state in FINAL for fit in self.store.reading.fits()):
                 break

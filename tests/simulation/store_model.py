@@ -29,6 +29,7 @@ class FitModel:
     depends_on: tuple[str, ...]
     awaits: tuple[Awaited, ...]
     barrier: str
+    labels: frozenset[str]
     state: str = "ready"
     cause: str = ""
     held: bool = False
@@ -49,6 +50,8 @@ class StoreModel:
     queued: dict[str, int] = field(default_factory=dict)  # since when each plan waits, the older plan first
     fits: dict[str, FitModel] = field(default_factory=dict)
     pauses: set[Scope] = field(default_factory=set)
+    draining: set[str] = field(default_factory=set)
+    removed: set[str] = field(default_factory=set)
 
     def accept(self, plan: Plan) -> None:
         """A plan is there."""
@@ -65,6 +68,7 @@ class StoreModel:
                         fit.memory_bytes,
                     ),
                     depends_on=fit.depends_on, awaits=fit.awaits, barrier=plan.stage_barrier,
+                    labels=frozenset(fit.labels),
                 )  # fmt: skip
         for job in plan.jobs:
             for fit in job.fits:
@@ -80,16 +84,30 @@ class StoreModel:
         """The fits that somebody holds."""
         return [fit for fit in self.fits.values() if fit.state == "leased"]
 
-    def ready(self, stage: str, *, plans: Collection[str] | None, host: str | None) -> list[FitModel]:
+    def ready(
+        self, stage: str, *, plans: Collection[str] | None, host: str, labels: Collection[str] = ()
+    ) -> list[FitModel]:
         """The fits that a claim may take, by plan those that come first before the others."""
-        found = (fit for fit in self.fits.values() if self._is_due(fit, stage, host))
+        if host in self.draining | self.removed:
+            return []
+        offered = frozenset(labels)
+        found = (
+            fit for fit in self.fits.values() if self._is_due(fit, stage, host) and fit.labels <= offered
+        )
         return sorted((fit for fit in found if plans is None or fit.plan in plans), key=_order)
 
     def due(
-        self, stage: str, limit: int, *, plans: Collection[str] | None, room: Room | None, host: str | None
+        self,
+        stage: str,
+        limit: int,
+        *,
+        plans: Collection[str] | None,
+        room: Room | None,
+        host: str,
+        labels: Collection[str] = (),
     ) -> list[str]:
         """The fits a claim must take, in their order."""
-        ready = self.ready(stage, plans=plans, host=host)
+        ready = self.ready(stage, plans=plans, host=host, labels=labels)
         space = (None, None, None) if room is None else _space(room)
         at_work = {plan: sum(fit.plan == plan for fit in self.leased()) for plan in self.queued}
         kept = [] if room is None or room.whole is None else self._kept(ready, at_work, space, room.whole)

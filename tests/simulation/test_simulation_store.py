@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import pytest
 from crashing_database import CrashingDatabase, in_a_file, in_memory, on_postgres
+from fleet_machine import FleetMachine
 from hypothesis import seed, settings
 from hypothesis.stateful import run_state_machine_as_test
-from protocol_mutants import MACHINE_MUTANTS, Mutant
+from protocol_mutants import FLEET_MUTANTS, MACHINE_MUTANTS, Mutant
 from reporting import Progress, report
 from store_machine import MACHINE_SETTINGS, MUTANT_SETTINGS, StoreMachine
 
@@ -20,17 +21,20 @@ TORTURE = bool(os.environ.get("TRAINWRIGHT_TORTURE"))
 # Steps on each engine: the same ones in every short run, others in every long one.
 MEMORY_STEPS = 900_000 if TORTURE else 12_000
 FILE_STEPS = 60_000 if TORTURE else 1_500
+FLEET_STEPS = 300_000 if TORTURE else 1_500
 POSTGRES_STEPS = 40_000 if TORTURE else 1_500
 # A seed draws otherwise when other modules are loaded, for hypothesis takes constants from their text: no
 # single one finds every fault in every run.
 SEEDS = range(1, 9)
 
 
-def survived(where: str, opened: Callable[[], CrashingDatabase], steps: int) -> None:
+def survived(
+    where: str, opened: Callable[[], CrashingDatabase], steps: int, base: type[StoreMachine] = StoreMachine
+) -> None:
     """Run machines until they have done so many steps together; report them, and print the seeds."""
     few = settings(MACHINE_SETTINGS, max_examples=max(5, min(100, steps // 75)))
 
-    class Machine(StoreMachine):
+    class Machine(base):  # type: ignore[valid-type, misc]
         OPEN = staticmethod(opened)
 
     first = random.SystemRandom().randrange(1 << 32) if TORTURE else 1
@@ -73,13 +77,31 @@ def test_a_store_on_postgres_survives_the_same(_migrated_postgres: str) -> None:
     survived("postgres", lambda: on_postgres(_migrated_postgres), POSTGRES_STEPS)
 
 
+@pytest.mark.timeout(7200 if TORTURE else 300)
+def test_hosts_that_drain_go_and_come_back_break_no_promise() -> None:
+    """The machine once more, in a fleet whose fits need labels."""
+    survived("memory, a fleet", in_memory, FLEET_STEPS, FleetMachine)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("mutant", FLEET_MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "_"))
+def test_the_fleet_catches_a_planted_fault(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that forgets that a host drains, or what its labels are, is found out."""
+    catches(mutant, monkeypatch, FleetMachine)
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("mutant", MACHINE_MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "_"))
 def test_the_machine_catches_a_planted_fault(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each store with a fault in it is found out within the budget."""
+    catches(mutant, monkeypatch, StoreMachine)
+
+
+def catches(mutant: Mutant, monkeypatch: pytest.MonkeyPatch, base: type[StoreMachine]) -> None:
+    """Run a machine over a store with a fault in it; it must find that one."""
     began = time.monotonic()
 
-    class Machine(StoreMachine):
+    class Machine(base):  # type: ignore[valid-type, misc]
         STORE = mutant.plant(monkeypatch)
 
     with pytest.raises(BaseException) as caught:  # noqa: PT011 - whatever it finds, also a group of errors
