@@ -16,7 +16,15 @@ from daemon.identity import own_identity
 from daemon.settings import Settings
 from store import PlanStore, open_store
 
-OTHER = "0" * 16
+OTHER, MINE = "0" * 16, "f" * 16
+
+
+@pytest.fixture(autouse=True)
+def known_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine is known, also where the tests run in a container without a machine-id."""
+    monkeypatch.setattr(
+        fleet_checks, "own_identity", lambda name=None: replace(own_identity(name), machine=MINE)
+    )
 
 
 @pytest.fixture
@@ -74,7 +82,7 @@ def test_a_name_that_another_machine_works_under_is_found_out(
     assert (name.state, name.words) == ("fail", "trainer: another machine is at work under it")
     assert "host_name" in name.fix
     assert looked("hosts", tmp_path, postgres_url, host_name="mine")["host name"].state == "ok"
-    start(shared, "mine", machine=own_identity().machine)
+    start(shared, "mine", machine=MINE)
     assert looked("hosts", tmp_path, postgres_url, host_name="mine")["host name"].state == "ok"
     clock = Clock()
     with open_store(postgres_url, clock=clock) as store:
