@@ -80,7 +80,7 @@ class Host:
     def start(self) -> None:
         """Take back what a killed predecessor left, and begin to ring."""
         if self.keeper is not None:
-            self.keeper.mover.start()
+            self.keeper.start()
         self.rescuer.rescue()
         self.timetable.start()
 
@@ -100,9 +100,8 @@ class Host:
         rang = self.heard()
         self.dispatcher.beat()
         self.rescuer.hear()
-        if self._moved:
-            self._moved = False
-            self.rescuer.look()
+        self.rescuer.look(moved=self._moved)
+        self._moved = False
         self.dispatcher.beat()
         if self.keeper is not None:
             self.keeper.mover.hear()
@@ -142,7 +141,7 @@ class Host:
         """Ask the database from time to time whose connection has ended, and rescue what they held."""
         if not self.rescuer.others or time.monotonic() < self._presence_at:
             return
-        self._presence_at = time.monotonic() + PRESENCE_SECONDS
+        self._presence_at = time.monotonic() + max(PRESENCE_SECONDS, self.rescuer.pace())
         gone = self._waker.gone(self.rescuer.others)
         if gone:
             self.rescuer.rescue(gone)

@@ -23,6 +23,7 @@ from store.records import PauseRow
 
 PANELS = "panels"
 LOOK_SECONDS = 1.0
+TIDY, TIDY_SECONDS = "tidy", 1800.0
 _WORDS = "its panel is not on this host"
 
 log = structlog.get_logger("panels")
@@ -48,12 +49,16 @@ class MissingPanels:
     def start(self) -> None:
         """Look before the first fit is claimed, and be rung for regularly."""
         self._timetable.every(LOOK_SECONDS, PANELS)
+        if self._keeper is not None:
+            self._timetable.every(TIDY_SECONDS, TIDY)
         self.look()
 
     def turn(self, rang: frozenset[str]) -> None:
         """Look again when it is time."""
         if PANELS in rang:
             self.look()
+        if TIDY in rang and self._keeper is not None:
+            self._keeper.tidy()
 
     def stop(self) -> None:
         """Nothing: what is missing is missing for the next daemon too."""

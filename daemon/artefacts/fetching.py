@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -109,6 +111,8 @@ class Fetching:
         job, _, family = part.name.rpartition("/")
         fit = fit_id_of(self.spec.plan, job, family)
         here = fetched_bundle(self._fetched, fit, part.bundle_sha256)
+        with contextlib.suppress(OSError):
+            os.utime(here.parent)  # it is needed: whoever sweeps goes by the time
         if not here.is_dir():
             key = bundle_key(self.spec.plan, fit, part.bundle_sha256)
             self._parts.append(self._mover.ask(GET, key, here, is_urgent=True))

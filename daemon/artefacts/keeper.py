@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from daemon.artefacts.fetching import PATIENCE_SECONDS, Fetching
 from daemon.artefacts.kept_child import Begin, KeptChild
-from daemon.artefacts.keys import panel_key, state_of
+from daemon.artefacts.keys import panel_key, state_of, states_prefix
 from daemon.artefacts.mover import Mover
-from daemon.artefacts.moves import DONE, GET, PUT, Move
+from daemon.artefacts.moves import DONE, FITS, GET, PUT, REMOVE, Move
+from daemon.artefacts.sets import DRAFT
 from daemon.settings import Settings
 from daemon.workplace import FitPlaces, Workplace
 from executors.contract import FitSpec
@@ -19,6 +22,8 @@ from store.plan_store import PlanStore
 
 ASK_AGAIN_SECONDS = 2.0  # for a panel that was not there
 OFFER_AGAIN_SECONDS = 600.0
+STATES = "checkpoints"
+DRAFT_SECONDS = 86_400.0  # after which nobody is still fetching
 
 
 class Keeper:
@@ -38,8 +43,17 @@ class Keeper:
         self.mover = mover
         self._clock = clock
         self._panels: dict[str, tuple[Move, float]] = {}  # on their way here, with when to ask again
+        self._fits: Move | None = None
         self._missing_since: dict[str, float] = {}
         self._offered: dict[str, tuple[Move, float]] = {}  # on their way from here, or there
+
+    def start(self) -> None:
+        """Start the mover, and sweep away what an earlier one had fetched by half."""
+        self.mover.start()
+        for draft in (self._place.cache_dir / "panels").glob(f".*{DRAFT}*"):
+            with contextlib.suppress(OSError):
+                if draft.stat().st_mtime < time.time() - DRAFT_SECONDS:
+                    shutil.rmtree(draft)
 
     def begin(self, spec: FitSpec, places: FitPlaces) -> KeptChild:
         """Begin a fit, now or when what it needs is here; raises BadSpec, OSError."""
@@ -78,6 +92,23 @@ class Keeper:
         if move.outcome in (None, DONE) or now < since + PATIENCE_SECONDS:
             return None
         return move.words
+
+    def tidy(self) -> None:
+        """Remove the states of fits that have succeeded, as a host left them that died just then.
+
+        Called now and then; raises StoreError. What the log does not know is left alone: it may be another's.
+        """
+        if self._fits is None:
+            self._fits = self.mover.ask(FITS, STATES, self._place.work_dir, tries_max=1)
+        if self._fits.outcome != DONE:
+            self._fits = self._fits if self._fits.outcome is None else None
+            return
+        plans = {fit: plan for plan, _, fit in (one.partition("/") for one in self._fits.words.split())}
+        self._fits = None
+        for fit, state in self._store.reading.states(list(plans)).items():
+            if state == "succeeded":
+                prefix = states_prefix(plans[fit], fit)
+                self.mover.ask(REMOVE, prefix, self._place.work_dir, tries_max=1)
 
     def close(self) -> None:
         """Let what is under way come to its end, for a moment, and end the process."""

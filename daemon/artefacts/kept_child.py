@@ -32,27 +32,36 @@ log = structlog.get_logger("artefacts")
 
 
 class Started(Protocol):
-    """What is needed of the fit's own process."""
+    """What is needed of the fit's own process; `executors.process.Child` is one."""
 
     @property
-    def pid(self) -> int: ...  # noqa: D102
+    def pid(self) -> int:
+        """Its number."""
 
     @property
-    def returncode(self) -> int | None: ...  # noqa: D102
+    def returncode(self) -> int | None:
+        """Exit code, None while it lives."""
 
-    def fileno(self) -> int: ...  # noqa: D102
+    def fileno(self) -> int:
+        """A descriptor readable when there is something to hear; -1 for none."""
 
-    def reports(self) -> list[Report]: ...  # noqa: D102
+    def reports(self) -> list[Report]:
+        """Reports since the last call."""
 
-    def outcome(self) -> Outcome | None: ...  # noqa: D102
+    def outcome(self) -> Outcome | None:
+        """How it ended, None while it lives."""
 
-    def stop(self) -> None: ...  # noqa: D102
+    def stop(self) -> None:
+        """Ask it to save its state and end."""
 
-    def kill(self) -> None: ...  # noqa: D102
+    def kill(self) -> None:
+        """End it now."""
 
-    def wait(self, timeout_seconds: float | None = None) -> bool: ...  # noqa: D102
+    def wait(self, timeout_seconds: float | None = None) -> bool:
+        """Wait for its end; whether it has ended."""
 
-    def close(self) -> None: ...  # noqa: D102
+    def close(self) -> None:
+        """Let go of its pipes."""
 
 
 Begin = Callable[[FitSpec, FitPlaces], Started]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PUT, GET, PUT_FILE, REMOVE, RESUME = "put", "get", "put_file", "remove", "resume"
+PUT, GET, PUT_FILE, REMOVE, RESUME, FITS = "put", "get", "put_file", "remove", "resume", "fits"
 DONE = "done"
 ABSENT, DAMAGED = "absent", "damaged"  # there is none, or not the one that was put there
 FULL, REFUSED = "full", "refused"  # the disk here, or something else here
@@ -21,7 +21,7 @@ class Move:
 
     Attributes:
         number: in the order in which moves were asked for.
-        do: put, get, put_file, remove or resume.
+        do: put, get, put_file, remove, resume, or fits: which of them have states there.
         key: of the artefact; of ``resume`` the prefix of all states of a fit.
         path: of the directory or file here.
         is_urgent: something waits for it.

@@ -59,15 +59,21 @@ def _do(artefacts: Artefacts, asked: Mapping[str, Any]) -> str:
             artefacts.remove(key)
         case moves.RESUME:
             return _resumed(artefacts, key, path, int(asked["fence"]))
+        case moves.FITS:
+            found = {tuple(name.split("/")[1:3]) for name in artefacts.beneath(key)}
+            return " ".join("/".join(one) for one in sorted(found) if len(one) == 2)
     return ""
 
 
 def _get(artefacts: Artefacts, key: str, path: Path) -> None:
-    try:
+    """Fetch an artefact; panels are large, so that a machine fetches one only once."""
+    if not key.startswith(PANELS):
         artefacts.get(key, path)
+        return
+    try:
+        artefacts.get_once(key, path)
     except Damaged:
-        if key.startswith(PANELS):  # hosts that have it put it there anew
-            artefacts.retract(key)
+        artefacts.retract(key)  # hosts that have it put it there anew
         raise
 
 

@@ -7,6 +7,7 @@ A log is a single object, which nobody's result depends on.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -91,6 +92,14 @@ class Artefacts:
                 sync_directory(into.parent)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+    def get_once(self, key: str, into: Path) -> None:
+        """Let an artefact appear as `get` does; of all processes of this machine that ask, one fetches it."""
+        into.parent.mkdir(parents=True, exist_ok=True)
+        with into.with_name(f".{into.name}.lock").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # let go by the end of its holder, however that comes
+            if not into.is_dir():
+                self.get(key, into)
 
     def put_file(self, key: str, path: Path) -> None:
         """Put a single file there, in the place of an older one; raises OSError, Away."""
