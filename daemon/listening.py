@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from itertools import islice
 
 import structlog
@@ -12,6 +13,7 @@ from daemon.errors import ChildStopped
 from daemon.runner import Runner, about
 from store.errors import DatabaseUnavailable, LeaseLost, StoreError
 from store.plan_store import PlanStore
+from store.words import Answer
 
 log = structlog.get_logger("listening")
 TOLD_TOGETHER = 32  # fits at most: beyond that all would wait for long behind one transaction
@@ -79,24 +81,32 @@ def _tell_together(runners: Sequence[Runner], store: PlanStore, over: Over) -> N
     said, renewed = iter(answers.words), dict(zip(renewing, answers.renewed, strict=True))
     for runner, count in counts:
         mine = list(islice(said, count))
-        with about(runner.claim):
-            try:
-                runner.told(mine)
-                if runner in renewed:
-                    runner.renewed(renewed[runner])
-            except LeaseLost as lost:
-                runner.give_up(lost)
-            _let_go(runner, over)
+        if mine or isinstance(renewed.get(runner), LeaseLost):
+            with about(runner.claim):
+                _settle(runner, mine, renewed.get(runner))
+        else:  # most are: to name the fit to the log of this process costs more than all else here
+            _settle(runner, mine, renewed.get(runner))
+        _let_go(runner, over)
+
+
+def _settle(runner: Runner, told: Sequence[Answer], renewed: datetime | LeaseLost | None) -> None:
+    """Give a runner its answers; one that was refused ends its child."""
+    try:
+        runner.told(told)
+        if renewed is not None:
+            runner.renewed(renewed)
+    except LeaseLost as lost:
+        runner.give_up(lost)
 
 
 def _wants_renewal(runner: Runner, over: Over) -> bool:
     """Return whether a lease is to be renewed; one that nobody can work under any more ends its child."""
-    with about(runner.claim):
-        try:
-            return runner.wants_renewal()
-        except ChildStopped as stopped:
+    try:
+        return runner.wants_renewal()
+    except ChildStopped as stopped:
+        with about(runner.claim):
             runner.give_up(stopped)
-            _let_go(runner, over)
+        _let_go(runner, over)
     return False
 
 

@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 
 from store.errors import DatabaseUnavailable
 from store.schema import upgrade
-from store.sqlite_database import SqliteTx
+from store.sqlite_database import STATEMENTS_KEPT, SqliteTx
 from store.waking import HeadWaker, Waker
 
 SCHEME = "memory:"
@@ -117,7 +117,9 @@ class MemoryDatabase:
 
 
 def _loaded(state: bytes) -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        ":memory:", isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_KEPT
+    )
     connection.deserialize(state)
     for pragma in ("foreign_keys = ON", "recursive_triggers = ON"):
         connection.execute(f"PRAGMA {pragma}")

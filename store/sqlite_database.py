@@ -24,6 +24,8 @@ from store.errors import DatabaseDamaged, DatabaseUnavailable, DatabaseUnsafe, W
 from store.patience import PATIENCE
 from store.waking import Waker
 
+# Prepared, of each connection: questions about one fit, two, three, … are each one of their own.
+STATEMENTS_KEPT = 512
 BUSY_SECONDS = 30.0
 NETWORK_FILE_SYSTEMS = frozenset((
     "nfs", "nfs4", "cifs", "smb3", "smb2", "smbfs", "ncpfs", "9p", "afs", "coda", "ceph", "lustre",
@@ -193,7 +195,13 @@ class SqliteDatabase:
         mode = "ro" if self._readonly else "rw"
         address = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
         try:
-            connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+            connection = sqlite3.connect(
+                address,
+                uri=True,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                cached_statements=STATEMENTS_KEPT,
+            )
         except sqlite3.Error as error:
             raise translated(error, self.url) from error
         try:

@@ -17,10 +17,13 @@ from store.events import FitEvent, FitFailed
 from store.ids import fit_stream
 from store.layout import SELECT_EVENT
 from store.moments import moment_of
+from store.ready import LOCK
 from store.records import Claim, Failure
 from store.retries import RetryPolicy
+from store.state import LEASED_STATES
 from store.turn import Said, Turn, prime_fit
 
+_HOLDERS = "SELECT fit_id, fence, state, worker FROM fit"
 Answer = int | FitFailed | LeaseLost  # the seq of a word, what became of a failure, or why it was refused
 
 
@@ -45,12 +48,19 @@ class Answers(NamedTuple):
 
 
 def questions(words: Sequence[Word], renewing: Sequence[Claim]) -> tuple[Statement, ...]:
-    """Return the questions that `say_each` needs answered at the turn's opening."""
-    asked = leases.fits_of([*(word.claim for word in words), *renewing])
-    if not words:
-        return asked
-    ids = [word.event_id for word in words]
-    return (*asked, (f"{SELECT_EVENT} WHERE event_id IN ({', '.join('?' * len(ids))})", ids))
+    """Return the questions that `say_each` needs answered at the turn's opening.
+
+    Of a fit whose lease is only renewed no more is read than who has it: a host says little and renews much.
+    """
+    asked: list[Statement] = []
+    if words:
+        ids = [word.event_id for word in words]
+        asked += leases.fits_of([word.claim for word in words])
+        asked.append((f"{SELECT_EVENT} WHERE event_id IN ({_marks(ids)})", ids))
+    if renewing:
+        fits = sorted(held.fit_id for held in renewing)
+        asked.append((f"{_HOLDERS} WHERE fit_id IN ({_marks(fits)}) ORDER BY fit_id{LOCK}", fits))
+    return tuple(asked)
 
 
 def say_each(turn: Turn, words: Sequence[Word], renewing: Sequence[Claim], *, policy: RetryPolicy) -> Answers:
@@ -58,7 +68,8 @@ def say_each(turn: Turn, words: Sequence[Word], renewing: Sequence[Claim], *, po
 
     The turn was opened with `questions`.
     """
-    prime_fit(turn)
+    if words:
+        prime_fit(turn)
     before = _recorded(turn, words)
     events: dict[str, list[FitEvent]] = {}  # of each fit, what is to be appended
     ids: dict[str, list[bytes]] = {}
@@ -101,19 +112,23 @@ def _answer(recorded: log.Recorded) -> Answer:
 
 def _renewed(turn: Turn, renewing: Sequence[Claim]) -> tuple[datetime | LeaseLost, ...]:
     """Extend leases by their length from now, even past their end as long as nobody took them back."""
+    holders = {row[0]: row[1:] for row in turn.answers[-1]} if renewing else {}
     answers: list[datetime | LeaseLost] = []
     alike: dict[int, list[str]] = {}  # leases of one length, by their new end
     for held in renewing:
-        try:
-            leases.require_held(turn, held)
-        except LeaseLost as lost:
+        fence, state, worker = holders.get(held.fit_id, (0, "unknown", None))
+        if fence != held.fence or worker != held.worker or state not in LEASED_STATES:
+            lost = LeaseLost(fit=held.fit_id, fence=held.fence, current=fence, state=state, worker=worker)
             answers.append(lost)
             continue
         expires_at = turn.now + leases.micros(held.lease_seconds)
         alike.setdefault(expires_at, []).append(held.fit_id)
         answers.append(moment_of(expires_at))
     for expires_at, fit_ids in alike.items():
-        marks = ", ".join("?" * len(fit_ids))
-        sql = f"UPDATE lease SET renewed_at = ?, expires_at = ? WHERE fit_id IN ({marks})"
+        sql = f"UPDATE lease SET renewed_at = ?, expires_at = ? WHERE fit_id IN ({_marks(fit_ids)})"
         turn.tx.later(sql, (turn.now, expires_at, *fit_ids))
     return tuple(answers)
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
