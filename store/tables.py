@@ -277,9 +277,9 @@ class HostTable(SQLModel, table=True):
     cause: str | None = _none(TEXT)
     previous_stop: str = _column(TEXT)
     labels: str | None = _none(TEXT)
+    draining: str | None = _none(TEXT)
     machine: str = _defaulted("")
     engine: str = _defaulted("own")
-    draining: str | None = _none(TEXT)
     give_back: int = _counted(0)
     removed_at: int | None = _none(INTEGER)
 

@@ -78,7 +78,7 @@ def rebuild(**options: Path | None) -> None:
         say(f"rebuilt from {store.rebuild():,} events")
 
 
-@db.command(epilog="Example: trainwright db roles | psql postgresql://postgres@db.example/trainwright")
+@db.command(epilog="Example: trainwright db roles --writer trainer    (to be given to psql)")
 @click.option("--owner", default="tw_owner", show_default=True, help="Who has the tables: for `db upgrade`.")
 @click.option("--writer", default="tw_writer", show_default=True, help="Who adds events: for daemons.")
 @click.option(

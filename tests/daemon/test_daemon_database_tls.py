@@ -57,6 +57,7 @@ def words_of_processes(root: psutil.Process) -> str:
     return "\0".join(found)
 
 
+@pytest.mark.slow
 def test_a_daemon_works_as_the_writer_and_its_password_is_nowhere(server: TlsServer, folder: Path) -> None:
     """Fits are trained over TLS; no argument, environment, file, event or line of output has the password."""
     write_data(folder / "data", rows=300)

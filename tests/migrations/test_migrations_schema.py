@@ -80,10 +80,10 @@ def test_the_migrations_lead_to_the_declared_tables(database_url: str, declared_
 
 
 def test_every_declared_table_is_one_of_ours() -> None:
-    """The metadata holds the eleven tables of the store and no other."""
+    """The metadata holds the thirteen tables of the store and no other."""
     names = {str(table.__tablename__) for table in TABLES}
     assert set(SQLModel.metadata.tables) == names
-    assert len(names) == 11
+    assert len(names) == 13
 
 
 def test_tables_of_sqlite_are_strict(sqlite_url: str) -> None:

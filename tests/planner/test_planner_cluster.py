@@ -20,6 +20,7 @@ from planner import make_plan
 from planner.cluster import ClusterAway, ClusterRefused, bringing, on_ray
 from planner.parallel import spread
 
+pytestmark = pytest.mark.slow
 GROUPS = {"ranking": {"jobs": 2}}  # of targets, beside each other
 
 
