@@ -27,9 +27,9 @@ _CONFIG, _LOG = "host.toml", "host.log"
 # Words of a shell that become the first process of a machine: its names, its disk, then nothing but waiting.
 _BOOT = """
 set -e
-hostname "$1"
+echo "$1" > /proc/sys/kernel/hostname
 mount --bind "$2" /proc/sys/kernel/random/boot_id
-mount --bind "$3" /etc/machine-id
+[ ! -e /etc/machine-id ] || mount --bind "$3" /etc/machine-id
 mount --bind "$4" "$5"
 mount -t tmpfs none "$6"
 echo up

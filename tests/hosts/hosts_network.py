@@ -19,19 +19,30 @@ _NOBODY = "02:00:00:00:08:fe"
 _NUMBERS = count(1)
 
 
+# What a machine does when it boots, tried where it is seen by nobody.
+_PROBE = """
+set -e
+ip link add twp0 type veth
+ip link add twp1 type bridge
+echo probe > /proc/sys/kernel/hostname
+mount --bind /proc/version /proc/sys/kernel/random/boot_id
+mount -t tmpfs none /proc/sys
+"""
+
+
 def missing() -> str:
     """Return what this machine lacks for machines of our own, or nothing."""
     if os.geteuid() != 0:
         return "machines of our own need root"
-    absent = [name for name in ("ip", "unshare", "nsenter") if shutil.which(name) is None]
-    if absent:
+    needed = ("ip", "bash", "unshare", "nsenter", "setpriv", "mount")
+    if absent := [name for name in needed if shutil.which(name) is None]:
         return f"machines of our own need the commands {', '.join(absent)} (iproute2, util-linux)"
-    own = ["unshare", "--net", "--mount", "--uts", "--pid", "--fork"]
-    for kind in ("veth", "bridge"):
-        probe = subprocess.run([*own, "ip", "link", "add", "twp0", "type", kind], check=False)
-        if probe.returncode != 0:
-            return f"this kernel gives no namespaces, or no {kind}"
-    return ""
+    namespaces = ("--net", "--mount", "--uts", "--pid", "--fork", "--mount-proc")
+    probe = subprocess.run(
+        ["unshare", *namespaces, "sh", "-c", _PROBE], check=False, capture_output=True, text=True
+    )
+    said = " ".join(probe.stderr.split())
+    return "" if probe.returncode == 0 else f"this kernel gives no machines of our own: {said}"
 
 
 class Network:

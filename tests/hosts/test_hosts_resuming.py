@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SERVER, STORE = "server", "store"
 LEASE = 4.0
 BAR_SECONDS = LEASE + LEASE / 3 + LOOK_AGAIN_SECONDS  # how long it is held, the rescuer's look, the claim's
-SLACK_SECONDS = 15.0  # of a busy machine, beside lease and poll
+SLACK_SECONDS = 30.0  # of a busy machine, beside lease and poll
 # Long enough to be killed twice: no early end, a checkpoint every few hundred rounds.
 PARAMS = {"LightGBM": {"rounds": 1600, "patience": 1600, "chunk_rounds": 50}}
 BUCKET = "import sys, urllib.request as r; r.urlopen(r.Request(sys.argv[1], method='PUT'), timeout=60)"
