@@ -21,7 +21,8 @@ OTHER, MINE = "0" * 16, "f" * 16
 
 @pytest.fixture(autouse=True)
 def known_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This machine is known, also where the tests run in a container without a machine-id."""
+    """This machine is known, also where the tests run in a container without a machine-id; it may be slow."""
+    monkeypatch.setattr("store.waiting.SILENT_SECONDS", 86_400.0)
     monkeypatch.setattr(
         fleet_checks, "own_identity", lambda name=None: replace(own_identity(name), machine=MINE)
     )
