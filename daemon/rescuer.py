@@ -20,19 +20,34 @@ JUMP_SECONDS = 2.0  # by which the database's clock may run off between two look
 RENEWAL_SECONDS = 5.0  # after a jump: every living worker has renewed its leases by the new clock by then
 
 
+PACE_SECONDS = 0.02  # for each other worker, between two questions about all of them
+PACE_SECONDS_MAX = 5.0
+
+
 class ClockWatch:
-    """Tells when the clock by which leases run out was set, or the machine slept: by the monotonic one."""
+    """Tells when the clock by which leases run out was set, or the machine slept: by the monotonic one.
+
+    A database that was away is the same: nobody could renew, and all come back one by one.
+    """
 
     def __init__(self, now: Callable[[], int], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._now, self._monotonic = now, monotonic
         self._before: tuple[float, float, float] | None = None  # our clock before and after, the database's
         self._quiet_until = float("-inf")
+        self._was_away = False
 
     def is_settling(self) -> bool:
-        """Whether the clock was set a moment ago; raises DatabaseUnavailable."""
+        """Whether the clock was set, or the database came back, a moment ago; raises DatabaseUnavailable."""
         began = self._monotonic()
-        told = self._now() / 1e6
+        try:
+            told = self._now() / 1e6
+        except DatabaseUnavailable:
+            self._was_away = True
+            raise
         ended = self._monotonic()
+        if self._was_away:
+            self._was_away = False
+            self._quiet_until = ended + RENEWAL_SECONDS
         before, self._before = self._before, (began, ended, told)
         if before is not None:
             passed = told - before[2]
@@ -49,21 +64,39 @@ class Rescuer:
     Processes of this host are watched one by one; what the database knows of others is told from outside.
     """
 
-    def __init__(self, store: PlanStore, here: Identity, *, tell: Tell = keep_quiet) -> None:
+    def __init__(
+        self,
+        store: PlanStore,
+        here: Identity,
+        *,
+        tell: Tell = keep_quiet,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._here = here
         self._tell = tell
         self._is_alone = not store.reading.is_shared
         self._neighbours = Neighbours(here)
         self._clock = ClockWatch(store.reading.now)
+        self._monotonic = monotonic
+        self._is_owed, self._look_at = False, float("-inf")
         self.others: frozenset[str] = frozenset()  # who else holds a lease, as of the last look
 
     def descriptors(self) -> tuple[int, ...]:
         """Return the descriptors that become readable when a watched process ends."""
         return self._neighbours.descriptors()
 
-    def look(self) -> None:
-        """See who holds leases now and watch them; take back at once what belongs to the dead."""
+    def pace(self) -> float:
+        """Return the seconds between two questions about all others, so that a big fleet asks no more."""
+        return 0.0 if self._is_alone else min(PACE_SECONDS_MAX, PACE_SECONDS * len(self.others))
+
+    def look(self, *, moved: bool = True) -> None:
+        """See who holds leases and watch them, once something `moved`; take back what belongs to the dead."""
+        self._is_owed = self._is_owed or moved
+        if not self._is_owed or self._monotonic() < self._look_at:
+            return
+        self._is_owed = False
+        self._look_at = self._monotonic() + self.pace()
         try:
             self.others = self._store.reading.leased_workers() - {self._here.worker}
         except DatabaseUnavailable:

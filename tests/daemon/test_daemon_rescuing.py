@@ -12,9 +12,10 @@ from daemon_samples import FakeChild, FakeClock, accept, all_events, settings_in
 
 from daemon.host import Host
 from daemon.identity import own_identity
-from daemon.rescuer import RENEWAL_SECONDS, ClockWatch, Rescuer
+from daemon.rescuer import PACE_SECONDS, RENEWAL_SECONDS, ClockWatch, Rescuer
 from store import PlanStore
 from store.database import connect
+from store.errors import DatabaseUnavailable
 from store.schema import upgrade
 
 
@@ -124,3 +125,56 @@ def test_after_a_jump_the_rescuer_goes_on_soon(clocks: Clocks, store: PlanStore)
     assert rescuer.rescue() == ()
     clocks.pass_by(RENEWAL_SECONDS + 0.1)
     assert len(rescuer.rescue()) == 1
+
+
+def test_a_database_that_was_away_takes_no_fit_from_a_living_host(clocks: Clocks, store: PlanStore) -> None:
+    """Nobody could renew meanwhile: whoever comes back first lets the others renew before it takes back."""
+    (claim,) = store.claim("somebody else", stage="cpu", lease_seconds=30.0)
+    rescuer, away = Rescuer(store, own_identity()), [False]
+
+    def now() -> int:
+        if away[0]:
+            raise DatabaseUnavailable(url="postgresql://", cause="the server was started anew")
+        return clocks.micros()
+
+    rescuer._clock = ClockWatch(now, clocks.monotonic)
+    assert rescuer.rescue() == ()
+    away[0] = True
+    assert rescuer.rescue() == ()
+    clocks.pass_by(60.0)
+    away[0] = False
+    assert rescuer.rescue() == (), "the lease ran out while nobody could renew it"
+    store.renew(claim)
+    clocks.pass_by(RENEWAL_SECONDS + 0.1)
+    assert rescuer.rescue() == ()
+    clocks.pass_by(31.0)
+    assert len(rescuer.rescue()) == 1, "it did not renew again"
+
+
+def test_a_big_fleet_is_looked_at_less_often_and_no_move_is_forgotten(
+    clocks: Clocks, store: PlanStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each host asks less often the more there are; a move that came too soon is looked at later."""
+    looks: list[float] = []
+    everybody = frozenset(f"h{number}/b/n/1/2/m" for number in range(100))
+
+    def leased() -> frozenset[str]:
+        looks.append(clocks.monotonic())
+        return everybody
+
+    monkeypatch.setattr(store.reading, "leased_workers", leased)
+    monkeypatch.setattr(type(store.reading), "is_shared", property(lambda _: True))
+    rescuer = Rescuer(store, own_identity(), monotonic=clocks.monotonic)
+    assert rescuer.pace() == 0.0, "nobody else is known yet"
+    rescuer.look()
+    rescuer.look()
+    assert rescuer.pace() == 100 * PACE_SECONDS
+    for _ in range(50):
+        rescuer.look()
+    assert len(looks) == 2
+    clocks.pass_by(100 * PACE_SECONDS)
+    rescuer.look(moved=False)
+    assert len(looks) == 3
+    clocks.pass_by(60.0)
+    rescuer.look(moved=False)
+    assert len(looks) == 3, "nothing moved since"
