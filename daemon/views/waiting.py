@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import cached_property, partial
 
-from daemon.identity import is_dead
+from daemon.identity import is_dead, own_identity
 from daemon.views.words import counted
 from store.ids import host_of
 from store.reading import Reader
@@ -50,7 +50,7 @@ def alive_then(_worker: str) -> bool:
 
 def dead_as_seen_by(reader: Reader) -> Callable[[str], bool]:
     """Return what tells of a worker's name on this log whether its process is certainly gone."""
-    return partial(is_dead, alone=not reader.is_shared)
+    return partial(is_dead, here=own_identity(), alone=not reader.is_shared)
 
 
 class Watch:
