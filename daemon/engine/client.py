@@ -155,27 +155,16 @@ class RayClient:
         """Let Ray forget a job that has ended; False where it knows none or it has not ended."""
         return self._connection.call("DELETE", path_of("api", "jobs", job_id)).status == 200
 
-    def last_words(self, job_id: str) -> str:
-        """Return the last line of a job's output, harmless; empty where there is none to be had."""
-        answer = self._connection.call("GET", path_of("api", "jobs", job_id, "logs"))
-        if answer.status != 200:
-            return ""
-        text = str(self._read(answer).get("logs") or "")
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return one_line(lines[-1]) if lines else ""
-
     def _gpus(self) -> float | None:
-        """Return how many devices the nodes have together; None where the answer is not as expected."""
+        """Return how many devices the nodes have together; None where not every node has told that yet."""
         answer = self._connection.call("GET", "/nodes?view=summary")
         try:
-            nodes = answer.document["data"]["summary"] if answer.status == 200 else None
-            return (
-                None
-                if nodes is None
-                else float(sum(node["raylet"].get("resourcesTotal", {}).get("GPU", 0) for node in nodes))
-            )
+            nodes = answer.document["data"]["summary"] if answer.status == 200 else []
+            told = [node["raylet"].get("resourcesTotal") or {} for node in nodes]
+            devices = float(sum(of_node.get("GPU", 0) for of_node in told))
         except (RaySilent, KeyError, TypeError, ValueError, AttributeError):
             return None
+        return devices if devices or (told and all(told)) else None
 
     def _read(self, answer: Answer) -> Mapping[str, Any]:
         self._require(answer)
@@ -204,11 +193,17 @@ def _job(found: Mapping[str, Any]) -> RayJob:
     return RayJob(
         id=str(found.get("submission_id") or ""),
         status=str(found.get("status") or ""),
-        message=one_line(str(found.get("message") or "")),
+        message=_message(str(found.get("message") or "")),
         metadata={
             str(name): str(value) for name, value in (metadata.items() if isinstance(metadata, dict) else ())
         },
     )
+
+
+def _message(text: str) -> str:
+    """Return the first and the last line of what Ray says of a job: what happened, and its last words."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return one_line(" ".join(dict.fromkeys((*lines[:1], *lines[-1:]))))
 
 
 def _numbers(version: str) -> tuple[int, int]:

@@ -92,9 +92,9 @@ def test_an_answer_that_is_none_of_ray_is_silence(stub: Stub, status: int, body:
     "nodes", [None, {"data": None}, {"data": {"summary": [1]}}, {"data": {"summary": 3}}]
 )
 def test_what_is_not_told_of_devices_is_not_known(stub: Stub, nodes: object) -> None:
-    """That page is no part of the Jobs API and may change: nothing depends on it."""
+    """That page is no part of the Jobs API, and a node that has just come has not told: that is not "none"."""
     stub.is_sound()
-    stub.says("GET", "/nodes?view=summary", nodes)
+    stub.says("GET", "/nodes?view=summary", {"data": {"summary": nodes}})
     assert stub.client().cluster().gpus is None
 
 
@@ -233,11 +233,15 @@ def test_an_id_stays_within_its_place_in_the_path(stub: Stub) -> None:
     assert stub.client().stop("unknown") is False
 
 
-def test_the_last_words_of_a_job_are_one_harmless_line(stub: Stub) -> None:
-    """What a job printed is shown to a person in the log."""
-    stub.says("GET", f"/api/jobs/{JOB.id}/logs", {"logs": "one\nsh: 1: trainwright: not found\x07\n\n"})
-    assert stub.client().last_words(JOB.id) == r"sh: 1: trainwright: not found\x07"
-    assert stub.client().last_words("unknown") == ""
+def test_what_ray_says_of_a_job_is_one_harmless_line(stub: Stub) -> None:
+    """Of many lines the first and the last: what happened, and what was said last."""
+    told = "Job failed with exit code 127, last logs:\nRunning it\nsh: 1: trainwright: not found\x07\n\n"
+    stub.says("GET", f"/api/jobs/{JOB.id}", KNOWN | {"message": told, "status": "FAILED"})
+    found = stub.client().job(JOB.id)
+    assert found is not None
+    assert found.message == r"Job failed with exit code 127, last logs: sh: 1: trainwright: not found\x07"
+    assert found.ended
+    assert stub.client().job("unknown") is None
 
 
 @pytest.mark.parametrize("content", [b"", b"two words", b"\xff\xfe", b"x" * 5000, b"a\nb"])

@@ -108,10 +108,12 @@ def test_a_cancelled_fit_ends_in_the_cluster(cluster: RayCluster, tmp_path: Path
     assert site.store.reading.fit(row.id).state == "cancelled"
 
 
-def test_every_fit_completes_once_though_the_head_is_killed(cluster: RayCluster, tmp_path: Path) -> None:
+def test_every_fit_completes_once_though_the_head_is_killed(
+    cluster: RayCluster, tmp_path: Path, postgres_url: str
+) -> None:
     """The head and all its jobs are killed in mid-plan; a new head knows nothing, and the log knows all."""
     began_at = time.monotonic()
-    site = RaySite(tmp_path, cluster, ray_slots=4, ray_fits_per_job=2)
+    site = RaySite(tmp_path, cluster, database_url=postgres_url, ray_slots=4, ray_fits_per_job=2)
     targets = TARGETS if KILLS == 1 else (*TARGETS, "fwd_ret_1d")
     for seed in range(KILLS):
         site.accept(*targets[: 3 + seed % 2], params={"LightGBM": {**LONG_FIT["LightGBM"], "seed": seed}})
@@ -136,10 +138,17 @@ def test_every_fit_completes_once_though_the_head_is_killed(cluster: RayCluster,
     assert doubles == 0
 
 
+def output_of(site: RaySite, job_id: str) -> str:
+    """What a job printed."""
+    connection = Connection(site.cluster.address, token_file=site.cluster.token_file)
+    return str(connection.call("GET", f"/api/jobs/{job_id}/logs").document["logs"])
+
+
 def test_needs_are_kept_free_by_the_cluster(cluster: RayCluster, tmp_path: Path) -> None:
     """A job sees the one device it asked for; one that needs what no node has waits."""
-    client = client_of(RaySite(tmp_path, cluster).settings)
-    assert client.cluster().gpus == 1
+    site = RaySite(tmp_path, cluster)
+    client = client_of(site.settings)
+    await_that(lambda: client.cluster().gpus == 1, "device of the cluster")  # nodes tell a moment later
     mark = tmp_path.name
     seen = Submission(
         id=f"device-{mark}",
@@ -153,7 +162,7 @@ def test_needs_are_kept_free_by_the_cluster(cluster: RayCluster, tmp_path: Path)
     assert client.submit(seen)
     assert client.submit(nowhere)
     await_that(lambda: (job := client.job(seen.id)) and job.status == "SUCCEEDED", "job with a device")
-    assert client.last_words(seen.id) == "0"
+    await_that(lambda: output_of(site, seen.id).splitlines()[-1:] == ["0"], "device that was seen")
     waiting = client.job(nowhere.id)
     assert waiting is not None
     assert (waiting.status, "resources" in waiting.message) == ("PENDING", True)
