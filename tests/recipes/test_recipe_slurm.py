@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import psutil
 import pytest
+from daemon_samples import await_that
 from recipe_site import EXAMPLES, Site, kill_all
 
 pytestmark = pytest.mark.slow
@@ -33,7 +34,7 @@ def test_jobs_train_each_fit_once_and_go_on_with_what_a_killed_one_left(
     assert agent in psutil.Process(sent.pid).children(recursive=True)
     kill_all(psutil.Process(sent.pid))
     assert not site.is_done()
-    again = site.call(WORDS)
-    assert again.returncode == 0, again.stderr
+    # On a busy machine the time to claim may be over before all was claimed: then they are sent once more.
+    await_that(lambda: site.call(WORDS).returncode == 0 and site.is_done(), "end of the plans")
     site.assert_each_done_once()
     site.assert_gone_on()
