@@ -56,7 +56,7 @@ class Mover:
     @property
     def trouble(self) -> str | None:
         """Why the place does not answer for now, in words; None when all is well."""
-        return self._trouble
+        return None if self._trouble is None else f"the place of artefacts is away: {self._trouble}"
 
     @property
     def waiting(self) -> int:
