@@ -82,7 +82,19 @@ def on_ray(address: str = "auto", *, token_file: Path | None = None) -> Iterator
         ClusterRefused: Ray is missing, too old, or has no token.
         ClusterAway: there is no cluster at the address.
     """
-    ray, address = _sound_ray(token_file), os.environ.get("RAY_ADDRESS", address)
+    ray, address = _sound_ray(), os.environ.get("RAY_ADDRESS", address)
+    with _with_token(token_file):
+        _join(ray, address)
+        found = Cluster(jobs=_free_cpus(ray), machines=len(_nodes(ray)), ray=ray)
+        before = _CLUSTER.set(found)
+        try:
+            yield found
+        finally:
+            _CLUSTER.reset(before)
+            ray.shutdown()
+
+
+def _join(ray: ModuleType, address: str) -> None:
     try:
         _knock(address)
         ray.init(
@@ -93,15 +105,6 @@ def on_ray(address: str = "auto", *, token_file: Path | None = None) -> Iterator
         )
     except (OSError, RuntimeError, ValueError) as error:
         raise ClusterAway(f"the Ray cluster does not answer: {_line(error)}", fix=JOIN) from error
-    try:
-        found = Cluster(jobs=_free_cpus(ray), machines=len(_nodes(ray)), ray=ray)
-        before = _CLUSTER.set(found)
-        try:
-            yield found
-        finally:
-            _CLUSTER.reset(before)
-    finally:
-        ray.shutdown()
 
 
 def bringing(path: Path) -> Bring | None:
@@ -187,8 +190,8 @@ def _free_cpus(ray: ModuleType) -> int:
     return max(1, int(ray.available_resources().get("CPU", 0)))
 
 
-def _sound_ray(token_file: Path | None) -> ModuleType:
-    """Return the library, once it is known to be safe, and let it use the token."""
+def _sound_ray() -> ModuleType:
+    """Return the library, once it is known to be safe."""
     try:
         ray = import_module("ray")
     except ImportError as error:
@@ -201,15 +204,28 @@ def _sound_ray(token_file: Path | None) -> ModuleType:
             f"Ray {ray.__version__} lets whoever reaches its port run code (CVE-2025-62593, CVE-2023-48022)",
             fix="Install Ray 2.52 or newer on every machine of the cluster",
         )
-    if token_file is not None:
-        os.environ[TOKEN_FILE] = str(token_file)
-    if not (os.environ.get(TOKEN_FILE) or os.environ.get(TOKEN)):
+    return ray
+
+
+@contextmanager
+def _with_token(token_file: Path | None) -> Iterator[None]:
+    """Let Ray find its token, in the environment and nowhere else, as long as this lasts."""
+    given = {TOKEN_FILE: str(token_file)} if token_file is not None else {}
+    if not (given or os.environ.get(TOKEN_FILE) or os.environ.get(TOKEN)):
         raise ClusterRefused(
             "planning on a cluster needs its token: without one anybody who reaches it runs code there",
             fix="Write its file into ray_token_file, or into the environment as RAY_AUTH_TOKEN_PATH",
         )
-    os.environ[MODE] = "token"
-    return ray
+    before = {name: os.environ.get(name) for name in (TOKEN_FILE, MODE)}
+    os.environ.update({**given, MODE: "token"})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _knock(address: str) -> None:

@@ -32,7 +32,7 @@ def server() -> Iterator[TlsServer]:
         upgrade(running.address())
         script = CliRunner().invoke(cli, ["db", "roles"]).output
         psql = shutil.which("psql") or str(running.tools / "psql")
-        subprocess.run([psql, "-X", "-q", running.address()], input=script, text=True, check=True)
+        subprocess.run([psql, "-X", "-q", running.address()], input=script, encoding="utf-8", check=True)
         for role in ("tw_owner", "tw_writer", "tw_reader"):
             running.let_in(role)
         yield running
@@ -69,7 +69,9 @@ def test_a_daemon_works_as_the_writer_and_its_password_is_nowhere(server: TlsSer
     )
     words = [sys.executable, "-m", "daemon.cli.main", "daemon", "--drain", "--data-dir", "data"]
     said: set[str] = set()
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as daemon:
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+    ) as daemon:
         process = psutil.Process(daemon.pid)
         while daemon.poll() is None:
             said.add(words_of_processes(process))

@@ -73,6 +73,17 @@ def test_a_task_whose_process_died_is_done_again(let_in: RayCluster, tmp_path: P
     assert pid != os.getpid()
 
 
+def test_the_token_is_in_the_environment_only_while_it_is_needed(
+    let_in: RayCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that is started later finds it there."""
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH")
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    with on_ray(token_file=let_in.token_file):
+        assert os.environ["RAY_AUTH_TOKEN_PATH"] == str(let_in.token_file)
+    assert not {"RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"} & set(os.environ)
+
+
 def test_a_panel_is_placed_once_on_a_machine_that_lacks_it(
     let_in: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
