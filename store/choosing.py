@@ -146,10 +146,11 @@ def _first_fits(wanted: Wanted, plan_order: int | None) -> Statement:
 
 
 def _named_fits(wanted: Wanted, fits: Collection[str]) -> Statement:
-    """Return the question for those of some fits that can be claimed."""
+    """Return the question for those of some fits that can be claimed, found by their ids and nothing else."""
     within, parameters = _within(wanted, wanted.room)
     named = f"f.fit_id IN ({', '.join('?' * len(fits))})" if fits else "1 = 0"
-    sql = f"{SELECT_FIT} WHERE {named} AND {READY[wanted.stage]}{within} ORDER BY f.plan_order, {ORDER}{SKIP}"
+    ready = READY[wanted.stage].replace("f.state =", "COALESCE(f.state, '') =")  # no index of the ready ones
+    sql = f"{SELECT_FIT} WHERE {named} AND {ready}{within} ORDER BY f.plan_order, {ORDER}{SKIP}"
     return sql, [*sorted(fits), *parameters]
 
 
