@@ -92,7 +92,7 @@ def test_an_answer_that_is_none_of_ray_is_silence(stub: Stub, status: int, body:
     "nodes", [None, {"data": None}, {"data": {"summary": [1]}}, {"data": {"summary": 3}}]
 )
 def test_what_is_not_told_of_devices_is_not_known(stub: Stub, nodes: object) -> None:
-    """That page is no part of the Jobs API, and a node that has just come has not told: that is not "none"."""
+    """That page may change, and a node that has just come has not told yet: that is not none."""
     stub.is_sound()
     stub.says("GET", "/nodes?view=summary", {"data": {"summary": nodes}})
     assert stub.client().cluster().gpus is None
