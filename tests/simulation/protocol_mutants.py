@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from store import PlanStore, choosing, fit_folding, folding, interventions, labels, leases, rescuing
+from store import PlanStore, adopting, choosing, fit_folding, folding, interventions, labels, leases, rescuing
 from store import turn as turns
 from store.database import Statement
 from store.moments import moment_of
@@ -164,13 +164,27 @@ def leaving_lost_members(patch: pytest.MonkeyPatch) -> type[PlanStore]:
     return PlanStore
 
 
+def believing_the_fence(patch: pytest.MonkeyPatch) -> type[PlanStore]:
+    known = leases.require_held
+
+    def trusting(turn: Turn, held: Claim) -> FitState:
+        fit = turn.rows.known(FitState, held.fit_id)
+        return known(turn, held if fit is None else replace(held, worker=str(fit.worker)))
+
+    patch.setattr(leases, "require_held", trusting)
+    return PlanStore
+
+
 MUTANTS = (
     Mutant(name="no fences", plant=without_fences, found="under an old fence"),
     Mutant(
         name="renew without the number", plant=renewing_without_the_number,
         found="under an old fence|was left",
     ),
-    Mutant(name="one fence for all", plant=with_one_fence_for_all, found="under an old fence"),
+    Mutant(
+        name="one fence for all", plant=with_one_fence_for_all,
+        found="under an old fence|was not handed over|taken over twice",
+    ),
     Mutant(
         name="a rescue that does not look at the time",
         plant=rescuing_by("0"), found="a living lease was taken back",
@@ -268,6 +282,15 @@ def believing_batches(patch: pytest.MonkeyPatch) -> type[PlanStore]:
 
 MACHINE_MUTANTS = (
     *MUTANTS,
+    Mutant(
+        name="a takeover that does not ask who was first",
+        plant=saying(adopting, "_HANDED_OVER", "version > ?", "version < 0 AND version > ?"),
+        found="was taken over twice",
+    ),
+    Mutant(
+        name="words by the fence alone",
+        plant=believing_the_fence, found="under an old fence",
+    ),
     Mutant(
         name="an ensemble retried without its members", plant=leaving_lost_members, found="a final fit moved"
     ),

@@ -159,13 +159,29 @@ class StoreMachine(RuleBasedStateMachine):
         if self.allowed(claim, lambda: self.store.renew(claim)):
             self.model.renewed(claim)
 
+    @precondition(told)
+    @rule(which=WHICH, worker=st.sampled_from("xyz"))
+    def take_over(self, which: int, worker: str) -> None:
+        """Somebody was sent with a claim, perhaps not the only one, perhaps late."""
+        claim = self.pick(which)
+        due = self.model.may_be_taken_over(claim)
+        try:
+            taken = self.store.take_over(claim.fit_id, claim.fence, worker)
+        except LeaseLost:
+            assert not due, "a claim that nobody had begun was not handed over"
+            return
+        assert due, "a claim was taken over twice, or once it had begun or ended"
+        self.model.taken_over(taken)
+        self.told.append(taken)
+
     # -- words ---
 
     @precondition(told)
     @rule(which=WHICH, step=st.integers(1, 9))
     def work(self, which: int, step: int) -> None:
         claim = self.pick(which)
-        self.allowed(claim, lambda: self.store.started(claim, STARTED))
+        if self.allowed(claim, lambda: self.store.started(claim, STARTED)):
+            self.model.begun(claim.fit_id)
         self.allowed(claim, lambda: self.store.checkpointed(claim, checkpoint(step)))
 
     @precondition(told)
@@ -342,6 +358,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     def happened(self, claim: Claim, kind: str, failure: Failure) -> None:
         match kind:
+            case "started":
+                self.model.begun(claim.fit_id)
             case "succeeded":
                 self.model.ended(claim.fit_id, "succeeded")
             case "failed":

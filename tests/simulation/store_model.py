@@ -38,6 +38,7 @@ class FitModel:
     not_before: int | None = None
     claim: Claim | None = None
     until: int = 0
+    is_taken: bool = False  # the claim was taken over, or begun: nobody takes it over any more
 
 
 @dataclass(slots=True, kw_only=True)
@@ -189,8 +190,23 @@ class StoreModel:
     def claimed(self, claim: Claim) -> None:
         """A claim was given out."""
         fit = self.fits[claim.fit_id]
-        fit.state, fit.claim, fit.not_before = "leased", claim, None
+        fit.state, fit.claim, fit.not_before, fit.is_taken = "leased", claim, None, False
         self.renewed(claim)
+
+    def may_be_taken_over(self, claim: Claim) -> bool:
+        """Whether a claim may go to somebody else: it is the last, and nobody has begun."""
+        fit = self.fits[claim.fit_id]
+        return fit.claim is not None and fit.claim.fence == claim.fence and not fit.is_taken
+
+    def taken_over(self, claim: Claim) -> None:
+        """A claim went to another worker, under its fence."""
+        fit = self.fits[claim.fit_id]
+        fit.claim, fit.is_taken = claim, True
+        self.renewed(claim)
+
+    def begun(self, fit_id: str) -> None:
+        """The work at a fit began."""
+        self.fits[fit_id].is_taken = True
 
     def renewed(self, claim: Claim) -> None:
         """A lease begins anew."""
