@@ -10,6 +10,7 @@ worker that has died. A task is a function of what it is given, so one whose mac
 """
 
 import fcntl
+import http.client
 import os
 import re
 import secrets
@@ -79,25 +80,28 @@ def on_ray(address: str = "auto", *, token_file: Path | None = None) -> Iterator
     """Spread what is planned inside over the cluster that this machine belongs to.
 
     Raises:
-        ClusterRefused: Ray is missing, too old, or has no token.
+        ClusterRefused: Ray is missing or too old, or there is no token, or it is not asked for.
         ClusterAway: there is no cluster at the address.
     """
-    ray, address = _sound_ray(), os.environ.get("RAY_ADDRESS", address)
     with _with_token(token_file):
-        _join(ray, address)
-        found = Cluster(jobs=_free_cpus(ray), machines=len(_nodes(ray)), ray=ray)
-        before = _CLUSTER.set(found)
+        ray = _sound_ray()  # it reads how it is let in as it is loaded
         try:
-            yield found
+            _join(ray, os.environ.get("RAY_ADDRESS", address))
+            found = Cluster(jobs=_free_cpus(ray), machines=len(_nodes(ray)), ray=ray)
+            before = _CLUSTER.set(found)
+            try:
+                yield found
+            finally:
+                _CLUSTER.reset(before)
         finally:
-            _CLUSTER.reset(before)
             ray.shutdown()
 
 
 def _join(ray: ModuleType, address: str) -> None:
+    """Become part of a cluster that lets in nobody without its token."""
     try:
         _knock(address)
-        ray.init(
+        context = ray.init(
             address=address,
             log_to_driver=False,
             configure_logging=False,
@@ -105,6 +109,26 @@ def _join(ray: ModuleType, address: str) -> None:
         )
     except (OSError, RuntimeError, ValueError) as error:
         raise ClusterAway(f"the Ray cluster does not answer: {_line(error)}", fix=JOIN) from error
+    if _is_open(str(context.address_info.get("webui_url") or "")):
+        raise ClusterRefused(
+            "this Ray answers without a token: whoever reaches it runs code there (CVE-2023-48022)",
+            fix="Start it with RAY_AUTH_MODE=token on every machine",
+        )
+
+
+def _is_open(dashboard: str) -> bool:
+    """Whether a cluster answers one who shows no token; one without a dashboard is not asked."""
+    if not dashboard:
+        return False
+    host, _, port = dashboard.rpartition(":")
+    asking = http.client.HTTPConnection(host, int(port), timeout=KNOCK_SECONDS)
+    try:
+        asking.request("GET", "/api/jobs/")
+        return asking.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        asking.close()
 
 
 def bringing(path: Path) -> Bring | None:

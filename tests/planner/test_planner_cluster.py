@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,6 @@ import pytest
 from cluster_tasks import brought, dying, refusing, where
 from ray_cluster import RayCluster, ray_cluster
 
-from daemon.cli.main import main
 from planner import cluster as on_cluster
 from planner import make_plan
 from planner.cluster import ClusterAway, ClusterRefused, bringing, on_ray
@@ -127,30 +127,54 @@ def test_a_panel_that_did_not_arrive_whole_is_refused(
     assert not elsewhere.exists()
 
 
-def test_the_command_plans_on_the_cluster(
-    let_in: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """By its option, by the setting as well; and it says so."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TRAINWRIGHT_RAY_TOKEN_FILE", str(let_in.token_file))
-    samples.write(samples.frames(rows=300), tmp_path / "data")
-    words = [
-        "plan",
-        "make",
-        "--data-dir",
-        "data",
-        "--auto-targets",
-        "--engine",
-        "ray",
-        "--families",
-        "LightGBM",
-    ]
-    with pytest.raises(SystemExit) as ended:
-        main([*words, "--set", "ranking.jobs=2", "--set", "ranking.boosting_rounds=5"])
-    said = capsys.readouterr()
-    assert ended.value.code in (0, None), said.err
-    assert "planning on a Ray cluster of 1 machine, 2 tasks at once" in said.err
-    assert let_in.token_file.read_text(encoding="ascii") not in said.err + said.out
+def run_there(cluster: RayCluster, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Plan by the command on a cluster, with the token's file in the settings and nowhere else."""
+    samples.write(samples.frames(rows=300), folder / "data")
+    environ = {
+        **{name: text for name, text in os.environ.items() if not name.startswith(("RAY_", "TRAINWRIGHT_"))},
+        "TRAINWRIGHT_RAY_TOKEN_FILE": str(cluster.token_file),
+        "HOME": str(folder),
+        "RAY_ADDRESS": cluster.environment["RAY_ADDRESS"],
+    }
+    words = ["plan", "make", "--data-dir", "data", "--auto-targets", "--engine", "ray"]
+    words += ["--families", "LightGBM", "--set", "ranking.jobs=2", "--set", "ranking.boosting_rounds=5"]
+    return subprocess.run(
+        [sys.executable, "-m", "daemon.cli.main", *words],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+    )
+
+
+def test_the_command_plans_on_the_cluster(cluster: RayCluster, tmp_path: Path) -> None:
+    """By its option and with a file that has the token, which is said nowhere."""
+    done = run_there(cluster, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "planning on a Ray cluster of 1 machine, 2 tasks at once" in done.stderr
+    assert cluster.token_file.read_text(encoding="ascii") not in done.stderr + done.stdout
+
+
+class OpenCluster(RayCluster):
+    """A cluster that asks nobody for a token."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its processes are started with."""
+        return {**super().environment, "RAY_AUTH_MODE": "disabled"}
+
+
+def test_a_cluster_that_lets_everybody_in_is_refused(tmp_path: Path) -> None:
+    """It takes our token and asks for none: nothing is sent there."""
+    cluster = OpenCluster(cpus=1)
+    try:
+        cluster.start()
+        done = run_there(cluster, tmp_path)
+    finally:
+        cluster.remove()
+    assert done.returncode == 2
+    assert "answers without a token" in done.stderr
 
 
 @pytest.mark.parametrize("version", ["2.51.1", "1.13.0", "unknown"])
@@ -176,12 +200,17 @@ def test_a_cluster_that_is_not_there_is_told_of(tmp_path: Path, monkeypatch: pyt
     assert caught.value.exit_code == 75
 
 
-def test_without_a_token_or_the_extra_nothing_is_planned_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_token_or_the_extra_nothing_is_planned_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Each says what to do."""
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ClusterRefused, match="needs its token"), on_ray():
         raise AssertionError
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ClusterRefused, match=r"pip install 'trainwright\[ray\]'"), on_ray():
+    with (
+        pytest.raises(ClusterRefused, match=r"pip install 'trainwright\[ray\]'"),
+        on_ray(token_file=tmp_path),
+    ):
         raise AssertionError
