@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.scale.audit import problems
 from benchmarks.scale.options import FULL, QUICK
+from benchmarks.scale.writing import write_between
 from benchmarks.scale.world import Outcome, World
 from benchmarks.store.figures import Figure, table, verdict
 
@@ -32,7 +33,7 @@ def main(words: Sequence[str] | None = None) -> int:
     for problem in found:
         print(f"wrong at the end: {problem}", file=sys.stderr)
     if asked.write:
-        _write(asked.write, text)
+        write_between(asked.write, text, begin=BEGIN, end=END)
     return 1 if any(figure.reached == "NO" for figure in figures) else 0
 
 
@@ -61,15 +62,6 @@ def figures_of(outcome: Outcome, found: Sequence[str]) -> list[Figure]:
         ),
         Figure(what="  a fit", ours=f"{outcome.cpu_seconds / fits * 1e6:.0f} us of processor time"),
     ]  # fmt: skip
-
-
-def _write(path: Path, text: str) -> None:
-    """Put the table between the marks of a page; raises ValueError where it has none."""
-    page = path.read_text(encoding="utf-8")
-    before, mark, rest = page.partition(BEGIN)
-    if not mark or END not in rest:
-        raise ValueError(f"{path} has no place for the table: {BEGIN} and {END}")
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

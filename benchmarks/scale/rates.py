@@ -1,0 +1,129 @@
+"""The rate of a real Postgres log by hosts: ``python -m benchmarks.scale.rates [--quick] [--write PAGE]``.
+
+Each host is a process with a connection of its own that claims, ends and claims again, without work between:
+the most that a log can be asked. The bar is the rate with 64 hosts over that with 4, in the same rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from benchmarks.scale.writing import write_between
+from benchmarks.store.cluster import Cluster, scratch_folder
+from benchmarks.store.crew import Act, Crew
+from benchmarks.store.figures import Comparison, Figure, compare, ratio_figure, table
+from benchmarks.store.plans import DONE
+from benchmarks.store.queues import LEASE_SECONDS, filled, store_filler
+from store import new_event_id, open_store
+from store.words import Word
+
+HOSTS = (1, 4, 16, 64)
+BAR = 0.7
+PICTURE = "pictures/scale-hosts.svg"
+BEGIN, END = "<!-- rates -->", "<!-- end of rates -->"
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 640, 320, 70, 270, 40
+_DASHES = ("", "7 4", "2 4")
+
+
+def drain(url: str, *, batch: int) -> Act:
+    """Return the act of a host that claims so many fits at a time and ends them together."""
+    store = open_store(url)
+
+    def act() -> int:
+        done = 0
+        while claims := store.claim("bench", stage="cpu", limit=batch, lease_seconds=LEASE_SECONDS):
+            store.say_each([Word(claim, DONE, new_event_id()) for claim in claims])
+            done += len(claims)
+        return done
+
+    return act
+
+
+def measured(cluster: Cluster, *, batch: int, fits: int, rounds: int) -> Comparison:
+    """Return the rates by hosts, all of them in the same rounds."""
+    with ExitStack() as stack:
+        sides = {}
+        for hosts in HOSTS:
+            url = cluster.store()
+            act = partial(drain, batch=batch)
+            crew = stack.enter_context(Crew(act, url, workers=hosts, server_pid=cluster.pid))
+            sides[str(hosts)] = filled(crew, store_filler(url, fits))
+        return compare(sides, rounds=rounds)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure, print, perhaps draw; returns 1 when the bar is missed."""
+    parser = argparse.ArgumentParser(prog="rates", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer fits and rounds: a first look")
+    parser.add_argument("--write", type=Path, help="put table and picture between the marks of this page")
+    asked = parser.parse_args(words)
+    fits, rounds = (300, 3) if asked.quick else (1200, 5)
+    folder = scratch_folder()
+    figures: list[Figure] = []
+    lines: dict[str, list[float]] = {}
+    try:
+        with Cluster(folder) as cluster:
+            for batch in (1, 8):
+                found = measured(cluster, batch=batch, fits=fits * batch, rounds=rounds)
+                what = f"claim and end, {batch} at a time, 64 hosts to 4"
+                figures.append(ratio_figure(what, found, floor="4", ours="64", bar=BAR))
+                lines[f"{batch} at a time"] = [found.rate(str(hosts)) for hosts in HOSTS]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    said = [
+        f"- {name}: "
+        + ", ".join(f"{hosts} hosts {rate:.0f}/s" for hosts, rate in zip(HOSTS, rates, strict=True))
+        for name, rates in lines.items()
+    ]
+    text = "\n".join([table(figures), "", *said])
+    print(text)
+    if asked.write:
+        (asked.write.parent / PICTURE).write_text(drawn(lines), encoding="utf-8")
+        text += f"\n\n![fits a second by hosts that claim]({PICTURE})"
+        write_between(asked.write, text, begin=BEGIN, end=END)
+    return 1 if any(figure.reached == "NO" for figure in figures) else 0
+
+
+def drawn(lines: Mapping[str, Sequence[float]]) -> str:
+    """Return the picture of rates by hosts, each line with its own dash and its name at its end."""
+    most = max(rate for rates in lines.values() for rate in rates)
+    step = (_WIDTH - _LEFT - 120) / (len(HOSTS) - 1)
+    parts = [
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+            'font-family="sans-serif" font-size="13"><title>Fits a second by hosts that claim</title>'
+            f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>'
+        )
+    ]
+    for share in (0.0, 0.5, 1.0):
+        y = _at(share * most, most)
+        parts.append(f'<path d="M{_LEFT} {y:.0f}H{_WIDTH - 20}" stroke="#ccc"/>')
+        parts.append(f'<text x="{_LEFT - 8}" y="{y + 4:.0f}" text-anchor="end">{share * most:,.0f}/s</text>')
+    for place, hosts in enumerate(HOSTS):
+        x = _LEFT + place * step
+        parts.append(f'<text x="{x:.0f}" y="{_BOTTOM + 22}" text-anchor="middle">{hosts} hosts</text>')
+    for dash, (name, rates) in zip(_DASHES, lines.items(), strict=False):
+        points = [(_LEFT + place * step, _at(rate, most)) for place, rate in enumerate(rates)]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        parts.append(
+            f'<polyline points="{path}" fill="none" stroke="#14507a" stroke-width="2" '
+            f'stroke-dasharray="{dash}"/>'
+        )
+        parts.append(f'<text x="{points[-1][0] + 8:.0f}" y="{points[-1][1] + 4:.0f}">{name}</text>')
+    heading = "claim and end with no work between"
+    parts.append(f'<text x="{_LEFT}" y="22">fits a second: {heading}</text></svg>\n')
+    return "".join(parts)
+
+
+def _at(rate: float, most: float) -> float:
+    return _BOTTOM - rate / most * (_BOTTOM - _TOP)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
