@@ -9,8 +9,8 @@ from pathlib import Path
 
 from benchmarks.scale.audit import problems
 from benchmarks.scale.options import FULL, QUICK
-from benchmarks.scale.writing import write_between
 from benchmarks.scale.world import Outcome, World
+from benchmarks.scale.writing import write_between
 from benchmarks.store.figures import Figure, table, verdict
 
 SECONDS_MAX = 600.0
