@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 
 LABELS_MAX = 8  # of a host, and of a fit
+LACKS_NOTHING = " AND (f.labels IS NULL OR {left} = '')"
 LABEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 
 
@@ -37,4 +38,4 @@ def offering(labels: Collection[str]) -> tuple[str, list[str]]:
     left = "',' || REPLACE(f.labels, ',', ',,') || ','"
     for _ in offered:
         left = f"REPLACE({left}, ?, '')"
-    return f" AND (f.labels IS NULL OR {left} = '')", [f",{label}," for label in offered]
+    return LACKS_NOTHING.format(left=left), [f",{label}," for label in offered]
