@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import structlog
 
+from daemon.about_fits import about
 from daemon.asking import AgentFit, Asked, Bounds, Handed
 from daemon.dispatcher import CLAIMED_FIRST, LOOK_AGAIN_SECONDS, Dispatcher, Start, panel_of, slots_of
 from daemon.identity import is_dead
 from daemon.news import FitEnded, News, Tell
-from daemon.runner import about
 from daemon.settings import Settings
 from executors.errors import BadSpec
 from store.errors import DatabaseUnavailable, LeaseLost

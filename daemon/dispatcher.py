@@ -11,12 +11,14 @@ from typing import Any
 
 import structlog
 
+from daemon.about_fits import about
 from daemon.admission import plan_row
 from daemon.artefacts.kept_child import KeptChild
 from daemon.identity import Identity
 from daemon.listening import listen_to
 from daemon.news import PlanFinished, Tell, keep_quiet
-from daemon.runner import FitProcess, Runner, about
+from daemon.panel_away import PanelAway, put_back
+from daemon.runner import FitProcess, Runner
 from daemon.settings import Settings
 from daemon.slots import Slot, Slots
 from daemon.workplace import FitPlaces, Workplace

@@ -9,8 +9,9 @@ from itertools import islice
 
 import structlog
 
+from daemon.about_fits import about
 from daemon.errors import ChildStopped
-from daemon.runner import Runner, about
+from daemon.runner import Runner
 from store.errors import DatabaseUnavailable, LeaseLost, StoreError
 from store.plan_store import PlanStore
 from store.words import Answer

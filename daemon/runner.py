@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 import structlog
@@ -54,27 +53,6 @@ from store.words import Answer, Word
 log = structlog.get_logger("runner")
 
 SIGN_OF_LIFE_SECONDS = 1.0  # between two renewals at most: what a crash cost is then known to about a second
-
-
-class about:  # noqa: N801 - read as a word: with about(claim)
-    """Bind plan, job, fit and attempt to every line of the log that is written inside, wherever it is.
-
-    It is entered for every fit at every turn, so it is no generator: structlog's own takes twice the time.
-    """
-
-    def __init__(self, claim: Claim) -> None:
-        self._claim = claim
-
-    def __enter__(self) -> None:
-        claim = self._claim
-        self._before = structlog.contextvars.bind_contextvars(
-            plan=claim.plan_id, job=claim.job_id, fit=claim.fit_id, attempt=claim.attempt
-        )
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        structlog.contextvars.reset_contextvars(**self._before)
 
 
 class FitProcess(Protocol):
