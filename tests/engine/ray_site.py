@@ -51,11 +51,11 @@ class RaySite:
         self.settings: Settings = settings_for(self.config)
         self.store: PlanStore = open_store(self.settings.database_url, policy=self.settings.retry_policy)
 
-    def accept(self, *targets: str, params: Mapping[str, Any] | None = None) -> str:
+    def accept(self, *targets: str, params: Mapping[str, Any] | None = None, **metadata: Any) -> str:
         """Accept a plan of one fit for each target; returns its id."""
         training = {} if params is None else {"params": dict(params)}
         jobs = [job(target=target) for target in targets]
-        plan = {**document(*jobs), **({"training": training} if training else {})}
+        plan = {**document(*jobs, **metadata), **({"training": training} if training else {})}
         return submit_plan(self.settings, self.store, plan).plan_id
 
     def turned(self, until: Callable[[], Any], what: str) -> Any:

@@ -114,9 +114,8 @@ def test_every_fit_completes_once_though_the_head_is_killed(
     """The head and all its jobs are killed in mid-plan; a new head knows nothing, and the log knows all."""
     began_at = time.monotonic()
     site = RaySite(tmp_path, cluster, database_url=postgres_url, ray_slots=4, ray_fits_per_job=2)
-    targets = TARGETS if KILLS == 1 else (*TARGETS, "fwd_ret_1d")
     for seed in range(KILLS):
-        site.accept(*targets[: 3 + seed % 2], params={"LightGBM": {**LONG_FIT["LightGBM"], "seed": seed}})
+        site.accept(*TARGETS, params=LONG_FIT, seed=42 + seed)
     killed = 0
     with closing(Host(site.settings, site.store)) as host:
         host.start()
