@@ -17,7 +17,6 @@ from daemon.artefacts.kept_child import KeptChild
 from daemon.identity import Identity
 from daemon.listening import listen_to
 from daemon.news import PlanFinished, Tell, keep_quiet
-from daemon.panel_away import PanelAway, put_back
 from daemon.runner import FitProcess, Runner
 from daemon.settings import Settings
 from daemon.slots import Slot, Slots
