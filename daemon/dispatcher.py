@@ -17,6 +17,7 @@ from daemon.artefacts.kept_child import KeptChild
 from daemon.identity import Identity
 from daemon.listening import listen_to
 from daemon.news import PlanFinished, Tell, keep_quiet
+from daemon.panel_away import PanelAway, put_back
 from daemon.runner import FitProcess, Runner
 from daemon.settings import Settings
 from daemon.slots import Slot, Slots
@@ -255,7 +256,10 @@ class Dispatcher:
                 cause = "bad_input"
         failure = Failure(cause=cause, sentence=sentence, where="daemon", retryable=cause != "bad_input")
         try:
-            self._store.failed(claim, failure)
+            if isinstance(error, PanelAway):
+                put_back(self._store, claim, self._host, error)
+            else:
+                self._store.failed(claim, failure)
         except (
             LeaseLost,
             DatabaseUnavailable,

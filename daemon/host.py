@@ -18,6 +18,7 @@ from daemon.dispatcher import start_child
 from daemon.engine.dispatching import AnyDispatcher, dispatching
 from daemon.identity import Identity, own_identity
 from daemon.news import Tell, keep_quiet
+from daemon.panel_away import only_with_panel
 from daemon.rescuer import Rescuer
 from daemon.settings import Settings
 from daemon.stopping import STOP_SIGNALS
@@ -67,7 +68,7 @@ class Host:
             worker=self.identity.worker,
             plans=plans,
             tell=tell,
-            begin=begin if self.keeper is None else self.keeper.begin,
+            begin=only_with_panel(begin) if self.keeper is None else self.keeper.begin,
             clock=clock,
         )
         self.also: list[Callable[[], Collection[int]]] = []  # further descriptors to wait for
