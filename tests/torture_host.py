@@ -18,6 +18,7 @@ import reporting
 TESTS = Path(__file__).resolve().parent
 PLACES = (
     "booted",
+    "hosts",
     "faults/test_faults_*drop*.py",
     "faults/test_faults_killed_host.py",
     "faults/test_faults_soak.py",
