@@ -38,7 +38,7 @@ def all_duties(
     timetable, identity = host.timetable, host.identity
     place = residence or NoResidence()
     telling = Telling(settings, store, identity, residence=place)
-    sharing = Sharing(store=store, residence=place, host=identity.host)
+    sharing = Sharing(store=store, residence=place, host=identity.host, worker=identity.worker)
     return (
         Draining(settings, store, host),
         MissingPanels(settings, store, timetable, identity.host, keeper=host.keeper),

@@ -86,6 +86,7 @@ class Schedule:
         """Begin what is due, hear what runs."""
         del rang
         for run in list(self._running.values()):
+            self._keep_duty(run.entry)
             ended = run.errand.ended()
             if ended is not None:
                 self._finish(run, ended)
@@ -95,8 +96,9 @@ class Schedule:
         self._seen_at = now
         for name, entry in self._entries.items():
             if self._due[name] <= now and not self._must_wait(entry) and self._is_ours(entry):
+                is_done = self._was_done_elsewhere(entry, now)  # a log that does not answer leaves it due
                 due_at, self._due[name] = self._due[name], self._times[name].after(now)
-                if not self._was_done_elsewhere(entry, now):
+                if not is_done:
                     self._begin(entry, due_at, now)
 
     def reload(self, settings: Settings) -> None:
@@ -151,7 +153,19 @@ class Schedule:
     def _is_ours(self, entry: Entry) -> bool:
         """Whether this host does it; what another one does stays due here until that one is gone."""
         sharing = self._with_others(entry)
-        return sharing is None or sharing.has(entry.name)
+        if sharing is None:
+            return True
+        if not sharing.has(entry.name):
+            return False
+        if sharing.is_at_work(entry.name):  # it lost the duty and not the run: it may have the duty again
+            sharing.leave(entry.name)
+            return False
+        return True
+
+    def _keep_duty(self, entry: Entry) -> None:
+        """Take the duty for what runs here again, where it was lost with the connection."""
+        if (sharing := self._with_others(entry)) is not None:
+            sharing.has(entry.name)
 
     def _learn(self, entry: Entry) -> None:
         """Take what is known of the last run, whichever host did it; raises StoreError."""
@@ -180,7 +194,7 @@ class Schedule:
             return
         self._state[entry.name] = {"due_at": due_at.isoformat(), "began_at": now.isoformat(), "do": entry.do}
         if (sharing := self._with_others(entry)) is not None:
-            self._state[entry.name]["host"] = sharing.host
+            self._state[entry.name] |= {"host": sharing.host, "worker": sharing.worker}
         log.info("scheduled work begins", name=entry.name, do=entry.do, due_at=due_at.isoformat())
         if entry.do in RINGS:
             self._bell.ring(entry.do)

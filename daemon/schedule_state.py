@@ -7,15 +7,18 @@ so that whichever does it next knows of the last run.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from store.errors import StoreError
+from store.errors import NotFound, StoreError
+from store.host_reading import SILENT_SECONDS
+from store.moments import moment_of
 from store.plan_store import PlanStore
 from store.reading import Reader
 from store.residence import Residence
@@ -23,6 +26,7 @@ from store.residence import Residence
 log = structlog.get_logger("schedule")
 
 FOLDER, STATE = "schedule", "state.json"
+WATCH_SECONDS = 15.0  # for a sign of life of a host that was at a run: it may be coming back like this one
 State = dict[str, dict[str, Any]]
 
 
@@ -57,15 +61,49 @@ def newest_of(own: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, An
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sharing:
-    """What a host shares with the others on its log: entries of one name are done by one of them."""
+    """What a host shares with the others on its log: entries of one name are done by one of them.
+
+    `worker` is the daemon's name: a run goes on as long as the daemon that began it.
+    """
 
     store: PlanStore
     residence: Residence
     host: str
+    worker: str = ""
+    clock: Callable[[], float] = time.monotonic
+    watched: dict[str, float] = field(default_factory=dict)  # since when a run of another host is looked at
 
     def has(self, name: str) -> bool:
         """Whether this host does the entry."""
         return self.residence.has(duty_of(name))
+
+    def is_at_work(self, name: str) -> bool:
+        """Whether another host may still be at the run of an entry that it began; raises StoreError.
+
+        The duty goes with a connection, the run does not: a server that is started anew lets go of every duty
+        at once. Then the signs of life of its daemon tell.
+        """
+        known = shared_state(self.store.reading, name)
+        is_open = "began_at" in known and "ended_at" not in known
+        if is_open and known.get("host") != self.host and self._may_live(name, known):
+            return True
+        self.watched.pop(name, None)
+        return False
+
+    def _may_live(self, name: str, known: Mapping[str, Any]) -> bool:
+        reader = self.store.reading
+        if not reader.is_shared:  # the kernel lets go of a duty when its process has ended
+            return False
+        try:
+            row = reader.host(str(known.get("host")))
+        except NotFound:
+            return False
+        if row.worker != known.get("worker") or row.state != "working" or row.removed_at is not None:
+            return False
+        if self.clock() - self.watched.setdefault(name, self.clock()) < WATCH_SECONDS:
+            return True
+        seen_at = row.beat_at or row.started_at
+        return (moment_of(reader.now()) - seen_at).total_seconds() < SILENT_SECONDS
 
     def leave(self, name: str) -> None:
         """Let another host do the entry."""

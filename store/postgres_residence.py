@@ -51,15 +51,9 @@ class PostgresResidence:
 
         It may not have noticed yet that our last connection has ended, and keep the place for that.
         """
-        if time.monotonic() < self._look_at:
+        if time.monotonic() < self._look_at or self._is_connected():
             return True
         self._look_at = time.monotonic() + LOOK_SECONDS
-        try:
-            if self._connection is not None and not self._connection.closed:
-                self._connection.execute("SELECT 1")
-                return True
-        except psycopg.Error:
-            self.close()
         try:
             self._take()
         except HostTaken:
@@ -69,7 +63,13 @@ class PostgresResidence:
         return True
 
     def has(self, duty: str) -> bool:
-        """Whether this place has a duty: a lock of the same connection, so that both end together."""
+        """Whether this place has a duty: a lock of the same connection, so that both end together.
+
+        Once it is time to look, a duty of before is not believed: while nobody asked, the connection may have
+        ended, and another host may be at it.
+        """
+        if duty in self._duties and time.monotonic() >= self._look_at:
+            self._is_connected()
         connection = self._connection
         if duty not in self._duties and connection is not None and time.monotonic() >= self._due(duty):
             self._try_at[duty] = time.monotonic() + DUTY_SECONDS
@@ -89,6 +89,18 @@ class PostgresResidence:
                 self._connection.execute("SELECT pg_advisory_unlock(%s)", (duty_key(duty),))
             except psycopg.Error:  # it goes with the connection
                 self.close()
+
+    def _is_connected(self) -> bool:
+        """Whether the connection still answers; all that it held goes with it."""
+        try:
+            if self._connection is not None and not self._connection.closed:
+                self._connection.execute("SELECT 1")
+                self._look_at = time.monotonic() + LOOK_SECONDS
+                return True
+        except psycopg.Error:
+            pass
+        self.close()
+        return False
 
     def _due(self, duty: str) -> float:
         return self._try_at.get(duty, 0.0)

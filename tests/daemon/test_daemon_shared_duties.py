@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from daemon_samples import FakeClock, settings_in
 from store_samples import STARTED, SUCCEEDED, cs_job, plan_of
 
 from daemon import schedule as schedule_module
+from daemon import schedule_state
 from daemon.bell import Bell
 from daemon.errands import Ended
 from daemon.schedule import Schedule
@@ -22,12 +25,19 @@ from daemon.tracking import Tracking
 from daemon.views.schedules import schedule_rows
 from executors.lives import OwnProcess
 from store import PlanStore, open_store, postgres_residence, residence
+from store.errors import DatabaseUnavailable
+from store.host_events import DaemonStarted
 from store.residence import Residence, take_residence
 from store.seals import read_seals, seal_log
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 NIGHT = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
 SAFE = {"safe": {"cron": "30 2 * * *", "do": "backup"}}
+CUT = b"""
+SELECT pg_terminate_backend(pid, 60000) FROM (
+  SELECT pid FROM pg_stat_activity
+  WHERE application_name LIKE 'pid %' AND datname = current_database()) AS found
+"""
 
 
 class Errands:
@@ -55,8 +65,11 @@ class Host:
     def __init__(self, folder: Path, name: str, store: PlanStore, url: str) -> None:
         self.place: Residence = take_residence(url, name, holder=f"pid 7 on {name}")
         self.now, self.bell = NOON, Bell()
-        self.settings = settings_in(folder / name, schedule=SAFE, time_zone="UTC")
-        sharing = Sharing(store=store, residence=self.place, host=name)
+        self.settings = settings_in(folder / name, schedule=SAFE, time_zone="UTC", database_url=url)
+        self.worker = f"{name}/boot/4/7/1/"
+        self.started = DaemonStarted(worker=self.worker, host=name, version="1", boot_id="boot")
+        self.clock = FakeClock()
+        sharing = Sharing(store=store, residence=self.place, host=name, worker=self.worker, clock=self.clock)
         self.schedule = Schedule(self.settings, self.bell, sharing=sharing, environ={}, now=lambda: self.now)
         self.schedule.start()
 
@@ -153,6 +166,97 @@ def test_the_hosts_catch_a_schedule_that_forgets_what_others_did(
     monkeypatch.setattr(Schedule, "_was_done_elsewhere", lambda *_: False)
     with pytest.raises(AssertionError):
         test_what_the_dead_host_had_ended_is_not_done_again(hosts, errands)
+
+
+@pytest.fixture
+def parted(
+    tmp_path: Path, postgres_url: str, errands: Errands, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Host, Host, PlanStore]]:
+    """Two daemons: one was at an entry when the server was started anew, the other came back first."""
+    monkeypatch.setattr(postgres_residence, "LOOK_SECONDS", 0.0)
+    with open_store(postgres_url) as store:
+        first, second = (Host(tmp_path, name, store, postgres_url) for name in ("alpha", "beta"))
+        store.daemon_started(first.started)
+        store.beat("alpha", first.worker)
+        for host in (first, second):
+            host.at(NIGHT)
+        assert errands.begun == ["alpha"]
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute(CUT)
+        yield first, second, store
+        for host in (first, second):
+            host.die()
+            host.bell.close()
+
+
+def test_a_run_goes_on_alone_though_the_server_let_go_of_its_duty(
+    parted: tuple[Host, Host, PlanStore], errands: Errands
+) -> None:
+    """The other host has the lock and sees that the daemon lives: it waits, and lets go of the duty."""
+    first, second, _ = parted
+    for seconds in range(60):
+        second.clock.now += 1
+        second.at(NIGHT + timedelta(seconds=seconds))
+    first.at(NIGHT + timedelta(minutes=1))
+    assert not second.place.has("schedule safe")
+    errands.ends_with = Ended(code=0)
+    first.at(NIGHT + timedelta(minutes=2))
+    first.die()
+    while not second.place.has("schedule safe"):  # the server hears of it in a moment
+        pass
+    second.at(NIGHT + timedelta(minutes=3))
+    assert errands.begun == ["alpha"]
+
+
+def test_a_run_whose_daemon_is_gone_is_done_again(
+    parted: tuple[Host, Host, PlanStore], errands: Errands
+) -> None:
+    """Its machine has another daemon since, which is at nothing: the other host begins at once."""
+    first, second, store = parted
+    store.daemon_started(replace(first.started, worker="alpha/boot/4/8/2/"))
+    until_taken(second, NIGHT + timedelta(minutes=1), errands, 2)
+    assert errands.begun == ["alpha", "beta"]
+
+
+def test_a_run_whose_daemon_fell_silent_is_done_again(
+    parted: tuple[Host, Host, PlanStore], errands: Errands
+) -> None:
+    """No sign of life for long, and none while the other host looked for it."""
+    _, second, _ = parted
+    with psycopg.connect(second.settings.database_url, autocommit=True) as connection:
+        connection.execute("UPDATE beat SET at = at - 31000000")
+    second.at(NIGHT)
+    second.clock.now += schedule_state.WATCH_SECONDS - 1
+    second.at(NIGHT)
+    assert errands.begun == ["alpha"]
+    second.clock.now += 2
+    until_taken(second, NIGHT + timedelta(minutes=1), errands, 2)
+
+
+def test_the_hosts_catch_a_schedule_that_believes_in_the_lock_alone(
+    parted: tuple[Host, Host, PlanStore], errands: Errands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The defect planted: who has the duty begins, and the entry is done twice at one time."""
+    monkeypatch.setattr(Sharing, "is_at_work", lambda *_: False)
+    with pytest.raises(AssertionError):
+        test_a_run_goes_on_alone_though_the_server_let_go_of_its_duty(parted, errands)
+
+
+def test_what_is_due_while_the_log_does_not_answer_stays_due(
+    hosts: tuple[Host, Host], errands: Errands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a night would be left out for a moment's silence."""
+    first = hosts[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(Sharing, "learn", _silent)
+        with pytest.raises(DatabaseUnavailable):
+            first.at(NIGHT)
+    first.at(NIGHT + timedelta(seconds=1))
+    assert errands.begun == ["alpha"]
+
+
+def _silent(*_: object) -> dict[str, Any]:
+    raise DatabaseUnavailable(url="postgresql://", cause="no answer")
 
 
 def test_one_host_seals_and_every_host_keeps_the_seals(

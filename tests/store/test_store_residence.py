@@ -163,6 +163,24 @@ def test_a_host_is_not_asked_for_a_duty_of_its_own_name(database_url: str) -> No
     other.close()
 
 
+def test_a_duty_is_not_believed_once_the_connection_had_time_to_end(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a silence the first question may be for the duty, and another host may have it since."""
+    monkeypatch.setattr(postgres_residence, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(postgres_residence, "DUTY_SECONDS", 0.0)
+    first = take_residence(postgres_url, "alpha", holder="pid 7 on alpha")
+    assert first.has("telling")
+    _cut(postgres_url)
+    second = take_residence(postgres_url, "beta", holder="pid 8 on beta")
+    assert second.has("telling")
+    assert not first.has("telling")
+    assert first.is_held()
+    assert not first.has("telling")
+    for place in (first, second):
+        place.close()
+
+
 def test_a_duty_is_lost_with_the_connection_and_taken_again(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
