@@ -122,7 +122,7 @@ def remove(
             _require_silent(row, moment_of(reader.now()))
     else:
         taken = store.remove_host(
-            host, reason=reason, actor=actor, force=force, is_dead=(lambda _worker: True) if dead else None
+            host, reason=reason, actor=actor, force=force, is_dead=row.worker.__eq__ if dead else None
         )
     return HostChange(
         word="remove",

@@ -6,8 +6,6 @@ every few seconds and says nothing that must be kept, so it has a table of its o
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from store import rescuing
 from store.database import Database
 from store.errors import HostAlive
@@ -51,16 +49,23 @@ def give_work(turn: Turn, name: str, *, reason: str, actor: str) -> int | None:
 
 
 def remove(
-    turn: Turn, name: str, *, reason: str, actor: str, policy: RetryPolicy, alive: Collection[str] | None
+    turn: Turn,
+    name: str,
+    *,
+    reason: str,
+    actor: str,
+    policy: RetryPolicy,
+    judged: tuple[str, bool] | None,
+    force: bool = False,
 ) -> tuple[Rescue, ...]:
     """Take a host out of the log's sight, and back whatever its workers hold; returns what they held.
 
-    `alive` are workers that are not known to be dead, None where nobody asked: the beat decides then.
-    Raises NotFound, and HostAlive for a host that may be at work.
+    `judged` is a worker and whether it is known to be dead; a daemon that was started since is not. Where it
+    is None nobody asked, and the beat decides. Raises NotFound, and HostAlive for a host that may be at work.
     """
     known = _known(turn, name)
-    if alive is None or known.worker in alive:
-        _require_silent(turn, known, asked=alive is not None)
+    if not force and judged != (known.worker, True):
+        _require_silent(turn, known, asked=judged is not None)
     held = turn.query("SELECT DISTINCT worker FROM lease")
     workers = {str(row[0]) for row in held if row[0] == known.worker or host_of(row[0]) == name}
     taken = rescuing.take_back(turn, workers, cause="host removed", policy=policy)

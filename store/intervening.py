@@ -148,7 +148,7 @@ class Intervening(Writing):
         that is forced. Raises NotFound, HostAlive.
         """
         worker = self.reading.host(host).worker
-        alive = None if is_dead is None else frozenset(() if is_dead(worker) else (worker,))
+        judged = None if is_dead is None else (worker, is_dead(worker))
         with self._turn() as turn:
             turn.tx.wake()
             return fleet.remove(
@@ -157,5 +157,6 @@ class Intervening(Writing):
                 reason=reason,
                 actor=actor,
                 policy=self._policy,
-                alive=frozenset() if force else alive,
+                judged=judged,
+                force=force,
             )

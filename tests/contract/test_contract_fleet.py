@@ -143,6 +143,19 @@ def test_a_host_that_may_be_at_work_is_removed_by_force_only(fleet: PlanStore, c
     assert events_of(fleet, "HostRemoved") == 2
 
 
+def test_a_host_whose_daemon_is_started_anew_meanwhile_is_not_removed(fleet: PlanStore) -> None:
+    """The one that was judged dead is not the one that works there by then."""
+    again = replace(HELLO, worker="alpha/b/n/5/6/m")
+
+    def judged(worker: str) -> bool:
+        fleet.daemon_started(again)
+        return worker == ALPHA
+
+    with pytest.raises(HostAlive):
+        fleet.remove_host("alpha", is_dead=judged)
+    assert events_of(fleet, "HostRemoved") == 0
+
+
 def test_a_host_that_said_goodbye_is_removed_without_ado(fleet: PlanStore) -> None:
     """Its beat may be fresh: it has ended on purpose."""
     fleet.beat("alpha", ALPHA)
