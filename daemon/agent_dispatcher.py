@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 import structlog
 
 from daemon.about_fits import about
+from daemon.artefacts.kept_child import reason_of
 from daemon.asking import AgentFit, Asked, Bounds, Handed
 from daemon.dispatcher import CLAIMED_FIRST, LOOK_AGAIN_SECONDS, Dispatcher, Start, panel_of, slots_of
 from daemon.identity import is_dead
@@ -25,6 +26,7 @@ from store.state import LEASED_STATES
 
 log = structlog.get_logger("agent")
 
+WITHOUT_SECONDS, WITHOUT_SECONDS_MAX = 60.0, 900.0  # before a panel that did not come is asked for again
 _LATER = frozenset(("retrying", "lost", "released"))  # a fit that was asked for by name may come again
 
 
@@ -54,7 +56,8 @@ class AgentDispatcher(Dispatcher):
         self._renew_at = float("-inf")
         self._open = {fit.id: fit for fit in asked.named}
         self._passed: dict[str, AgentFit] = {}  # what came of a try at a fit that may be tried again
-        self._without: set[str] = set()  # plans whose panel is not here
+        self._without: dict[str, float] = {}  # plans whose panel is not here -> till when it does without
+        self._lacked: Counter[str] = Counter()  # how often a panel was waited for in vain, by plan
         self._claimed, self._began_at = 0, self._clock()
         self._idle_since: float | None = None
         self.ended: dict[str, AgentFit] = {}
@@ -206,17 +209,18 @@ class AgentDispatcher(Dispatcher):
 
     def _plans_wanted(self) -> list[str] | None:
         """Return of which plans it claims: the one that was asked for, but for those it cannot do here."""
-        if self._asked.plan is None and not self._without:
+        without = {plan for plan, until in self._without.items() if self._clock() < until}
+        if self._asked.plan is None and not without:
             return None
         wanted = self._store.reading.active_plans() if self._asked.plan is None else (self._asked.plan,)
-        return [plan for plan in wanted if plan not in self._without]
+        return [plan for plan in wanted if plan not in without]
 
     def _begin_one(self, claim: Claim) -> None:
         """Start a fit, or give it back where its panel is not here: it could only fail."""
         panel = panel_of(claim.data, self._settings)
         is_fetched = self._settings.artefacts is not None  # then the fit waits for it
         if claim.data.get("panel_key") and not panel.is_dir() and not is_fetched:
-            self._without.add(claim.plan_id)
+            self._without[claim.plan_id] = float("inf")
             self._claimed -= 1
             self._release(claim, f"its panel is not on this host ({panel})")
             return
@@ -233,6 +237,16 @@ class AgentDispatcher(Dispatcher):
         self._end(claim, "released", cause)
 
     # -- ends ---
+
+    def _leave(self, runner: Runner) -> None:
+        """Do without a plan for a while whose panel did not come: its fits would only be given back again."""
+        super()._leave(runner)
+        if reason_of(runner.child) is not None:
+            plan = runner.claim.plan_id
+            seconds = min(WITHOUT_SECONDS_MAX, WITHOUT_SECONDS * 2 ** self._lacked[plan])
+            self._without[plan] = self._clock() + seconds
+            self._lacked[plan] += 1
+            self._claimed -= 1
 
     def _refuse(self, claim: Claim, error: BadSpec | OSError) -> None:
         super()._refuse(claim, error)

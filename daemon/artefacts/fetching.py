@@ -58,7 +58,7 @@ class Fetching:
     @property
     def is_over(self) -> bool:
         """Whether nothing is on its way any more, or something can not be had."""
-        if self.lacks is not None or self.full is not None:
+        if self.lacks is not None or self.lacks_part is not None or self.full is not None:
             return True
         panel = self._panel()
         others = (self._state, *self._parts)
@@ -68,16 +68,16 @@ class Fetching:
 
     @property
     def lacks(self) -> str | None:
-        """What cannot be had for now, in words; None when nothing is known to be missing.
+        """Why its panel cannot be had for now, in words; None when nothing is known to be wrong with it.
 
         The host that has a panel may be putting it there just now: a while is waited for it.
         """
-        panel = self._panel()
-        waited = panel if self._clock() >= self._until else None
-        for move in (waited, *self._parts):
-            if move is not None and move.outcome not in (None, DONE, FULL):
-                return f"what it needs cannot be fetched: {move.words}"
-        return None
+        return None if self._clock() < self._until else _problem(self._panel())
+
+    @property
+    def lacks_part(self) -> str | None:
+        """Why a model it is made from cannot be had; such a model was put there before this fit was ready."""
+        return next((words for words in map(_problem, self._parts) if words is not None), None)
 
     @property
     def full(self) -> str | None:
@@ -117,6 +117,12 @@ class Fetching:
             key = bundle_key(self.spec.plan, fit, part.bundle_sha256)
             self._parts.append(self._mover.ask(GET, key, here, is_urgent=True))
         return dataclasses.replace(part, bundle_path=here)
+
+
+def _problem(move: Move | None) -> str | None:
+    if move is None or move.outcome in (None, DONE, FULL):
+        return None
+    return f"what it needs cannot be fetched: {move.words}"
 
 
 def is_bundle(path: Path, sha256: str | None) -> bool:

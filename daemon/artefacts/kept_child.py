@@ -169,6 +169,8 @@ class KeptChild:
         fetching.note_states()
         if fetching.full is not None:
             self._finish(Failed(cause="disk_full", sentence=fetching.full, where="daemon", retryable=True))
+        elif (sentence := fetching.lacks_part) is not None:  # given back it would be claimed again at once
+            self._finish(Failed(cause="internal", sentence=sentence, where="daemon", retryable=True))
         elif fetching.lacks is not None:
             self._give_back(fetching.lacks)
         elif not fetching.has_waited:
