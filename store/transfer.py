@@ -1,10 +1,11 @@
 """The log as a file that either engine can take in: JSON lines, every hash, id and payload as it is.
 
 The first line is an object: ``format``, ``version``, ``events``, ``head`` (seq, hash), ``log_start`` (seq,
-hash, cut_at) or null, ``seals`` (their number), ``exported_at``. Then one array for each event, its values
-in the order of the columns of the table `event`; ``event_id``, ``causation_id`` and ``hash`` in hex,
-``data`` the exact text of the payload. Then one array ``[first_seq, last_seq, hash, sealed_at]`` for each
-seal. A name that ends in ``.gz`` is compressed. Projections follow from the events; leases are not carried.
+hash, cut_at) or null, ``seals`` (their number), ``cursors`` (name, seq, at and data of each),
+``exported_at``. Then one array for each event, its values in the order of the columns of the table `event`;
+``event_id``, ``causation_id`` and ``hash`` in hex, ``data`` the exact text of the payload. Then one array
+``[first_seq, last_seq, hash, sealed_at]`` for each seal. A name that ends in ``.gz`` is compressed.
+Projections follow from the events; leases are not carried.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any, BinaryIO, cast
 
 import msgspec
 
-from store import rebuilding
+from store import cursors, rebuilding
 from store.chain import Place, followed, head_of, rows_between, start_of
 from store.database import Database, Row, Tx
 from store.durable import appearing, unwritable
@@ -63,6 +64,7 @@ class _Header:
     head: Place
     events: int
     seals: int
+    cursors: tuple[tuple[str, int, int, str], ...]
 
 
 def export_log(database: Database, path: Path) -> Transferred:
@@ -120,6 +122,13 @@ def import_log(database: Database, path: Path) -> Transferred:
             "INSERT INTO seal (first_seq, last_seq, hash, sealed_at) VALUES (?, ?, ?, ?)",
             [(one.first_seq, one.last_seq, one.hash, one.sealed_at) for one in _seals(lines, header, path)],
         )
+        for (
+            name,
+            seq,
+            at,
+            data,
+        ) in header.cursors:  # else people would not hear of what they were not told yet
+            cursors.write(tx, name, seq=seq, data=msgspec.json.decode(data), now=at)
         rebuilding.rebuild(tx)
     return _transferred(path, header)
 
@@ -174,6 +183,7 @@ def _header_line(tx: Tx, start: Place, head: Place, seals: Sequence[Seal]) -> by
         "head": {"seq": head.seq, "hash": head.hash.hex()},
         "log_start": {"seq": start.seq, "hash": start.hash.hex(), "cut_at": int(cut[0][0])} if cut else None,
         "seals": len(seals),
+        "cursors": tx.query("SELECT name, seq, at, data FROM cursor ORDER BY name"),
         "columns": COLUMNS,
     }
     return _WRITER.encode(record) + b"\n"
@@ -196,6 +206,7 @@ def _header(line: bytes, path: Path) -> _Header:
             head=_place(record["head"]),
             events=int(record["events"]),
             seals=int(record["seals"]),
+            cursors=msgspec.convert(record.get("cursors", ()), tuple[tuple[str, int, int, str], ...]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise KeepingRefused(

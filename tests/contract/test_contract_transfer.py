@@ -57,6 +57,31 @@ def test_a_log_keeps_every_byte_from_sqlite_to_postgres_and_back(
             assert store.verify().problems == ()
 
 
+def test_how_far_each_duty_has_come_goes_with_the_log(
+    sqlite_url: str, postgres_url: str, tmp_path: Path, clock: Clock
+) -> None:
+    """A channel that was down is told the rest by the host that has the log next; old files know of none."""
+    with open_store(sqlite_url, clock=clock) as store:
+        history(store, clock)
+        store.bookmark("telling webhook", seq=7, data={"v": 1, "event": "é", "told_at": {}})
+        store.bookmark("schedule safe", seq=9, data={"began_at": "2026-11-24"})
+        marks = store.reading.bookmarks()
+    first = exported(sqlite_url, tmp_path / "first.jsonl")
+    with opened(postgres_url) as there:
+        import_log(there, first)
+    with open_store(postgres_url) as store:
+        assert store.reading.bookmarks() == marks != ()
+    lines = first.read_text(encoding="utf-8").splitlines()
+    header = {name: value for name, value in json.loads(lines[0]).items() if name != "cursors"}
+    first.write_text("\n".join([json.dumps(header), *lines[1:], ""]), encoding="utf-8")
+    older = f"sqlite:///{tmp_path}/older.db"
+    upgrade(older)
+    with opened(older) as there:
+        import_log(there, first)
+    with open_store(older) as store:
+        assert store.reading.bookmarks() == ()
+
+
 def test_the_header_and_the_lines_are_what_the_format_says(
     plan_store: PlanStore, database_url: str, tmp_path: Path, clock: Clock
 ) -> None:
