@@ -122,12 +122,8 @@ def import_log(database: Database, path: Path) -> Transferred:
             "INSERT INTO seal (first_seq, last_seq, hash, sealed_at) VALUES (?, ?, ?, ?)",
             [(one.first_seq, one.last_seq, one.hash, one.sealed_at) for one in _seals(lines, header, path)],
         )
-        for (
-            name,
-            seq,
-            at,
-            data,
-        ) in header.cursors:  # else people would not hear of what they were not told yet
+        # Without them people would not hear of what they were not told yet.
+        for name, seq, at, data in header.cursors:
             cursors.write(tx, name, seq=seq, data=msgspec.json.decode(data), now=at)
         rebuilding.rebuild(tx)
     return _transferred(path, header)
