@@ -34,6 +34,7 @@ from store.retries import DISK_FULL
 log = structlog.get_logger("dispatcher")
 
 LOOK_AGAIN_SECONDS = 1.0  # a backoff may end without any event
+CHEAP_SECONDS, REST_FOR_COST, REST_SECONDS_MAX = 0.02, 10.0, 2.0  # many fits may wait that are not for us
 # A blend of the GPU stage takes a place of the CPU stage, which would not leave it one while it has fits.
 CLAIMED_FIRST = tuple(reversed(STAGES))
 Start = Callable[[FitSpec, FitPlaces], FitProcess]
@@ -76,7 +77,7 @@ class Dispatcher:
         self._host = host_of(worker)
         self._slots = slots_of(settings)
         self._begin, self._clock = begin, clock
-        self._seen_seq, self._look_at, self._stopping = -1, float("-inf"), False
+        self._seen_seq, self._look_at, self._rest_until, self._stopping = -1, float("-inf"), 0.0, False
         self._checked_seq = -1
         self._ended_of: set[str] = set()  # plans of which a fit has ended in this turn
         self._glance: Glance | None = None  # of this turn
@@ -90,7 +91,7 @@ class Dispatcher:
         self._settings, self._slots = settings, slots_of(settings)
         self._store.order = settings.claim_order
         self._slots.keep_taken(runner.slot for runner in self.running)
-        self._seen_seq = -1
+        self._seen_seq, self._rest_until = -1, 0.0
 
     def tick(self) -> None:
         """End the children whose lease has ended, hear all of them, then fill the free slots."""
@@ -113,7 +114,8 @@ class Dispatcher:
     @property
     def _is_asking(self) -> bool:
         """Whether a fit would be claimed if there were one."""
-        return not (self._stopping or self.is_draining) and any(self._slots.free(one) for one in STAGES)
+        is_idle = self._stopping or self.is_draining or self._clock() < self._rest_until
+        return not is_idle and any(self._slots.free(one) for one in STAGES)
 
     def check_leases(self) -> None:
         """Let every fit that was cancelled or taken over end now instead of at its next renewal.
@@ -149,6 +151,7 @@ class Dispatcher:
         self.running.remove(runner)
         self._slots.give_back(runner.slot)
         self._ended_of.add(runner.claim.plan_id)
+        self._rest_until = 0.0  # there is more room than at the last look
 
     def fill(self) -> None:
         """Claim ready fits for the free slots and start their children.
@@ -157,6 +160,7 @@ class Dispatcher:
         """
         if not self._is_asking:
             return
+        began_at = self._clock()
         glance = self._glance or self._asked_once()
         if glance is None:
             return
@@ -167,6 +171,8 @@ class Dispatcher:
             stages = [stage for stage in CLAIMED_FIRST if stage in glance.prospect.ready]
             if sum(self._fill_stage(stage) for stage in stages) == 0:
                 self._seen_seq, self._look_at = glance.head, self._clock() + LOOK_AGAIN_SECONDS
+                costly = max(0.0, self._clock() - began_at - CHEAP_SECONDS)
+                self._rest_until = self._clock() + min(REST_SECONDS_MAX, REST_FOR_COST * costly)
         except DatabaseUnavailable as error:
             log.warning("no fits claimed: the event log does not answer", cause=str(error))
 

@@ -27,7 +27,7 @@ from daemon.rescuer import Rescuer
 from daemon.runner import FitProcess
 from daemon.workplace import FitPlaces
 from executors.contract import Failed, FitSpec, Stopped
-from store import DatabaseUnavailable, PlanStore, complete_plan
+from store import Claim, DatabaseUnavailable, PlanStore, complete_plan
 
 
 @pytest.fixture
@@ -52,6 +52,32 @@ def test_slots_are_filled_and_not_more(stage: Stage) -> None:
     assert len(all_events(stage.store, "FitSucceeded")) == 5
     (finished,) = [news for news in stage.news if isinstance(news, PlanFinished)]
     assert (finished.plan_id, finished.succeeded) == (plan_id, 5)
+
+
+def test_a_host_rests_behind_a_dear_look_that_found_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many fits may need a label that it lacks: it does not read over them again at each word of the log."""
+    accept(stage.store, job(["LightGBM"]))
+    dispatcher, looks = stage.dispatcher(), list[float]()
+
+    def in_vain(*_: object, **__: object) -> tuple[Claim, ...]:
+        looks.append(stage.clock.now)
+        stage.clock.now += 0.1
+        return ()
+
+    monkeypatch.setattr(PlanStore, "claim", in_vain)
+    began_at = stage.clock.now
+    for number in range(200):  # ten seconds at least, with a word each time
+        accept(stage.store, job(["LightGBM"], target=f"more_{number}"))
+        dispatcher.tick()
+        stage.clock.now += 0.05
+    share = 0.1 * len(looks) / (stage.clock.now - began_at)
+    assert 0.05 < share < 0.15
+    dispatcher.reload(stage.settings)
+    looks.clear()
+    dispatcher.tick()
+    assert looks, "with other settings it looks at once"
 
 
 def test_the_gpu_stage_waits_for_the_cpu_stage(stage: Stage) -> None:
