@@ -16,10 +16,12 @@ DIRECTORY_VARIABLE = "CREDENTIALS_DIRECTORY"
 DATABASE_URL = "trainwright.database-url"
 WEBHOOK_SECRET = "trainwright.webhook-secret"  # noqa: S105 (its name)
 WEB_TOKEN, WEB_READ_TOKEN = "trainwright.web-token", "trainwright.web-read-token"
+RAY_TOKEN = "trainwright.ray-token"  # noqa: S105 (its name)
 FILES = {  # settings that name a file: setting -> credential
     "webhook_secret_file": WEBHOOK_SECRET,
     "web_token_file": WEB_TOKEN,
     "web_read_token_file": WEB_READ_TOKEN,
+    "ray_token_file": RAY_TOKEN,
 }
 PLACES = {"database_url": DATABASE_URL, **FILES}  # setting -> credential
 _BYTES_MAX = 16_384

@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from daemon.errors import DaemonError
 
@@ -31,7 +32,7 @@ _DEFAULTS = re.compile(
 )
 _HOMES = tuple(PurePosixPath(place) for place in ("/home", "/root", "/run/user"))
 _TEMPORARY = tuple(PurePosixPath(place) for place in ("/tmp", "/var/tmp"))  # noqa: S108 (hidden, not used)
-_READ = ("data_dir", "webhook_secret_file", "web_token_file", "web_read_token_file")  # settings: only read
+_READ = ("data_dir", "webhook_secret_file", "web_token_file", "web_read_token_file", "ray_token_file")
 PAGE = "127.0.0.1:8765"  # where the page is by default
 _PLAIN = re.compile(r"/[A-Za-z0-9/._@+-]+")
 _LISTENED = re.compile(rf"(localhost|[0-9.]+|\[[0-9A-Fa-f:]+\]):\d+|{_PLAIN.pattern}")
@@ -56,6 +57,7 @@ class Place:
         addresses: that may be spoken to over the network, besides this machine's own.
         shown: what it must be able to read: its environment, its Python, data.
         written: what it writes outside of its folder.
+        shared: the directory of the artefacts: written to where it is there, and never made.
         inbox: the drop folder.
         backup: whether the log is backed up each night.
         page: where systemd listens for the page, as ListenStream= has it; None: nowhere.
@@ -70,6 +72,7 @@ class Place:
     addresses: tuple[str, ...] = ()
     shown: tuple[PurePosixPath, ...] = ()
     written: tuple[PurePosixPath, ...] = ()
+    shared: PurePosixPath | None = None
     inbox: PurePosixPath | None = None
     backup: bool = True
     page: str | None = PAGE
@@ -146,10 +149,19 @@ def needed_paths(config: Mapping[str, object], place: Place) -> Place:
     return replace(
         place,
         written=tuple(dict.fromkeys(written)),
+        shared=_shared(table.get("artefacts"), place),
         shown=tuple(dict.fromkeys(shown)),
         inbox=inbox,
         page=_page(table.get("web_listen"), place.page),
     )
+
+
+def _shared(said: object, place: Place) -> PurePosixPath | None:
+    """The directory that artefacts lie in, where they lie in one outside of the service's folder."""
+    if not isinstance(said, str) or not said.startswith("file:///"):
+        return None
+    path = PurePosixPath(unquote(said.removeprefix("file://")))
+    return None if path.is_relative_to(place.folder) else path
 
 
 def _page(said: object, before: str | None) -> str | None:
@@ -182,7 +194,7 @@ def hidden_by_the_sandbox(path: PurePosixPath) -> bool:
 
 
 def _check(place: Place) -> None:
-    for path in (place.program, place.folder, *place.shown, *place.written):
+    for path in (place.program, place.folder, *place.shown, *place.written, *filter(None, [place.shared])):
         if not _PLAIN.fullmatch(str(path)):
             raise ServiceImpossible(
                 "a unit has no words for this path",
@@ -302,14 +314,17 @@ def _places_text(place: Place) -> str:
     hidden = _outermost(path for path in place.shown if hidden_by_the_sandbox(path))
     outside = place.folder != FOLDER
     written = _outermost([*([place.folder] if outside else []), *place.written])
-    mounts = _outermost([*written, *place.shown])
+    shared = [place.shared] if place.shared is not None else []
+    mounts = _outermost([*written, *place.shown, *shared])
     lines = []
-    if any(path.is_relative_to(home) for path in (*hidden, *written) for home in _HOMES):
+    if any(path.is_relative_to(home) for path in (*hidden, *written, *shared) for home in _HOMES):
         lines.append("# Of all homes only what the service needs can be seen.\nProtectHome=tmpfs")
     if hidden:
         lines.append(f"BindReadOnlyPaths={' '.join(f'-{path}' for path in hidden)}")
     binds = [path for path in written if hidden_by_the_sandbox(path)]
     plain = [path for path in written if path not in binds]
+    for path in shared:  # not there, it is no reason not to start: the daemon says so, and waits for it
+        (binds if hidden_by_the_sandbox(path) else plain).append(PurePosixPath(f"-{path}"))
     lines += [f"BindPaths={' '.join(map(str, binds))}"] if binds else []
     lines += [f"ReadWritePaths={' '.join(map(str, plain))}"] if plain else []
     lines += ["StateDirectory="] if outside else []

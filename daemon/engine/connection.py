@@ -25,6 +25,7 @@ STEP_SECONDS = 10.0  # for a connection, and for each answer of it
 WHOLE_SECONDS = 30.0  # for all of a call, however slowly the other side speaks
 BYTES_MAX = 64_000_000  # of an answer: a list of some fifty thousand jobs
 TOKEN_BYTES_MAX = 4096
+_GROUP, _OTHERS = stat.S_IRWXG, stat.S_IRWXO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,12 +121,13 @@ def token_of(path: Path) -> str:
     """
     try:
         with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            status = os.fstat(file.fileno())
             content = file.read(TOKEN_BYTES_MAX + 1)
     except OSError as error:
         fix = "write the cluster's token into it: ray get-auth-token --generate"
         raise RayUnsafe(f"Ray's token cannot be read: {error.strerror}", where=str(path), fix=fix) from error
-    if mode & 0o077:
+    handed_over = status.st_uid == status.st_gid == 0  # as systemd does: root's, with a right for us alone
+    if status.st_mode & (_OTHERS if handed_over else _GROUP | _OTHERS):
         fix = f"chmod 600 {path}"
         raise RayUnsafe("others can read the file with Ray's token", where=str(path), fix=fix)
     try:

@@ -13,7 +13,7 @@ import pytest
 from cli_samples import Call
 
 from daemon.cli.servicing_notes import notes_on
-from daemon.units import NETWORK, POSTGRES, Place, read_config
+from daemon.units import NETWORK, POSTGRES, Place, needed_paths, read_config
 
 needs_systemctl = pytest.mark.skipif(shutil.which("systemctl") is None, reason="systemctl is not installed")
 UNITS = "etc/systemd/system"
@@ -269,7 +269,27 @@ def test_logs_are_those_of_the_unit(call: Call, tools: Tools) -> None:
         ('database_url = "postgresql://me@db/x"', (), "the event log is on another machine"),
         ('database_url = "postgresql:///x?host=/run/postgresql"', (), None),
         ('database_url = "postgresql://%2Frun%2Fpostgresql/x"', (), None),
-        ('database_url = "postgresql://me@db/x"', (NETWORK,), None),
+        (
+            'database_url = "postgresql://me@db:5433/x"',
+            (NETWORK,),
+            "it speaks to db: --allow their addresses",
+        ),
+        ('database_url = "postgresql://me@[::1]:5433/x"', (NETWORK,), None),
+        ('artefacts = "s3://bucket/x"', (), "the artefacts lie in object storage, which it may not speak to"),
+        ('artefacts = "gs://bucket/x"', (NETWORK,), "it speaks to the storage of gs: --allow"),
+        (
+            'artefacts = "file:///mnt/x"',
+            (),
+            "the directory of the artefacts is not there: mount it, chown tr",
+        ),
+        ('artefacts = "file:///etc"', (), None),
+        ('engine = "ray"', (), "the Ray cluster is reached by the network, which it may not use"),
+        (
+            'engine = "ray"\nray_address = "http://10.0.0.9:8265"',
+            (NETWORK,),
+            "it speaks to 10.0.0.9: --allow",
+        ),
+        ('planning_engine = "ray"', (), "its scheduled plans do not see Ray"),
         ('webhook_url = "https://example.com"', (), "the webhook is on another machine"),
         ('mlflow_uri = "http://127.0.0.1:5000"', (), "the tracking server is reached by the network"),
         ('mlflow_uri = "http://127.0.0.1:5000"', (NETWORK,), None),
@@ -284,11 +304,31 @@ def test_what_will_not_work_is_said_at_once(
 ) -> None:
     """A sandbox that would keep the daemon from its log, its webhook or its secret is named with its cure."""
     place = Place(program=image / "bin/trainwright", folder=image, variants=frozenset(variants), home=None)
-    found = [
-        line
-        for line in notes_on(place, read_config(f"[daemon]\n{text}\n", "x"), image)
-        if "plans" not in line
-    ]
+    (image / "etc").mkdir()
+    said = read_config(f"[daemon]\n{text}\n", "x")
+    found = [line for line in notes_on(needed_paths(said, place), said, image) if "drop plans" not in line]
     found = [line for line in found if "does not outlive" not in line]
     assert [line for line in found if note and note in line] == found
     assert bool(found) == bool(note)
+
+
+def test_machines_that_may_be_spoken_to_are_not_asked_for(image: Path) -> None:
+    """Of several servers only those are named that no --allow covers; names are nobody's number."""
+    text = (
+        'database_url = "postgresql://me@10.0.0.1:5432,10.0.1.2,db/x"\nartefacts = "s3://bucket"\n'
+        'artefact_options = { endpoint_url = "https://storage.example:9000" }\n'
+    )
+    said = read_config(f"[daemon]\n{text}", "x")
+    folder = image / "work"
+    (folder / ".aws").mkdir(parents=True)
+    for addresses, named in (
+        (("10.0.0.0/24", "localhost"), "it speaks to 10.0.1.2, db, storage.example: "),
+        (("10.0.0.0/16",), "it speaks to db, storage.example: "),
+        (("any",), "credentials of S3 come from"),
+    ):
+        place = Place(program=folder / "bin/trainwright", folder=folder, addresses=addresses)
+        found = [line for line in notes_on(place, said, Path("/")) if "speaks" in line or "S3" in line]
+        assert found[0].startswith(named)
+        assert found[-1].startswith("credentials of S3 come from")
+    (folder / ".aws/credentials").touch()
+    assert not [line for line in notes_on(place, said, Path("/")) if "S3" in line]

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from daemon.cli.workspace import log_url
-from daemon.credentials import DATABASE_URL, DIRECTORY_VARIABLE, WEB_READ_TOKEN, WEB_TOKEN, WEBHOOK_SECRET
+from daemon.credentials import (
+    DATABASE_URL,
+    DIRECTORY_VARIABLE,
+    RAY_TOKEN,
+    WEB_READ_TOKEN,
+    WEB_TOKEN,
+    WEBHOOK_SECRET,
+)
 from daemon.errors import SettingsInvalid
 from daemon.settings_reading import TABLE
 from daemon.sources import Configuration, configuration
@@ -44,13 +51,14 @@ def test_a_credential_stands_over_the_file(environ: dict[str, str], tmp_path: Pa
     assert origin(found, "webhook_secret_file") == f"credential {WEBHOOK_SECRET}"
 
 
-def test_tokens_of_the_page_come_as_credentials(tmp_path: Path) -> None:
-    """Both tokens may be handed over; their places are the settings, and what they say is nowhere."""
-    for name in (WEB_TOKEN, WEB_READ_TOKEN):
+def test_tokens_of_page_and_cluster_come_as_credentials(tmp_path: Path) -> None:
+    """Each token may be handed over; their places are the settings, and what they say is nowhere."""
+    for name in (WEB_TOKEN, WEB_READ_TOKEN, RAY_TOKEN):
         (tmp_path / name).write_text(f"token-of-{name}", encoding="utf-8")
     found = read({DIRECTORY_VARIABLE: str(tmp_path)})
     assert found.settings.web_token_file == tmp_path / WEB_TOKEN
     assert found.settings.web_read_token_file == tmp_path / WEB_READ_TOKEN
+    assert found.settings.ray_token_file == tmp_path / RAY_TOKEN
     assert origin(found, "web_token_file") == f"credential {WEB_TOKEN}"
     assert "token-of" not in repr(found)
 

@@ -118,6 +118,25 @@ def test_backups_and_keys_elsewhere_can_be_reached() -> None:
     assert "BindReadOnlyPaths=-/home/alice/key\n" in text
 
 
+def test_the_directory_of_artefacts_is_written_to_where_it_is_there() -> None:
+    """It is mounted before the start and never made: a file system that is away is no folder of ours."""
+    said = read_config('[daemon]\nartefacts = "file:///mnt/shared/t%77"\nray_token_file = "/home/a/t"\n', "x")
+    place = needed_paths(said, place_of())
+    files = {file.path.name: file.text for file in unit_files(place)}
+    lines = files["50-places.conf"].splitlines()
+    assert {"ReadWritePaths=-/mnt/shared/tw", "BindReadOnlyPaths=-/home/a/t"} <= set(lines)
+    assert "RequiresMountsFor=/home/a/t /mnt/shared/tw" in "\n".join(lines)
+    assert "/mnt/shared" not in files["trainwright.conf"]
+    hidden = needed_paths({"daemon": {"artefacts": "file:///home/shared"}}, place_of())
+    text = files_of(shared=hidden.shared)[PLACES].text
+    assert "ProtectHome=tmpfs\n" in text
+    assert "BindPaths=-/home/shared\n" in text
+    for inside in ("file:///var/lib/trainwright/kept", "s3://bucket/x", 3):
+        assert needed_paths({"daemon": {"artefacts": inside}}, place_of()).shared is None
+    with pytest.raises(ServiceImpossible, match="no words for this path"):
+        unit_files(place_of(shared=PurePosixPath("/mnt/our files")))
+
+
 def test_a_configuration_that_names_nothing_changes_nothing() -> None:
     """Neither an empty file nor one with other settings has any effect on the units."""
     for text in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -261,7 +262,22 @@ def test_a_token_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> N
     path = tmp_path / "token"
     path.write_text("secret", encoding="ascii")
     path.chmod(mode)
+    if os.geteuid() == 0:
+        os.chown(path, -1, 1)
     with pytest.raises(RayUnsafe, match="chmod 600"):
+        token_of(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands over files of root")
+def test_a_token_handed_over_by_the_service_manager_is_taken(tmp_path: Path) -> None:
+    """A credential is root's, and a right for the service alone shows as one of root's group."""
+    path = tmp_path / "trainwright.ray-token"
+    path.write_text("secret", encoding="ascii")
+    os.chown(path, 0, 0)
+    path.chmod(0o440)
+    assert token_of(path) == "secret"
+    path.chmod(0o444)
+    with pytest.raises(RayUnsafe, match="others can read"):
         token_of(path)
 
 
