@@ -19,6 +19,7 @@ from daemon.views.fits import fit_document, note_words, score_words, step_words
 from daemon.views.waiting import Watch, alive_then
 from daemon.views.words import moment
 from store.filters import URGENCY, FitFilter
+from store.ids import host_of
 from store.reading import Reader
 from store.reasons import WaitingReason
 from store.records import AttemptRow, FitRow
@@ -119,7 +120,8 @@ def job(name: str, *, as_json: bool, **options: Path | None) -> None:
     """Tell everything about one fit (an id, or JOB/Family) or about all fits of a job."""
     with reader_for(**options) as reader:
         fits = newest_plan(reader.fits(job=name)) or (reader.fit(name),)
-        reasons = Watch(reader).reasons(fits)
+        watch = Watch(reader)
+        reasons, of_several = watch.reasons(fits), watch.of_several
         attempts = {fit.id: reader.attempts(fit.id) for fit in fits}
     if as_json:
         documents = [
@@ -130,7 +132,7 @@ def job(name: str, *, as_json: bool, **options: Path | None) -> None:
         emit({"fits": documents})
         return
     for fit in fits:
-        _show_fit(fit, reasons.get(fit.id), attempts[fit.id])
+        _show_fit(fit, reasons.get(fit.id), attempts[fit.id], of_several=of_several)
 
 
 def newest_plan(fits: Sequence[FitRow]) -> tuple[FitRow, ...]:
@@ -138,7 +140,9 @@ def newest_plan(fits: Sequence[FitRow]) -> tuple[FitRow, ...]:
     return tuple(fit for fit in fits if fit.plan_id == fits[-1].plan_id) if fits else ()
 
 
-def _show_fit(fit: FitRow, reason: WaitingReason | None, attempts: Sequence[AttemptRow]) -> None:
+def _show_fit(
+    fit: FitRow, reason: WaitingReason | None, attempts: Sequence[AttemptRow], *, of_several: bool
+) -> None:
     say(f"{fit.name}  {fit.state}   ({fit.id} of plan {fit.plan_id})")
     say(
         f"  target {fit.target}, symbol {fit.symbol or 'all'}, {fit.route}, stage {fit.stage}, "
@@ -152,13 +156,15 @@ def _show_fit(fit: FitRow, reason: WaitingReason | None, attempts: Sequence[Atte
     if fit.log:
         say(f"  log {fit.log}")
     for attempt in attempts:
-        say(f"  {_attempt_words(attempt)}")
+        say(f"  {_attempt_words(attempt, of_several=of_several)}")
 
 
-def _attempt_words(attempt: AttemptRow) -> str:
+def _attempt_words(attempt: AttemptRow, *, of_several: bool) -> str:
+    """When and from where it began and how it ended; of several hosts also on which, where its files lie."""
+    where = f"on {host_of(attempt.worker)}, " if of_several else ""
     began = "from the beginning"
     if attempt.resumed_from_step is not None:
         began = f"from step {attempt.resumed_from_step}"
     why = attempt.sentence or attempt.cause
     ended = f"{attempt.outcome or 'under way'}{f': {why}' if why else ''}"
-    return f"attempt {attempt.attempt}  {moment(attempt.claimed_at)}  {began}, {ended}"
+    return f"attempt {attempt.attempt}  {moment(attempt.claimed_at)}  {where}{began}, {ended}"

@@ -50,6 +50,10 @@ def submit(  # noqa: PLR0913 - a parameter for each option
     as_json: bool,
 ) -> None:
     """Put a plan directory into the drop folder as a whole and print the daemon's receipt."""
+    if data_dir is not None and not (now or dry_run):
+        raise click.UsageError(
+            "the daemon reads the data where its own data_dir says; --data-dir needs --now"
+        )
     settings = settings_for(config, results_dir=results_dir, inbox_dir=inbox_dir, data_dir=data_dir)
     document, _ = load_plan_directory(directory)
     if warning := mirror_warning(directory):

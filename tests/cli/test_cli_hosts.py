@@ -119,6 +119,15 @@ def test_a_host_whose_process_has_ended_is_removed_without_force(call: Call, sto
     )  # fmt: skip
 
 
+def test_a_fit_names_the_host_of_each_attempt_where_there_are_several(call: Call, at_work: PlanStore) -> None:
+    """Its paths are those of that host; of a host that is alone nothing is said."""
+    (fit, *_) = at_work.reading.fits(states=("claimed",))
+    assert f"on {HOST}" not in call("job", fit.name).out
+    other = replace(living_daemon(), host="elsewhere", worker=f"elsewhere/{own_identity().worker}")
+    at_work.daemon_started(other)
+    assert f"Z  on {HOST}, from the beginning, under way" in call("job", fit.name).out
+
+
 def test_a_name_that_nobody_has_is_told_the_nearest(call: Call, at_work: PlanStore) -> None:
     """Nothing is done by guess."""
     for words in (("drain",), ("drain", "--undo"), ("remove",), ("drain", "--dry-run")):

@@ -150,6 +150,16 @@ def test_a_daemon_that_does_not_answer_is_code_five_too(call: Call, plan_dir: Pa
     assert "did not answer within 0 s" in done.err
 
 
+def test_data_are_not_named_to_a_daemon_that_looks_elsewhere(
+    call: Call, folder: Path, plan_dir: Path
+) -> None:
+    """An option that would be passed over is refused, and nothing is dropped."""
+    told = call("submit", str(plan_dir), "--data-dir", str(folder))
+    assert told.code == 2
+    assert "--data-dir needs --now" in told.err
+    assert not (folder / "inbox").exists() or not list((folder / "inbox").iterdir())
+
+
 def test_a_dry_run_hands_nothing_over(call: Call, folder: Path, plan_dir: Path) -> None:
     """It checks the document and says what would be; a bad one is refused here already."""
     told = call("submit", "mine", "--dry-run").lines
