@@ -14,6 +14,7 @@ from daemon.asking import AgentFit, Asked, Bounds, Handed
 from daemon.dispatcher import CLAIMED_FIRST, LOOK_AGAIN_SECONDS, Dispatcher, Start, panel_of, slots_of
 from daemon.identity import is_dead
 from daemon.news import FitEnded, News, Tell
+from daemon.runner import Runner
 from daemon.settings import Settings
 from executors.errors import BadSpec
 from store.errors import DatabaseUnavailable, LeaseLost
@@ -62,6 +63,7 @@ class AgentDispatcher(Dispatcher):
         self._idle_since: float | None = None
         self.ended: dict[str, AgentFit] = {}
         self.is_done = False
+        self.may_come: Callable[[], bool] = lambda: False  # whether fits are about to be taken back
 
     def fill(self) -> None:
         """Take over what was claimed for it, start what it may, and see whether there is anything left."""
@@ -286,7 +288,7 @@ class AgentDispatcher(Dispatcher):
 
     def _look_whether_done(self) -> None:
         """See whether there is anything to wait for, where nothing runs."""
-        if self.running:
+        if self.running or self.may_come():
             return
         now = self._clock()
         self._idle_since = now if self._idle_since is None else self._idle_since

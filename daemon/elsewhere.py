@@ -32,6 +32,8 @@ class Elsewhere:
         self._settings = settings
         self._clock = clock
         self._asked_at: dict[str, float] = {}  # by key, of what is not asked for again yet
+        self._away_until = float("-inf")
+        self._away: DaemonError | None = None  # why nothing is asked till then, whatever it is
 
     def bundle(self, path: str, *, plan: str, fit: str, sha256: str | None) -> Path:
         """Return where a fit's model lies on this host; it is fetched where it does not.
@@ -50,9 +52,10 @@ class Elsewhere:
 
         here = fetched_bundle(Workplace.of(settings).fetched_dir, fit, sha256)
         key = bundle_key(plan, fit, sha256)
-        if not here.is_dir() and self._may_ask(key) and (artefacts := artefacts_of(settings)) is not None:
-            with _naming(key):
-                artefacts.get(key, here)
+        if not here.is_dir() and self._may_ask(key):
+            with self._asking(key):
+                if (artefacts := artefacts_of(settings, is_awaited=True)) is not None:
+                    artefacts.get(key, here)
             self._asked_at.pop(key)
         return here if here.is_dir() else lay
 
@@ -75,9 +78,10 @@ class Elsewhere:
         is_whole = (
             here.is_file() and attempt.ended_at is not None and here.stat().st_mtime > _seconds(attempt)
         )
-        if not is_whole and self._may_ask(key) and (artefacts := artefacts_of(settings)) is not None:
-            with _naming(key):
-                artefacts.get_file(key, here)
+        if not is_whole and self._may_ask(key):
+            with self._asking(key):
+                if (artefacts := artefacts_of(settings, is_awaited=True)) is not None:
+                    artefacts.get_file(key, here)
         return here if here.is_file() else lay
 
     def _told(self) -> Any:  # noqa: ANN401 (Settings, not loaded)
@@ -89,11 +93,29 @@ class Elsewhere:
         return None
 
     def _may_ask(self, key: str) -> bool:
+        """Whether to ask for it now; raises DaemonError while the place is known to be away."""
         now = self._clock()
+        if self._away is not None and now < self._away_until:
+            raise DaemonError(self._away.what, where=self._away.where, fix=self._away.fix)
         if now < self._asked_at.get(key, float("-inf")) + AGAIN_SECONDS:
             return False
         self._asked_at[key] = now
         return True
+
+    @contextmanager
+    def _asking(self, key: str) -> Iterator[None]:
+        """Remember when the place is away: who lists a hundred models waits for it once, and not for each."""
+        from daemon.artefacts.errors import Away  # noqa: PLC0415 (as above)
+
+        try:
+            yield
+        except Away as away:
+            self._away, self._away_until = away, self._clock() + AGAIN_SECONDS
+            raise
+        except OSError as error:
+            raise DaemonError(
+                f"{key} cannot be kept here: {error}", fix="make room in the results directory"
+            ) from error
 
 
 _HERE = [Elsewhere()]
@@ -112,17 +134,6 @@ def bundle_place(path: str, *, plan: str, fit: str, sha256: str | None) -> Path:
 def log_place(fit: FitRow, attempt: AttemptRow) -> Path:
     """Return where an attempt's log lies on this host; raises DaemonError where it cannot be fetched."""
     return _HERE[0].log(fit, attempt)
-
-
-@contextmanager
-def _naming(key: str) -> Iterator[None]:
-    """Say what could not be fetched, where the disk here refuses it."""
-    try:
-        yield
-    except OSError as error:
-        raise DaemonError(
-            f"{key} cannot be kept here: {error}", fix="make room in the results directory"
-        ) from error
 
 
 def _is_bundle(path: Path, sha256: str) -> bool:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from executors.durable import sync_directory
 
 _GONE = (errno.ENOENT, errno.ENOTDIR)
 _BLOCK_BYTES = 1 << 20
+_DRAFT = re.compile(r"\..+\.[0-9a-f]{32}")
 
 
 class DirectoryObjects:
@@ -50,19 +53,29 @@ class DirectoryObjects:
         with path.open("rb") as source, self._writing(name) as draft, draft.open("wb") as target:
             shutil.copyfileobj(source, target, _BLOCK_BYTES)
 
-    def get(self, name: str, path: Path) -> None:
-        """Write an object into a file; raises Absent, Away, and OSError when the file cannot be written."""
+    def get(self, name: str, path: Path, *, bytes_max: int) -> None:
+        """Write an object into a file; raises Absent, Damaged, Away, and OSError of the file."""
+        left = bytes_max
         with self._reading(name):
             source = (self._root / name).open("rb")
         with source, path.open("wb") as target:
             while block := self._block(source.fileno(), name):
+                left -= len(block)
+                if left < 0:
+                    raise Damaged(name, f"is larger than {bytes_max:,} bytes", where=self.address)
                 target.write(block)
 
     def names(self, prefix: str) -> list[str]:
         """Return the names of all objects beneath ``prefix/``; raises Away."""
         self._require_root(prefix)
         found = []
-        for folder, _, files in os.walk(self._root / prefix):
+
+        def refused(error: OSError) -> None:
+            """Let nothing be taken for nothing: who is told that there is no state begins anew."""
+            if error.errno not in _GONE:
+                raise self._away(prefix, error) from error
+
+        for folder, _, files in os.walk(self._root / prefix, onerror=refused):
             beneath = Path(folder).relative_to(self._root)
             found += [str(beneath / file) for file in files if not file.startswith(".")]
         return sorted(found)
@@ -75,11 +88,25 @@ class DirectoryObjects:
                 path.unlink(missing_ok=True)
             except OSError as error:
                 raise self._away(name, error) from error
-            for folder in path.parents:
-                if folder == self._root:
-                    break
-                with contextlib.suppress(OSError):  # others have something in it
-                    folder.rmdir()
+            self._remove_empty(path.parent)
+
+    def sweep(self, prefix: str, *, older_seconds: float) -> None:
+        """Remove the drafts that a host left there which died while it wrote them."""
+        until = time.time() - older_seconds
+        for folder, _, files in os.walk(self._root / prefix):
+            for draft in (Path(folder) / file for file in files if _DRAFT.fullmatch(file)):
+                with contextlib.suppress(OSError):  # another has just done it
+                    if draft.stat().st_mtime <= until:
+                        draft.unlink()
+                        self._remove_empty(draft.parent)
+
+    def _remove_empty(self, folder: Path) -> None:
+        while folder != self._root:
+            try:
+                folder.rmdir()
+            except OSError:  # others have something in it
+                return
+            folder = folder.parent
 
     def _block(self, descriptor: int, name: str) -> bytes:
         with self._reading(name):

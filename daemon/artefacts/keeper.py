@@ -13,7 +13,7 @@ from daemon.artefacts.kept_child import Begin, KeptChild
 from daemon.artefacts.keys import panel_key, state_of, states_prefix
 from daemon.artefacts.mover import Mover
 from daemon.artefacts.moves import DONE, FITS, GET, PUT, REMOVE, Move
-from daemon.artefacts.sets import DRAFT
+from daemon.artefacts.sets import DRAFT, DRAFT_SECONDS
 from daemon.settings import Settings
 from daemon.workplace import FitPlaces, Workplace
 from executors.contract import FitSpec
@@ -23,7 +23,6 @@ from store.plan_store import PlanStore
 ASK_AGAIN_SECONDS = 2.0  # for a panel that was not there
 OFFER_AGAIN_SECONDS = 600.0
 STATES = "checkpoints"
-DRAFT_SECONDS = 86_400.0  # after which nobody is still fetching
 
 
 class Keeper:

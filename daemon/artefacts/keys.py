@@ -39,6 +39,11 @@ def state_of(path: str) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
+def is_of_content(key: str) -> bool:
+    """Whether a key names what lies under it by its content: panels and models do, states do not."""
+    return key.startswith(("panels/", "bundles/"))
+
+
 def log_key(plan: str, fit: str, attempt: int) -> str:
     """Return the key of an attempt's log."""
     return f"{_key('logs', plan, fit)}/{attempt:d}.log"

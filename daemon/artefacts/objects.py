@@ -23,11 +23,14 @@ class Objects(Protocol):
     def put(self, path: Path, name: str) -> None:
         """Make an object of a file; raises OSError when the file cannot be read."""
 
-    def get(self, name: str, path: Path) -> None:
-        """Write an object into a file; raises Absent, and OSError when the file cannot be written."""
+    def get(self, name: str, path: Path, *, bytes_max: int) -> None:
+        """Write an object into a file; raises Absent, Damaged for a larger one, OSError of the file."""
 
     def names(self, prefix: str) -> list[str]:
         """Return the names of all objects beneath ``prefix/``, sorted."""
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove objects, in this order; what is gone already is gone."""
+
+    def sweep(self, prefix: str, *, older_seconds: float) -> None:
+        """Remove what was torn off beneath ``prefix/`` and is that old, where anything of it stays."""

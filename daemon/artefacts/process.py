@@ -60,6 +60,7 @@ def _do(artefacts: Artefacts, asked: Mapping[str, Any]) -> str:
         case moves.RESUME:
             return _resumed(artefacts, key, path, int(asked["fence"]))
         case moves.FITS:
+            artefacts.sweep()
             found = {tuple(name.split("/")[1:3]) for name in artefacts.beneath(key)}
             return " ".join("/".join(one) for one in sorted(found) if len(one) == 2)
     return ""

@@ -5,6 +5,7 @@ Credentials come from the environment or the files of the service's own library,
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,18 +24,24 @@ _RAISED = (
     *(("botocore.exceptions", "BotoCoreError"), ("botocore.exceptions", "ClientError")),
     ("aiohttp", "ClientError"),
 )
+S3_PARTS_AT_ONCE = 2  # of a large file, 50 MB each in memory; ten, as its library has them, are a gigabyte
 S3_PATIENCE = {"connect_timeout": 10, "read_timeout": 30, "retries": {"max_attempts": 1}}
+S3_HASTE = {"connect_timeout": 5, "read_timeout": 10, "retries": {"max_attempts": 0}}
 
 
 class RemoteObjects:
     """Objects of a bucket, or beneath a prefix of it."""
 
-    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, url: str, options: Mapping[str, Any], *, is_awaited: bool = False) -> None:
         self.address = url
         scheme = urlsplit(url).scheme
         told: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True, **options}
         if scheme in ("s3", "s3a"):
-            told["config_kwargs"] = {**S3_PATIENCE, **told.get("config_kwargs", {})}
+            told["config_kwargs"] = {
+                **(S3_HASTE if is_awaited else S3_PATIENCE),
+                **told.get("config_kwargs", {}),
+            }
+            told.setdefault("max_concurrency", S3_PARTS_AT_ONCE)
         try:
             get_filesystem_class(scheme)
             self._files, root = url_to_fs(url, **told)
@@ -42,13 +49,19 @@ class RemoteObjects:
             fix = "pip install 'trainwright[objects]', or the library that the message names"
             raise Away(scheme, f"cannot be spoken to: {error}", where=url, fix=fix) from error
         if hasattr(self._files, "retries"):
-            self._files.retries = 2  # whoever asks has a patience of its own
+            self._files.retries = 1 if is_awaited else 2  # whoever asks has a patience of its own
         self._root = root.rstrip("/")
 
     def read(self, name: str, *, bytes_max: int) -> bytes:
         """Return a small object; raises Absent, Damaged, Away."""
+        path = self._path(name)
         with self._asking(name):
-            content: bytes = self._files.cat_file(self._path(name), start=0, end=bytes_max + 1)
+            try:
+                content: bytes = self._files.cat_file(path, start=0, end=bytes_max + 1)
+            except OSError as error:
+                if error.errno != errno.EINVAL or self._files.size(path) != 0:
+                    raise
+                content = b""  # an empty object has no first byte, and S3 refuses to look for it
         if len(content) > bytes_max:
             raise Damaged(name, f"is larger than {bytes_max:,} bytes", where=self.address)
         return content
@@ -64,10 +77,14 @@ class RemoteObjects:
         with self._asking(name, writing=True):
             self._files.put_file(str(path), self._path(name))
 
-    def get(self, name: str, path: Path) -> None:
-        """Write an object into a file; raises Absent, Away, and OSError when the file cannot be written."""
+    def get(self, name: str, path: Path, *, bytes_max: int) -> None:
+        """Write an object into a file; raises Absent, Damaged, Away, and OSError of the file."""
+        left = bytes_max
         with path.open("wb") as target:
             for block in self._blocks(name):
+                left -= len(block)
+                if left < 0:
+                    raise Damaged(name, f"is larger than {bytes_max:,} bytes", where=self.address)
                 target.write(block)
 
     def names(self, prefix: str) -> list[str]:
@@ -82,6 +99,9 @@ class RemoteObjects:
         for name in names:
             with self._asking(name), suppress(FileNotFoundError):
                 self._files.rm_file(self._path(name))
+
+    def sweep(self, prefix: str, *, older_seconds: float) -> None:
+        """Do nothing: an upload that was torn off is no object; a rule of the bucket ends it."""
 
     def _blocks(self, name: str) -> Iterator[bytes]:
         """Yield an object's content; what fails on this side of it is no fault of the storage."""

@@ -17,14 +17,16 @@ import uuid
 from pathlib import Path
 
 from daemon.artefacts.errors import Absent, Damaged
-from daemon.artefacts.keys import state_of, states_prefix
+from daemon.artefacts.keys import is_of_content, state_of, states_prefix
 from daemon.artefacts.objects import Objects
 from executors.durable import sync_directory
 
 MANIFEST = "manifest.json"
 VERSION = 1
 MANIFEST_BYTES_MAX = 16_000_000
+FILE_BYTES_MAX = 1 << 30  # of a single file, which no manifest tells the size of
 DRAFT = ".fetched-"
+DRAFT_SECONDS = 86_400.0  # after which nobody is still fetching, or putting
 Facts = dict[str, object]  # of a file: sha256, bytes
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=+@-]{0,200}")
 _BLOCK_BYTES = 1 << 20
@@ -52,6 +54,9 @@ class Artefacts:
     def put(self, key: str, directory: Path) -> None:
         """Put the files of a directory there; what is there already, with the same digests, stays.
 
+        A whole panel or model stays in any case: what goes by its content and is another one here was damaged
+        here. A state that is another one now is none until all of it is there.
+
         Raises:
             OSError: a file cannot be read here.
             Away: the place does not take it; the same again later.
@@ -59,8 +64,9 @@ class Artefacts:
         files = {path.name: path for path in sorted(directory.iterdir())}
         told = {name: _facts(path) for name, path in files.items()}
         try:
-            if self._manifest(key) == told:
+            if self._manifest(key) == told or is_of_content(key):
                 return
+            self.retract(key)
         except Absent:
             pass
         except Damaged:
@@ -110,7 +116,7 @@ class Artefacts:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}{DRAFT}{uuid.uuid4().hex}")
         try:
-            self._objects.get(key, draft)
+            self._objects.get(key, draft, bytes_max=FILE_BYTES_MAX)
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
@@ -130,6 +136,12 @@ class Artefacts:
         names = self._objects.names(key)
         manifests = [name for name in names if name.endswith(f"/{MANIFEST}")]
         self._objects.remove([*manifests, *(name for name in names if name not in set(manifests))])
+        self._objects.sweep(key, older_seconds=0)  # it is nobody's any more
+
+    def sweep(self) -> None:
+        """Remove what hosts left there by half that died long ago; raises Away."""
+        for kind in ("panels", "checkpoints"):  # the large ones
+            self._objects.sweep(kind, older_seconds=DRAFT_SECONDS)
 
     def retract(self, key: str) -> None:
         """Let an artefact be none any more, so that whoever has it puts it there anew; raises Away."""
@@ -154,7 +166,7 @@ class Artefacts:
 
     def _fetch(self, name: str, path: Path, facts: Facts) -> None:
         try:
-            self._objects.get(name, path)
+            self._objects.get(name, path, bytes_max=int(str(facts["bytes"])))
         except Absent as error:
             raise Damaged(name, "is missing, though its manifest names it", where=self.address) from error
         if digest_of(path) != facts["sha256"]:
@@ -177,8 +189,9 @@ def _facts(path: Path) -> Facts:
 
 
 def _is_sound(name: str, facts: Facts) -> bool:
-    """Whether a manifest's line can be what we wrote: a plain name, and a digest."""
-    return bool(_NAME.fullmatch(name)) and isinstance(facts.get("sha256"), str)
+    """Whether a manifest's line can be what we wrote: a plain name, a digest, and a size."""
+    is_told = isinstance(facts.get("sha256"), str) and type(facts.get("bytes")) is int
+    return bool(_NAME.fullmatch(name)) and is_told
 
 
 def _manifest_name(key: str) -> str:

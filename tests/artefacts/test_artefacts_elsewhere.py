@@ -64,7 +64,9 @@ def test_a_place_that_is_away_is_told_and_left_alone_for_a_while(
         asking.bundle("/nowhere", **NAMED)
     (tmp_path / "gone").rename(tmp_path / "shared")
     opened(*shared).put(bundle_key("p_1", "f_1", SHA), made(tmp_path / "there", **{CARD_NAME: CARD}))
-    assert asking.bundle("/nowhere", **NAMED) == Path("/nowhere")
+    for fit in ("f_1", "f_2"):  # a list of models waits for the place once, and not for each
+        with pytest.raises(DaemonError, match="not there"):
+            asking.bundle("/nowhere", **{**NAMED, "fit": fit})
     clock.now += AGAIN_SECONDS
     assert (asking.bundle("/nowhere", **NAMED) / CARD_NAME).is_file()
 

@@ -15,9 +15,9 @@ from daemon_samples import FakeChild, FakeClock, accept, await_that, settings_in
 
 from daemon.artefacts import checkpoint_key, opened, panel_key
 from daemon.artefacts.fetching import PATIENCE_SECONDS
-from daemon.artefacts.keeper import ASK_AGAIN_SECONDS, DRAFT_SECONDS, Keeper
+from daemon.artefacts.keeper import ASK_AGAIN_SECONDS, Keeper
 from daemon.artefacts.mover import Mover
-from daemon.artefacts.sets import DRAFT, Artefacts
+from daemon.artefacts.sets import DRAFT, DRAFT_SECONDS, Artefacts
 from daemon.bell import Bell
 from daemon.missing_panels import PANELS, MissingPanels
 from daemon.timetable import Timetable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from object_server import REFUSE, TEAR, ObjectServer
 
 from daemon.artefacts import Absent, Away, Damaged, opened
 from daemon.artefacts.keys import bundle_key, checkpoint_key, log_key, panel_key
-from daemon.artefacts.sets import Artefacts
+from daemon.artefacts.sets import DRAFT_SECONDS, Artefacts
 from executors.durable import sync_directory
 
 Place = tuple[str, dict[str, Any]]
@@ -94,6 +95,84 @@ def test_no_name_of_a_manifest_leads_out(shared: Place, tmp_path: Path, name: st
         opened(*shared).get(KEY, tmp_path / "b")
 
 
+@pytest.mark.parametrize("told", [b"", b'{"files": {"a": {"sha256": "0"}}, "version": 1}'])
+def test_a_manifest_without_what_it_must_say_is_damaged(place: Place, tmp_path: Path, told: bytes) -> None:
+    """One of no bytes too, and no place is away for it: that would be asked again for ever."""
+    overwrite(place, f"{KEY}/manifest.json", told)
+    with pytest.raises(Damaged, match="cannot be read"):
+        opened(*place).get(KEY, tmp_path / "b")
+
+
+def test_no_object_is_read_beyond_what_its_manifest_says(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object that somebody made larger would fill the disk before its digest is compared."""
+    artefacts = opened(*place)
+    artefacts.put(KEY, made(tmp_path / "a"))
+    overwrite(place, f"{KEY}/files/model.txt", b"x" * 5_000_000)
+    compared: list[Path] = []
+    monkeypatch.setattr("daemon.artefacts.sets.digest_of", lambda path: compared.append(path) or "")
+    with pytest.raises(Damaged, match=r"card.json"):
+        artefacts.get(KEY, tmp_path / "b")
+    compared.clear()
+    overwrite(place, f"{KEY}/files/card.json", b"x" * 5_000_000)
+    with pytest.raises(Damaged, match="larger than 2 bytes"):
+        artefacts.get(KEY, tmp_path / "b")
+    assert compared == []
+
+
+def test_what_is_damaged_here_never_takes_the_place_of_what_is_whole_there(
+    place: Place, tmp_path: Path
+) -> None:
+    """A panel goes by its content: a host whose disk changed a bit of its copy does not hand that to all."""
+    artefacts, source = opened(*place), made(tmp_path / "a")
+    artefacts.put(panel_key("d_1"), source)
+    before = content(source)
+    (source / "model.txt").write_bytes(b"tree" * 999 + b"tref")
+    artefacts.put(panel_key("d_1"), source)
+    artefacts.get(panel_key("d_1"), tmp_path / "b")
+    assert content(tmp_path / "b") == before
+
+
+def test_a_state_that_is_saved_anew_is_none_until_it_is_whole(
+    shared: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that dies between its files leaves a state that is not there, instead of a damaged one."""
+    artefacts, source, key = opened(*shared), made(tmp_path / "a"), checkpoint_key("p_1", "f_1", 3, 10)
+    artefacts.put(key, source)
+    (source / "model.txt").write_bytes(b"another")
+
+    def dies(_self: object, _path: Path, _name: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("daemon.artefacts.directory.DirectoryObjects.put", dies)
+        with pytest.raises(KeyboardInterrupt):
+            artefacts.put(key, source)
+    assert artefacts.states("p_1", "f_1") == []
+    artefacts.put(key, source)
+    artefacts.get(key, tmp_path / "b")
+    assert content(tmp_path / "b") == content(source)
+
+
+def test_a_directory_that_cannot_be_listed_is_not_taken_for_an_empty_one(
+    shared: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fit that is told that there is no state begins anew, though its states lie there."""
+    artefacts = opened(*shared)
+    artefacts.put(checkpoint_key("p_1", "f_1", 3, 10), made(tmp_path / "a"))
+    assert opened(*shared).states("p_1", "f_2") == []
+
+    def stale(path: Any) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.scandir", stale)
+        with pytest.raises(Away, match="Stale"):
+            artefacts.states("p_1", "f_1")
+    assert artefacts.states("p_1", "f_1") == [(3, 10)]
+
+
 def test_a_full_disk_leaves_nothing_and_the_same_works_later(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +223,24 @@ def test_states_are_listed_furthest_first_and_removed_together(place: Place, tmp
     artefacts.remove("checkpoints/p_1/f_1")
     assert artefacts.beneath("checkpoints/p_1/f_1") == []
     assert artefacts.states("p_1", "f_2") == [(3, 99)]
+
+
+def test_what_a_dead_host_wrote_by_half_goes_with_its_fit_or_after_a_day(
+    shared: Place, tmp_path: Path
+) -> None:
+    """Drafts are under no name that is ever asked for: nobody else would remove them, large as they are."""
+    artefacts, root = opened(*shared), tmp_path / "shared"
+    for key in (panel_key("d_1"), checkpoint_key("p_1", "f_1", 3, 10)):
+        (root / key / "files").mkdir(parents=True)
+    old, new = (root / "panels/d_1/files" / f".values.npy.{number * 32}" for number in "ab")
+    of_fit = root / "checkpoints/p_1/f_1/3/step-10/files" / f".state.{'c' * 32}"
+    for path in (old, new, of_fit):
+        path.write_bytes(b"half")
+    os.utime(old, (0, old.stat().st_mtime - DRAFT_SECONDS - 1))
+    artefacts.sweep()
+    assert (old.exists(), new.exists(), of_fit.exists()) == (False, True, True)
+    artefacts.remove("checkpoints/p_1/f_1")
+    assert [path.name for path in root.iterdir()] == ["panels"]
 
 
 def test_a_single_file_is_replaced_whole(place: Place, tmp_path: Path) -> None:
