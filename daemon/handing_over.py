@@ -15,6 +15,7 @@ from typing import Any
 
 from daemon.dropped import MASTER_NAMES
 from daemon.errors import DaemonError
+from daemon.identity import Identity, own_identity
 from daemon.shelves import ACCEPTED, DROPPED_AS, REASON_JSON, REASON_TEXT, RECEIPT, REJECTED
 from daemon.views.waiting import Watch
 from daemon.views.words import counted
@@ -136,9 +137,19 @@ def _open_to_the_group(copied: Path, inbox: Path) -> None:
 
 
 def is_at_work(reader: Reader) -> bool:
-    """Whether a daemon that uses this event log is at work, as far as is known here."""
+    """Whether a daemon that takes what is dropped here is at work, as far as is known here.
+
+    Hosts that share a log have a drop folder each: what is dropped here is taken by no other machine.
+    """
     watch = Watch(reader)
-    return any(host.state == "working" and host.worker in watch.workers for host in watch.hosts)
+    at_work = [host for host in watch.hosts if host.state == "working" and host.worker in watch.workers]
+    return any(not reader.is_shared or _is_here(host.worker) for host in at_work)
+
+
+def _is_here(worker: str) -> bool:
+    """Whether a worker's machine is this one, in a container or not."""
+    known = Identity.of_worker(worker)
+    return known is None or known.boot_id == own_identity().boot_id
 
 
 def wait_for_receipt(dropped: Path, *, is_late: Callable[[], bool]) -> Receipt | None:

@@ -121,8 +121,10 @@ def job(name: str, *, as_json: bool, **options: Path | None) -> None:
     with reader_for(**options) as reader:
         fits = newest_plan(reader.fits(job=name)) or (reader.fit(name),)
         watch = Watch(reader)
-        reasons, of_several = watch.reasons(fits), watch.of_several
+        reasons = watch.reasons(fits)
         attempts = {fit.id: reader.attempts(fit.id) for fit in fits}
+        hosts = {row.host for row in watch.hosts}
+        hosts |= {host_of(attempt.worker) for several in attempts.values() for attempt in several}
     if as_json:
         documents = [
             fit_document(fit, reasons.get(fit.id))
@@ -132,7 +134,7 @@ def job(name: str, *, as_json: bool, **options: Path | None) -> None:
         emit({"fits": documents})
         return
     for fit in fits:
-        _show_fit(fit, reasons.get(fit.id), attempts[fit.id], of_several=of_several)
+        _show_fit(fit, reasons.get(fit.id), attempts[fit.id], of_several=len(hosts) > 1)
 
 
 def newest_plan(fits: Sequence[FitRow]) -> tuple[FitRow, ...]:

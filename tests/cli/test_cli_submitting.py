@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,23 @@ def test_a_daemon_that_does_not_answer_is_code_five_too(call: Call, plan_dir: Pa
     done = call("submit", "mine", "--wait-seconds", "0")
     assert done.code == 5
     assert "did not answer within 0 s" in done.err
+
+
+def test_the_daemon_of_another_machine_does_not_take_what_is_dropped_here(
+    call: Call, plan_dir: Path, store: PlanStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hosts that share a log have a drop folder each: nobody waits for one that cannot see this one."""
+    here = living_daemon()
+    name, _, *rest = here.worker.split("/")
+    worker = "/".join((f"{name}-2", "another-boot", *rest))
+    store.daemon_started(replace(here, worker=worker, host=f"{name}-2", boot_id="another-boot"))
+    monkeypatch.setattr("store.queue_reading.QueueReading.is_shared", True)
+    monkeypatch.setattr("daemon.views.waiting.dead_as_seen_by", lambda reader: lambda worker: False)
+    done = call("submit", str(plan_dir))
+    assert done.code == 5
+    assert "no daemon is at work here" in done.err
+    store.daemon_started(here)
+    assert daemon_at_work(None, None)
 
 
 def test_data_are_not_named_to_a_daemon_that_looks_elsewhere(
