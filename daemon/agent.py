@@ -53,6 +53,7 @@ def run_agent(
     host = Host(settings, store, tell=tell, identity=identity, dispatch=dispatch, clock=clock)
     with closing(host), host.minding_signals():
         agent = made[0]
+        agent.may_come = lambda: host.rescuer.is_waiting
         host.start()
         while host.stopping is None and not agent.is_done:
             host.turn()

@@ -82,7 +82,7 @@ class Host:
         """Take back what a killed predecessor left, and begin to ring."""
         if self.keeper is not None:
             self.keeper.start()
-        self.rescuer.rescue()
+        self.rescuer.begin()
         self.timetable.start()
 
     def reload(self, settings: Settings) -> None:

@@ -71,7 +71,7 @@ class Reconciling:
             DatabaseUnavailable: the event log does not answer; the same again later.
         """
         processes = end_leftovers(self._here)
-        rescued = self._rescuer.rescue()
+        rescued = self._rescuer.begin()
         swept = 0
         for path in (*self._drafts(began_at, since), *finished_work(self._place, self._store.reading)):
             if not going_on():

@@ -80,11 +80,21 @@ class Rescuer:
         self._clock = ClockWatch(store.reading.now)
         self._monotonic = monotonic
         self._is_owed, self._look_at = False, float("-inf")
+        self._new_until = 0.0
+        self.is_waiting = False  # whether leases have run out that a new process does not take back yet
         self.others: frozenset[str] = frozenset()  # who else holds a lease, as of the last look
 
     def descriptors(self) -> tuple[int, ...]:
         """Return the descriptors that become readable when a watched process ends."""
         return self._neighbours.descriptors()
+
+    def begin(self) -> tuple[Rescue, ...]:
+        """Take back at once what the dead left, and what ran out when all that live had time to renew.
+
+        Whoever is new cannot know whether the database was away until now, or its clock was set.
+        """
+        self._new_until = self._new_until or self._monotonic() + RENEWAL_SECONDS
+        return self.rescue()
 
     def pace(self) -> float:
         """Return the seconds between two questions about all others, so that a big fleet asks no more."""
@@ -123,7 +133,11 @@ class Rescuer:
         try:
             if self._clock.is_settling():
                 return ()
-            rescued = self._store.rescue(is_dead=lambda worker: worker in gone or self._is_dead(worker))
+            is_new = self._monotonic() < self._new_until
+            rescued = self._store.rescue(
+                is_dead=lambda worker: worker in gone or self._is_dead(worker), by_time=not is_new
+            )
+            self.is_waiting = is_new and self._store.overdue() > 0
         except DatabaseUnavailable as error:
             log.warning("rescue put off", cause=str(error))
             return ()

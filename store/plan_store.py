@@ -172,8 +172,13 @@ class PlanStore(Intervening):
             *adopting.questions(fit_id, fence, event_id),
         )[0]
 
-    def rescue(self, *, is_dead: Callable[[str], bool] | None = None) -> tuple[Rescue, ...]:
-        """Take back every fit whose lease ran out, or whose worker `is_dead`, and say what was lost."""
+    def rescue(
+        self, *, is_dead: Callable[[str], bool] | None = None, by_time: bool = True
+    ) -> tuple[Rescue, ...]:
+        """Take back every fit whose lease ran out, or whose worker `is_dead`, and say what was lost.
+
+        Not `by_time`: only of the dead, as long as it is not known whether anybody could renew.
+        """
         workers = self.reading.leased_workers() if is_dead is not None else frozenset()
         dead = frozenset(worker for worker in workers if is_dead is not None and is_dead(worker))
         with self._database.snapshot() as tx:
@@ -183,10 +188,15 @@ class PlanStore(Intervening):
             one
             for start in range(0, len(fits), rescuing.AT_ONCE)
             for one in self._beside_others(
-                partial(rescuing.rescue, policy=self._policy, dead=dead),
+                partial(rescuing.rescue, policy=self._policy, dead=dead, by_time=by_time),
                 rescuing.question(fits[start : start + rescuing.AT_ONCE]),
             )[0]
         )
+
+    def overdue(self) -> int:
+        """Return how many fits have a lease that ran out, or none: what `rescue` takes back by time."""
+        with self._database.snapshot() as tx:
+            return len(rescuing.overdue(tx, now=microseconds_of(self._clock()) if self._clock else tx.now()))
 
     # -- words of a worker about its fit ---
 

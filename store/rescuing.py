@@ -29,7 +29,7 @@ _LEASED = f"SELECT {read_columns(FitState, 'f')} FROM fit AS f WHERE f.state IN 
 _LEASES = "SELECT l.fit_id, l.renewed_at, l.expires_at FROM lease AS l WHERE l.fit_id IN"
 
 
-def overdue(tx: Tx, *, now: int, dead: Collection[str]) -> tuple[str, ...]:
+def overdue(tx: Tx, *, now: int, dead: Collection[str] = ()) -> tuple[str, ...]:
     """Return the fits whose lease ran out or is missing, or whose worker is dead: what `rescue` is for."""
     also = f" OR f.worker IN ({_marks(dead)})" if dead else ""
     found = tx.query(_OVERDUE.format(now=now, dead=also), sorted(dead))
@@ -41,8 +41,12 @@ def question(fit_ids: Sequence[str]) -> Statement:
     return f"{_LEASED} AND f.fit_id IN ({_marks(fit_ids)}) ORDER BY f.plan_order, f.ordinal{SKIP}", fit_ids
 
 
-def rescue(turn: Turn, *, policy: RetryPolicy, dead: Collection[str]) -> tuple[Rescue, ...]:
+def rescue(
+    turn: Turn, *, policy: RetryPolicy, dead: Collection[str], by_time: bool = True
+) -> tuple[Rescue, ...]:
     """Take back those of the fits asked for whose lease ran out or is missing, or whose worker is dead.
+
+    Not `by_time`: only of the dead.
 
     The leases are read once the fits are locked: a renewal that was on its way counts.
     """
@@ -53,7 +57,7 @@ def rescue(turn: Turn, *, policy: RetryPolicy, dead: Collection[str]) -> tuple[R
         renewed_at, expires_at = leases.get(fit.fit_id, (None, None))
         if fit.worker in dead:
             rescued.append(_expired(turn, fit, renewed_at, "daemon gone", policy))
-        elif expires_at is None or expires_at < turn.now:
+        elif by_time and (expires_at is None or expires_at < turn.now):
             rescued.append(_expired(turn, fit, renewed_at, "lease ran out", policy))
     return tuple(rescued)
 

@@ -10,6 +10,7 @@ import pytest
 from daemon_samples import accept, all_events, job
 from dispatcher_stage import Stage
 
+from daemon import rescuer
 from daemon.agent import NOTHING, run_agent
 from daemon.agent_dispatcher import AgentDispatcher
 from daemon.asking import AgentFit, Asked, Bounds, asked_of
@@ -371,6 +372,19 @@ def test_while_the_log_does_not_answer_nothing_is_begun(
     assert acting.turn() == 0
     monkeypatch.setattr(stage.store, "claim", before)
     assert acting.turn() == 1
+
+
+def test_an_agent_stays_for_what_is_about_to_be_taken_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose holder is gone for good: where only agents work, nobody else would take it back."""
+    plan_in(stage, fits=1)
+    stage.store.claim(OTHER, stage="cpu", lease_seconds=0.001)
+    monkeypatch.setattr(rescuer, "RENEWAL_SECONDS", 0.3)
+    monkeypatch.setattr(AgentDispatcher, "_begin_one", lambda self, claim: self._release(claim, "a test"))
+    end = run_agent(stage.settings, stage.store, asked=asked_of(("next",), stage.store.reading, plan=None))
+    assert [fit.outcome for fit in end.fits] == ["released"]
+    assert [event.data["cause"] for event in all_events(stage.store, "LeaseExpired")] == ["lease ran out"]
 
 
 def test_an_agent_with_nothing_to_do_says_where_to_look(stage: Stage) -> None:

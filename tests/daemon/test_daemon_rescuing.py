@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -75,6 +75,48 @@ def host(store: PlanStore, clocks: Clocks, tmp_path: Path) -> Iterator[Host]:
     assert made.dispatcher.running
     yield made
     made.close()
+
+
+def test_a_new_process_leaves_the_living_time_to_renew(store: PlanStore, clocks: Clocks) -> None:
+    """The database was away for longer than a lease, and this one is the first to come after that."""
+    (claim,) = store.claim("elsewhere", stage="cpu", lease_seconds=60.0)
+    clocks.pass_by(120.0)
+    rescuer = _new(store, clocks)
+    assert rescuer.begin() == ()
+    assert rescuer.is_waiting
+    store.renew(claim)
+    clocks.pass_by(RENEWAL_SECONDS)
+    assert rescuer.rescue() == ()
+    assert not rescuer.is_waiting
+    assert store.reading.fit(claim.fit_id).state == "claimed"
+
+
+def test_a_new_process_that_does_not_wait_is_found_out(
+    store: PlanStore, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The defect planted: it begins like one that has seen how time passed."""
+    monkeypatch.setattr(Rescuer, "begin", Rescuer.rescue)
+    with pytest.raises(AssertionError):
+        test_a_new_process_leaves_the_living_time_to_renew(store, clocks)
+
+
+def test_a_new_process_takes_back_what_nobody_renewed(store: PlanStore, clocks: Clocks) -> None:
+    """A moment later than it came; what the dead of this machine left, at once."""
+    store.claim("elsewhere", stage="cpu", lease_seconds=60.0)
+    clocks.pass_by(120.0)
+    rescuer = _new(store, clocks)
+    assert rescuer.begin() == ()
+    clocks.pass_by(RENEWAL_SECONDS)
+    assert [one.cause for one in rescuer.rescue()] == ["lease ran out"]
+    gone = replace(own_identity(), pid=2**22 + 1)
+    assert store.claim(gone.worker, stage="cpu")
+    assert [one.cause for one in _new(store, clocks).begin()] == ["daemon gone"]
+
+
+def _new(store: PlanStore, clocks: Clocks) -> Rescuer:
+    rescuer = Rescuer(store, own_identity(), monotonic=clocks.monotonic)
+    rescuer._clock = ClockWatch(clocks.micros, clocks.monotonic)
+    return rescuer
 
 
 @pytest.mark.parametrize("seconds", [7200.0, -3600.0, 31.0])
