@@ -7,60 +7,60 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.scale.audit import problems
-from benchmarks.scale.options import FULL, QUICK
-from benchmarks.scale.world import Outcome, World
+from benchmarks.scale.options import FULL, QUICK, Scenario
+from benchmarks.scale.parts import Simulated, simulate
 from benchmarks.scale.writing import write_between
 from benchmarks.store.figures import Figure, table, verdict
 
 SECONDS_MAX = 600.0
 BEGIN, END = "<!-- simulation -->", "<!-- end of simulation -->"
-_URL = "memory:simulation"
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Simulate, look at what the log says at the end, print and perhaps write the table."""
+    """Simulate, look at what the logs say at the end, print and perhaps write the table."""
     parser = argparse.ArgumentParser(prog="simulate", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a hundred hosts: a first look")
+    parser.add_argument(
+        "--parts", type=int, default=2, help="logs side by side, each with its part of the fleet"
+    )
     parser.add_argument("--write", type=Path, help="put the table between the marks of this page")
     asked = parser.parse_args(words)
-    world = World(QUICK if asked.quick else FULL, _URL)
-    outcome = world.run()
-    found = problems(_URL, outcome)
-    figures = figures_of(outcome, found)
+    scenario = QUICK if asked.quick else FULL
+    found = simulate(scenario, parts=asked.parts)
+    figures = figures_of(scenario, found)
     text = table(figures)
     print(text)
-    for problem in found:
+    for problem in found.problems:
         print(f"wrong at the end: {problem}", file=sys.stderr)
     if asked.write:
         write_between(asked.write, text, begin=BEGIN, end=END)
     return 1 if any(figure.reached == "NO" for figure in figures) else 0
 
 
-def figures_of(outcome: Outcome, found: Sequence[str]) -> list[Figure]:
+def figures_of(scenario: Scenario, found: Simulated) -> list[Figure]:
     """Return the rows of the table."""
-    scenario, told = outcome.scenario, outcome.told
-    fits = scenario.fits
+    fits, parts = scenario.fits, len(found.outcomes)
     mishaps = (
-        f"{outcome.deaths} hosts died, {outcome.freezes} stood still; {outcome.rescued:,} leases ran out"
+        f"{found.count('deaths')} hosts died, {found.count('freezes')} stood still; "
+        f"{found.count('rescued'):,} leases ran out"
     )
-    ends = ", ".join(f"{count:,} {word}" for word, count in sorted(told.items()))
-    seconds = outcome.real_seconds
+    ends = ", ".join(f"{count:,} {word}" for word, count in sorted(found.told.items()))
+    turns = found.count("turns")
+    hours = max(outcome.virtual_seconds for outcome in found.outcomes) / 3600
+    ended = "all" if not found.problems else "; ".join(found.problems)
     return [
         Figure(what="hosts, places, fits", ours=f"{scenario.hosts:,} x {scenario.slots}, {fits:,}"),
+        Figure(what="logs side by side", ours=f"{parts}"),
         Figure(what="what went wrong", ours=mishaps),
         Figure(what="ends of attempts that were told", ours=ends),
+        Figure(what="fits that ended once", ours=ended, bar="all", reached=verdict(not found.problems)),
+        Figure(what="simulated hours", ours=f"{hours:.1f}"),
+        Figure(what="turns of hosts", ours=f"{turns:,}, {turns / fits:.2f} a fit"),
         Figure(
-            what="fits that ended once", ours="all" if not found else "; ".join(found), bar="all",
-            reached=verdict(not found),
+            what="seconds it took", ours=f"{found.seconds:.0f} ({found.cpu_seconds:.0f} of processor time)",
+            bar=f"<= {SECONDS_MAX:.0f}", reached=verdict(found.seconds <= SECONDS_MAX),
         ),
-        Figure(what="simulated hours", ours=f"{outcome.virtual_seconds / 3600:.1f}"),
-        Figure(what="turns of hosts", ours=f"{outcome.turns:,}, {outcome.turns / fits:.2f} a fit"),
-        Figure(
-            what="seconds it took", ours=f"{seconds:.0f} ({outcome.cpu_seconds:.0f} of processor time)",
-            bar=f"<= {SECONDS_MAX:.0f}", reached=verdict(seconds <= SECONDS_MAX),
-        ),
-        Figure(what="  a fit", ours=f"{outcome.cpu_seconds / fits * 1e6:.0f} us of processor time"),
+        Figure(what="  a fit", ours=f"{found.cpu_seconds / fits * 1e6:.0f} us of processor time"),
     ]  # fmt: skip
 
 

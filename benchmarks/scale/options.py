@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Scenario:
     turn_seconds: float = 20.0
     plans: int
     plan_fits: int = 5000
-    fit_seconds: float = 300.0
+    fit_seconds: float = 60.0
     start_seconds: float = 1.5
     lease_seconds: float = 90.0
     fail_share: float = 0.01
@@ -45,6 +45,20 @@ class Scenario:
     def fits(self) -> int:
         """All fits of all plans."""
         return self.plans * self.plan_fits
+
+    def parts(self, count: int) -> list[Scenario]:
+        """Return the fleet and its work in so many equal parts, each with a log of its own."""
+        return [
+            replace(
+                self,
+                hosts=self.hosts // count,
+                plans=self.plans // count,
+                deaths=self.deaths // count,
+                freezes=self.freezes // count,
+                seed=self.seed + number,
+            )
+            for number in range(count)
+        ]
 
 
 FULL = Scenario(hosts=1000, plans=200, deaths=400, freezes=200)

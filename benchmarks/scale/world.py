@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,7 +45,11 @@ class Outcome:
 class World:
     """One simulation over a log in this process's memory; a context that lets the log go."""
 
-    def __init__(self, scenario: Scenario, url: str) -> None:
+    def __init__(
+        self, scenario: Scenario, url: str, *, watch: Callable[[int], None] = lambda _ended: None
+    ) -> None:
+        """`watch` is told now and then how many fits have ended."""
+        self._watch = watch
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         stand_in_for_machines()
         self.scenario, self.agenda = scenario, Agenda()
@@ -78,7 +83,7 @@ class World:
     def _send_plans(self) -> None:
         """Send plans until two rounds of the whole fleet are ready, as far as there are any left."""
         fleet = self.scenario.hosts * self.scenario.slots
-        open_fits = self._sent - sum(self.outcome.told[word] for word in ("succeeded", "failed"))
+        open_fits = self._sent - self._ended
         while self._plans_left and open_fits < 3 * fleet:
             open_fits += self.scenario.plan_fits
             began = time.perf_counter()
@@ -87,6 +92,10 @@ class World:
             self.outcome.accept_seconds += time.perf_counter() - began
             self._plans_left -= 1
             self._sent += self.scenario.plan_fits
+
+    @property
+    def _ended(self) -> int:
+        return sum(self.outcome.told[word] for word in ("succeeded", "failed"))
 
     def _plan_mishaps(self) -> None:
         """Spread deaths and freezes over the time that the work should take."""
@@ -114,6 +123,7 @@ class World:
     def _rescue(self) -> None:
         """Take back what the dead and the frozen hold, once their leases have run out."""
         self.outcome.rescued += len(self.store.rescue())
+        self._watch(self._ended)
         self._send_plans()
         self._is_done = not self._plans_left and not self.store.reading.open_plans()
         self.agenda.after(_RESCUE_SECONDS, self._rescue)
