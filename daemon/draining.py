@@ -82,8 +82,8 @@ class Draining:
             self._seen_seq = head
         if self._end_at is not None and self._clock() >= self._end_at:
             self._end_at = None
-            ended = self._host.dispatcher.end_all()
-            log.warning("fits did not stop in time and were ended", fits=ended)
+            if ended := self._host.dispatcher.end_all():
+                log.warning("fits did not stop in time and were ended", fits=ended)
 
     def _known(self) -> HostRow | None:
         """Return what the log says of this host where it claims nothing; None where it does."""
@@ -109,5 +109,6 @@ class Draining:
             asked = self._host.dispatcher.give_back(
                 f"the host drains{f': {row.draining}' if row.draining else ''}"
             )
-            log.info("fits were asked to save their state and stop", fits=asked)
+            if asked:
+                log.info("fits were asked to save their state and stop", fits=asked)
             self._end_at = self._clock() + self._settings.stop_seconds if asked else None

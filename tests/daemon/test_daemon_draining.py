@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from daemon_samples import accept, all_events, job
 from dispatcher_stage import Stage
+from structlog.testing import capture_logs
 
 from daemon.dispatcher import Dispatcher
 from daemon.draining import DRAINING, Draining
@@ -104,6 +105,20 @@ def test_what_runs_is_given_back_where_that_is_asked_for(drained: Drained) -> No
     assert second.was_killed
     assert len(all_events(drained.store, "FitReleased")) == 2
     assert {fit.state for fit in drained.store.reading.fits()} == {"ready"}
+
+
+def test_nothing_is_said_of_fits_that_stopped_in_time(drained: Drained) -> None:
+    """A warning that no fit was ended is one that wakes somebody for nothing."""
+    drained.turn()
+    drained.store.drain_host(drained.name, give_back=True)
+    drained.turn()
+    for child in drained.stage.children:
+        child.ends(Stopped(step=7))
+    assert drained.turn() == 0
+    drained.stage.clock.now += drained.stage.settings.stop_seconds + 1
+    with capture_logs() as said:
+        drained.turn()
+    assert said == []
 
 
 def test_that_all_is_given_back_may_be_asked_for_later(drained: Drained) -> None:
