@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from daemon.cli.findings import FAIL, OK, WARN, Asked, Check, Finding, found, gigabytes, shown
+from daemon.settings import Settings
 
 WATCHES_MIN = 1024
 FILES_MIN, FILES_PER_FIT = 256, 32  # descriptors: of the daemon, of each fit and its server
@@ -65,7 +66,10 @@ def gpu(asked: Asked) -> Iterator[Finding]:
     """Look for cards, whether this account may use them, and whether there are as many as slots."""
     cards = sorted(path.name for path in CARDS.iterdir()) if CARDS.is_dir() else []
     if not cards:
-        yield Finding(name="gpu", state=OK, words="none; GPU fits train on the CPU and say so")
+        words = "none; GPU fits train on the CPU and say so"
+        if _is_one_of_several(asked.settings) and asked.settings.gpu_slots:
+            words += "; it has the label gpu all the same: gpu_slots = 0 leaves them to other hosts"
+        yield Finding(name="gpu", state=OK, words=words)
         return
     troubles = []
     closed = [path for path in sorted(DEVICES.glob("nvidia[0-9]*")) if not os.access(path, os.R_OK | os.W_OK)]
@@ -76,6 +80,11 @@ def gpu(asked: Asked) -> Iterator[Finding]:
         words = f"gpu_slots is {asked.settings.gpu_slots}, more than there are"
         troubles.append((WARN, words, f"set gpu_slots to {len(cards)}"))
     yield found("gpu", f"{len(cards)} ({', '.join(cards)})", *troubles)
+
+
+def _is_one_of_several(settings: Settings) -> bool:
+    """Whether fits run on this machine and might as well on others."""
+    return settings.engine == "own" and not settings.database_url.startswith("sqlite:///")
 
 
 def open_files(asked: Asked) -> Iterator[Finding]:

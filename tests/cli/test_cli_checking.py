@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 from cli_samples import Call, living_daemon
 
 from daemon.cli import checking, host_checks, machine_checks, place_checks
+from daemon.cli.findings import Asked
 from daemon.leftovers import Leftover
+from daemon.settings import Settings
 from store import PlanStore
 
 UNIT = {
@@ -143,6 +146,25 @@ def test_cards_that_cannot_be_used_fail(call: Call, folder: Path, monkeypatch: p
     found = finding(call("doctor", "--json").document, "gpu")
     assert found["state"] == "fail"
     assert "nvidia0 cannot be opened" in found["words"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"database_url": "postgresql://me@db/x"}, True),
+        ({"database_url": "postgresql://me@db/x", "gpu_slots": 0}, False),
+        ({"database_url": "postgresql://me@db/x", "engine": "ray"}, False),
+        ({}, False),
+    ],
+)
+def test_a_host_of_several_without_a_card_is_told_of_its_label(
+    settings: dict[str, object], said: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The label comes with the slots, whatever there is; a host that is alone has nobody to leave fits to."""
+    monkeypatch.setattr(machine_checks, "CARDS", folder / "none")
+    known = replace(Settings.from_sources({}, {}, {"results_dir": folder}), **settings)  # type: ignore[arg-type]
+    (found,) = machine_checks.gpu(Asked(settings=known, config=None))
+    assert (found.state, "label gpu all the same: gpu_slots = 0" in found.words) == ("ok", said)
 
 
 @pytest.mark.parametrize(("number", "words"), [(24, "max_user_instances"), (28, "max_user_watches")])
