@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 from daemon.agent_dispatcher import AgentDispatcher
@@ -19,7 +19,9 @@ from daemon.identity import own_identity
 from daemon.logs import log_to_file
 from daemon.news import Tell, keep_quiet
 from daemon.settings import Settings
+from daemon.sweeping import sweep_finished
 from daemon.workplace import Workplace
+from store.errors import DatabaseUnavailable
 from store.plan_store import PlanStore
 
 IDLE_SECONDS = 1.0  # between two looks while nothing runs here and nothing happens in the log
@@ -37,7 +39,8 @@ def run_agent(
 ) -> AgentEnd:
     """Do what was asked for in this process's children; SIGINT and SIGTERM give back what is not done.
 
-    What dead processes of this machine left is taken back first, so the same words again go on after a kill.
+    What dead processes of this machine left is taken back first, so the same words again go on after a kill;
+    at the end a few places of fits are swept that ended elsewhere: where only agents work nobody else does.
 
     Raises:
         StoreError: the event log cannot be worked with.
@@ -62,5 +65,8 @@ def run_agent(
         stopped = host.stopping
         agent.release_taken(stopped or "the work is done")
         host.stop(stopped or "the work is done")
+        if stopped is None:
+            with suppress(DatabaseUnavailable):  # the next agent here sweeps it
+                sweep_finished(Workplace.of(settings), store.reading)
         fits = agent.finish(stopped)
     return AgentEnd(fits=fits, stopped=stopped, sentence="" if fits or stopped else NOTHING)

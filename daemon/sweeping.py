@@ -51,16 +51,21 @@ class Sweeping:
         """Remove a few of the places that nobody needs; returns how many. Raises StoreError."""
         claims = [runner.claim for runner in self._host.dispatcher.running]
         running = {claim.fit_id for claim in claims if claim is not None}
-        swept = 0
-        for path in finished_work(self._place, self._store.reading, but=running):
-            if swept == AT_ONCE_MAX:
-                break
-            shutil.rmtree(path, ignore_errors=True)
-            with contextlib.suppress(OSError):  # other fits of the plan still have places there
-                path.parent.rmdir()
-            log.info("swept the states of a fit that ended elsewhere", plan=path.parent.name, fit=path.name)
-            swept += 1
-        return swept
+        return sweep_finished(self._place, self._store.reading, but=running)
+
+
+def sweep_finished(place: Workplace, reading: Reader, *, but: Collection[str] = ()) -> int:
+    """Remove a few of the work directories that nobody needs; returns how many. Raises StoreError."""
+    swept = 0
+    for path in finished_work(place, reading, but=but):
+        if swept == AT_ONCE_MAX:
+            break
+        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # other fits of the plan still have places there
+            path.parent.rmdir()
+        log.info("swept the states of a fit that ended elsewhere", plan=path.parent.name, fit=path.name)
+        swept += 1
+    return swept
 
 
 def finished_work(place: Workplace, reading: Reader, *, but: Collection[str] = ()) -> Iterator[Path]:

@@ -223,6 +223,8 @@ class KeptChild:
                 self._finish(Failed(cause=cause, sentence=sentence, where="daemon", retryable=True))
             case Stopped() if self._states.is_busy and not self._is_killed:
                 return
+            case Stopped() if self._states.is_busy:
+                self._finish(Stopped(step=self._states.step))  # nobody has a later one
             case Stopped() | Failed():
                 self._finish(last)
 

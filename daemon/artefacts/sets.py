@@ -7,13 +7,16 @@ A log is a single object, which nobody's result depends on.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
+import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from daemon.artefacts.errors import Absent, Damaged
@@ -26,6 +29,8 @@ VERSION = 1
 MANIFEST_BYTES_MAX = 16_000_000
 FILE_BYTES_MAX = 1 << 30  # of a single file, which no manifest tells the size of
 DRAFT = ".fetched-"
+TURN_SECONDS = 0.2  # between two looks whether another process has fetched it
+STALLED_SECONDS = 600.0  # without a byte, after which that one is waited for no longer; hashing takes a while
 DRAFT_SECONDS = 86_400.0  # after which nobody is still fetching, or putting
 Facts = dict[str, object]  # of a file: sha256, bytes
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=+@-]{0,200}")
@@ -35,8 +40,15 @@ _BLOCK_BYTES = 1 << 20
 class Artefacts:
     """The artefacts of one place. Not for two threads at once."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._objects = objects
+        self._clock, self._pause = clock, pause
 
     @property
     def address(self) -> str:
@@ -93,19 +105,30 @@ class Artefacts:
             for name, facts in told.items():
                 self._fetch(_file_name(key, name), draft / name, facts)
             sync_directory(draft)
-            if not into.exists():
-                draft.rename(into)
-                sync_directory(into.parent)
+            _appear(draft, into)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
     def get_once(self, key: str, into: Path) -> None:
-        """Let an artefact appear as `get` does; of all processes of this machine that ask, one fetches it."""
+        """Let an artefact appear as `get` does; of all processes of this machine that ask, one fetches it.
+
+        One that is frozen over it, and fetches nothing for long, is not waited for.
+        """
         into.parent.mkdir(parents=True, exist_ok=True)
         with into.with_name(f".{into.name}.lock").open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # let go by the end of its holder, however that comes
+            self._await_turn(lock.fileno(), into)  # let go by the end of its holder, however that comes
             if not into.is_dir():
                 self.get(key, into)
+
+    def _await_turn(self, lock: int, into: Path) -> None:
+        seen, until = -1, 0.0
+        while not _locked(lock):
+            fetched = _bytes_of_drafts(into)
+            if fetched != seen:
+                seen, until = fetched, self._clock() + STALLED_SECONDS
+            elif self._clock() >= until:
+                return
+            self._pause(TURN_SECONDS)
 
     def put_file(self, key: str, path: Path) -> None:
         """Put a single file there, in the place of an older one; raises OSError, Away."""
@@ -173,6 +196,33 @@ class Artefacts:
             raise Damaged(name, "is not what was put there", where=self.address)
         with path.open("rb") as file:
             os.fsync(file.fileno())
+
+
+def _appear(draft: Path, into: Path) -> None:
+    """Give a draft its name; where another was quicker its own stays, for both are the same."""
+    try:
+        draft.rename(into)
+    except OSError:
+        if not into.is_dir():
+            raise
+    sync_directory(into.parent)
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _bytes_of_drafts(into: Path) -> int:
+    """Return how much of an artefact is on its way to here."""
+    found = 0
+    for path in into.parent.glob(f".{into.name}{DRAFT}*/*"):
+        with contextlib.suppress(OSError):  # it has just appeared
+            found += path.stat().st_size
+    return found
 
 
 def digest_of(path: Path) -> str:

@@ -150,6 +150,20 @@ def test_a_fit_that_stops_waits_for_its_last_state(site: Site) -> None:
     assert kept.outcome() == Stopped(step=10)
 
 
+def test_a_fit_that_is_ended_says_no_later_state_than_there_is(site: Site) -> None:
+    """Its last state never left this host: whoever goes on begins before it."""
+    kept = site.begun()
+    site.child.says(site.state(10))
+    reported(kept, Checkpointed)
+    site.take_away()
+    site.child.says(site.state(20))
+    site.child.ends(Stopped(step=20))
+    assert kept.returncode is None
+    kept.kill()
+    assert kept.returncode is not None
+    assert kept.outcome() == Stopped(step=10)
+
+
 def test_what_cannot_be_put_away_in_time_is_given_back(site: Site) -> None:
     """A model that is not put away when the host ends is no success: the fit goes on from its last state."""
     kept = site.begun()

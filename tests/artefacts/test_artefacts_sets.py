@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any
 
 import pytest
 from artefact_samples import KEY, content, made, overwrite, remove
+from daemon_samples import FakeClock
 from object_server import REFUSE, TEAR, ObjectServer
 
 from daemon.artefacts import Absent, Away, Damaged, opened
 from daemon.artefacts.keys import bundle_key, checkpoint_key, log_key, panel_key
-from daemon.artefacts.sets import DRAFT_SECONDS, Artefacts
+from daemon.artefacts.sets import DRAFT, DRAFT_SECONDS, STALLED_SECONDS, Artefacts
 from executors.durable import sync_directory
 
 Place = tuple[str, dict[str, Any]]
@@ -209,6 +211,46 @@ def test_what_came_meanwhile_is_left_as_it_is(
     monkeypatch.setattr("daemon.artefacts.sets.sync_directory", and_another_comes_first)
     artefacts.get(KEY, tmp_path / "b")
     assert content(tmp_path / "b") == {"first": b"1"}
+
+
+def test_of_two_that_appear_at_once_the_second_is_no_error(
+    shared: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Agents side by side fetch the same part or state: neither may fail over the other."""
+    artefacts, rename = opened(*shared), Path.rename
+    artefacts.put(KEY, made(tmp_path / "a"))
+
+    def and_another_just_before(path: Path, target: Path) -> Path:
+        if target == tmp_path / "b":
+            made(tmp_path / "b", first=b"1")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", and_another_just_before)
+    artefacts.get(KEY, tmp_path / "b")
+    assert content(tmp_path / "b") == {"first": b"1"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "shared"]
+
+
+def test_one_that_is_frozen_while_it_fetches_is_waited_for_no_longer(shared: Place, tmp_path: Path) -> None:
+    """As long as bytes come it is; a suspended agent would else keep the others of its machine for ever."""
+    clock, into = FakeClock(), tmp_path / "here" / "d_1"
+    draft = into.with_name(f".d_1{DRAFT}a")
+    draft.mkdir(parents=True)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        clock.now += STALLED_SECONDS - 1
+        if len(waits) <= 5:
+            (draft / "values.npy").write_bytes(b"x" * len(waits))
+
+    artefacts = Artefacts(opened(*shared)._objects, clock=clock, pause=wait)
+    artefacts.put(panel_key("d_1"), made(tmp_path / "a"))
+    with into.with_name(".d_1.lock").open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        artefacts.get_once(panel_key("d_1"), into)
+    assert content(into) == content(tmp_path / "a")
+    assert len(waits) == 7
 
 
 def test_states_are_listed_furthest_first_and_removed_together(place: Place, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import pytest
 from daemon_samples import accept, job, settings_in
 
+from daemon.agent import run_agent
+from daemon.asking import Asked
 from daemon.host import Host
 from daemon.settings import Settings
 from daemon.sweeping import AT_ONCE_MAX, SWEEP, Sweeping
@@ -78,3 +80,11 @@ def test_a_turn_sweeps_a_few_at_most(tmp_path: Path, store: PlanStore) -> None:
         assert sweeping.sweep() == 0
     finally:
         host.close()
+
+
+def test_where_only_agents_work_an_agent_sweeps_before_it_ends(tmp_path: Path, store: PlanStore) -> None:
+    """A node of a cluster has no daemon: what a killed agent left there would stay for good."""
+    settings = settings_in(tmp_path)
+    kept, ended = places(settings, store), end_elsewhere(store, 3)
+    run_agent(settings, store, asked=Asked(plan="p_other"))
+    assert {fit for fit, path in kept.items() if not path.exists()} == set(ended)
