@@ -147,12 +147,13 @@ def _end_on_surprise(future: Future[None]) -> None:
 def carry(parent: int) -> None:
     """Do what the lines of standard input say until it ends."""
     die_with_parent(parent)
-    lock = threading.Lock()
+    lock, answers = threading.Lock(), os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
 
     def say(answer: dict[str, Any]) -> None:
         with lock:
-            sys.stdout.write(f"{json.dumps(answer)}\n")
-            sys.stdout.flush()
+            answers.write(f"{json.dumps(answer)}\n")
+            answers.flush()
 
     place = json.loads(sys.stdin.readline() or "{}")
     if not place:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +135,34 @@ def test_nothing_that_nobody_wants_is_moved(mover: Mover, tmp_path: Path) -> Non
     last = mover.ask(PUT, KEY, tmp_path / "a1")
     await_that(settled(mover, last), "last one")
     assert not (tmp_path / "shared" / "panels" / "d_11").exists()
+
+
+TALKATIVE = """
+import sys
+from daemon.artefacts import process
+from daemon.artefacts.directory import DirectoryObjects
+
+put = DirectoryObjects.put
+
+def putting(*words):
+    print("this will go in the next version", flush=True)
+    put(*words)
+
+DirectoryObjects.put = putting
+process.carry(int(sys.argv[1]))
+"""
+
+
+def test_what_a_library_prints_is_no_answer(shared: Place, tmp_path: Path) -> None:
+    """It goes where errors go: among the answers it would end the loop of the host."""
+
+    def start(words: Sequence[str]) -> subprocess.Popen[bytes]:
+        own = [sys.executable, "-P", "-c", TALKATIVE, words[-1]]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(own, stdin=pipe, stdout=pipe, start_new_session=True)
+
+    mover = Mover(*shared, start=start)
+    move = mover.ask(PUT, KEY, made(tmp_path / "a"))
+    await_that(lambda: (mover.hear(), move.outcome)[1], "answer")
+    mover.close()
+    assert move.outcome == DONE
