@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from store.codec import json_of
 from store.database import Database, Row, Tx
 from store.moments import moment_of
 
@@ -66,7 +65,7 @@ def write(tx: Tx, name: str, *, seq: int, data: Mapping[str, Any], now: int) -> 
 
 def _bookmark(row: Row) -> Bookmark:
     name, seq, at, data = row
-    known = json_of(data)
+    known = json.loads(data)
     return Bookmark(
         name=str(name),
         seq=int(seq),

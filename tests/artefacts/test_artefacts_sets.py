@@ -329,12 +329,12 @@ def test_a_torn_upload_is_no_artefact_and_is_made_good(
 
 
 def test_a_bucket_that_is_not_there_is_away_and_no_secret_is_said(
-    server: ObjectServer, storage: Place
+    server: ObjectServer, storage: Place, tmp_path: Path
 ) -> None:
     """The words name the address, and nothing of the credentials."""
     artefacts: Artefacts = opened("s3://no-such-bucket/x", storage[1])
     with pytest.raises(Away) as away:
-        artefacts.put(KEY, Path(__file__).parent)
+        artefacts.put(KEY, made(tmp_path / "a"))
     words = str(away.value)
     assert "s3://no-such-bucket/x" in words
     assert not any(value in words for value in server.environment.values() if value != "us-east-1")

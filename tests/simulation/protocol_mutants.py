@@ -83,12 +83,18 @@ def renewing_without_the_number(patch: pytest.MonkeyPatch) -> type[PlanStore]:
 
 
 def with_one_fence_for_all(patch: pytest.MonkeyPatch) -> type[PlanStore]:
-    claimed = fit_folding._claimed
+    claimed, held = fit_folding._claimed, leases.require_held
 
     def unfenced(*about: Any) -> dict[str, Any]:
         return {**claimed(*about), "fence": 1}
 
+    def by_whomever(turn: Turn, claim: Claim) -> FitState:
+        """Not asking whose the claim is either: the name of the worker would stand in for the fence."""
+        fit = turn.rows.known(FitState, claim.fit_id)
+        return held(turn, claim if fit is None or fit.worker is None else replace(claim, worker=fit.worker))
+
     patch.setattr(fit_folding, "_claimed", unfenced)
+    patch.setattr(leases, "require_held", by_whomever)
     return PlanStore
 
 
