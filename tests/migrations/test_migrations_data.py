@@ -24,7 +24,11 @@ from store.schema import alembic_url, migrations_dir, upgrade
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 # Revision -> a log that databases of it can hold.
 WRITTEN_AT = {
-    **{"r0001": "v0_1", "r0002": "v0_2", "r0003": "v0_3", "r0004": "v0_4", "r0005": "v0_5"},
+    "r0001": "v0_1",
+    "r0002": "v0_2",
+    "r0003": "v0_3",
+    "r0004": "v0_4",
+    "r0005": "v0_5",
     "r0006": "v0_6",
 }
 BLOBS = ("event_id", "causation_id", "hash")
