@@ -7,9 +7,10 @@ the most that a log can be asked. The bar is the rate with 64 hosts over that wi
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from store import new_event_id, open_store
 from store.words import Word
 
 HOSTS = (1, 4, 16, 64)
+WAYS = (("1 at a time", 1, 1), ("8 at a time", 8, 1), ("1, two logs", 1, 2))  # name, fits of a claim, logs
 BAR = 0.7
 PICTURE = "pictures/scale-hosts.svg"
 BEGIN, END = "<!-- rates -->", "<!-- end of rates -->"
@@ -31,29 +33,46 @@ _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 640, 320, 70, 270, 40
 _DASHES = ("", "7 4", "2 4")
 
 
-def drain(url: str, *, batch: int) -> Act:
-    """Return the act of a host that claims so many fits at a time and ends them together."""
-    store = open_store(url)
+def drain(urls: str, *, batch: int) -> Act:
+    """Return the act of a host that claims so many fits at a time and ends them together.
+
+    Of several logs each host begins with one, and goes to the next when nothing is left there.
+    """
+    stores = [open_store(url) for url in urls.split()]
+    mine = os.getpid() % len(stores)
 
     def act() -> int:
         done = 0
-        while claims := store.claim("bench", stage="cpu", limit=batch, lease_seconds=LEASE_SECONDS):
-            store.say_each([Word(claim, DONE, new_event_id()) for claim in claims])
-            done += len(claims)
+        for store in (*stores[mine:], *stores[:mine]):
+            while claims := store.claim("bench", stage="cpu", limit=batch, lease_seconds=LEASE_SECONDS):
+                store.say_each([Word(claim, DONE, new_event_id()) for claim in claims])
+                done += len(claims)
         return done
 
     return act
 
 
-def measured(cluster: Cluster, *, batch: int, fits: int, rounds: int) -> Comparison:
+def filler(urls: str, fits: int) -> Callable[[], None]:
+    """Return what spreads so many ready fits over the logs."""
+    logs = urls.split()
+    fillers = [store_filler(url, fits // len(logs)) for url in logs]
+
+    def fill() -> None:
+        for one in fillers:
+            one()
+
+    return fill
+
+
+def measured(cluster: Cluster, *, batch: int, logs: int, fits: int, rounds: int) -> Comparison:
     """Return the rates by hosts, all of them in the same rounds."""
     with ExitStack() as stack:
         sides = {}
         for hosts in HOSTS:
-            url = cluster.store()
+            urls = " ".join(cluster.store() for _ in range(logs))
             act = partial(drain, batch=batch)
-            crew = stack.enter_context(Crew(act, url, workers=hosts, server_pid=cluster.pid))
-            sides[str(hosts)] = filled(crew, store_filler(url, fits))
+            crew = stack.enter_context(Crew(act, urls, workers=hosts, server_pid=cluster.pid))
+            sides[str(hosts)] = filled(crew, filler(urls, fits))
         return compare(sides, rounds=rounds)
 
 
@@ -69,11 +88,13 @@ def main(words: Sequence[str] | None = None) -> int:
     lines: dict[str, list[float]] = {}
     try:
         with Cluster(folder) as cluster:
-            for batch in (1, 8):
-                found = measured(cluster, batch=batch, fits=fits * batch, rounds=rounds)
-                what = f"claim and end, {batch} at a time, 64 hosts to 4"
-                figures.append(ratio_figure(what, found, floor="4", ours="64", bar=BAR))
-                lines[f"{batch} at a time"] = [found.rate(str(hosts)) for hosts in HOSTS]
+            for name, batch, logs in WAYS:
+                found = measured(cluster, batch=batch, logs=logs, fits=fits * batch, rounds=rounds)
+                what = f"claim and end, {name}, 64 hosts to 4"
+                figures.append(
+                    ratio_figure(what, found, floor="4", ours="64", bar=BAR if logs == 1 else None)
+                )
+                lines[name] = [found.rate(str(hosts)) for hosts in HOSTS]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     said = [

@@ -53,14 +53,13 @@ from daemon.service import serve
 from daemon.settings import Settings
 configure_logs()
 if sys.argv[2] == "keeps a descriptor of every fit":
-    from daemon.runner import Runner
-    listen = Runner.listen
-    def leaking(self):
-        ended = listen(self)
-        if ended:
+    from daemon import listening
+    let_go = listening._let_go
+    def leaking(runner, over):
+        if runner.is_over:
             os.open("/dev/null", os.O_RDONLY)
-        return ended
-    Runner.listen = leaking
+        let_go(runner, over)
+    listening._let_go = leaking
 raise SystemExit(serve(Settings.from_sources({}, {}, json.loads(sys.argv[1]))))
 """
 
