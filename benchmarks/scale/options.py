@@ -61,5 +61,5 @@ class Scenario:
         ]
 
 
-FULL = Scenario(hosts=1000, plans=200, deaths=400, freezes=200)
+FULL = Scenario(hosts=1000, plans=20, plan_fits=50_000, turn_seconds=30.0, deaths=400, freezes=200)
 QUICK = Scenario(hosts=100, plans=6, plan_fits=2500, deaths=30, freezes=15)

@@ -81,10 +81,10 @@ class World:
         return outcome
 
     def _send_plans(self) -> None:
-        """Send plans until two rounds of the whole fleet are ready, as far as there are any left."""
+        """Send plans until a round of the whole fleet is open, as far as there are any left."""
         fleet = self.scenario.hosts * self.scenario.slots
         open_fits = self._sent - self._ended
-        while self._plans_left and open_fits < 3 * fleet:
+        while self._plans_left and open_fits < fleet:
             open_fits += self.scenario.plan_fits
             began = time.perf_counter()
             plan = plan_of(self.scenario.plan_fits // 10, families=10, data={"output": "simulated"})

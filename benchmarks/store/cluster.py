@@ -33,7 +33,7 @@ _SETTINGS = {
     "shared_buffers": "512MB",
     "max_wal_size": "8GB",
     "checkpoint_timeout": "1h",
-    "max_connections": "100",
+    "max_connections": "400",
     "listen_addresses": "",
     "log_min_messages": "fatal",
 }
