@@ -237,10 +237,14 @@ def _verdict(site: Site, faults: Counter[str], progress: Progress, folder: Path)
 
 
 def _rests(site: Site, store: PlanStore) -> bool:
-    """Whether everything has come to its end in time."""
+    """Whether everything has come to its end in time; what grows is looked at until then.
+
+    On a slow machine most fits end only now, and what is kept of each would show no earlier.
+    """
     deadline = time.monotonic() + END_SECONDS
     while time.monotonic() < deadline:
         site.tend()
+        site.sample()
         with contextlib.suppress(StoreError):
             store.resume(reason="the soak is over")
             for fit in store.reading.fits(states=("ready",)):
