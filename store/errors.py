@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from store.addresses import without_password
 
 LINE_LENGTH_MAX = 1000  # of words that quote somebody
 
 
 class StoreError(Exception):
-    """Base of every error raised by the store; its text is one or two sentences for a person."""
+    """Base of every error raised by the store; its text is one or two sentences for a person.
+
+    It comes out of another process as it was there: the words it is made from are kept, not its text alone.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how another process makes it again, without the words that only its maker has."""
+        return _as_it_was, (type(self), self.args), self.__dict__
 
 
 class PlanRejected(StoreError):
@@ -199,6 +208,10 @@ class KeepingRefused(StoreError):
 
 class NotAlone(StoreError):
     """A write turned out to need the log to itself; nothing was written, it is done anew."""
+
+
+def _as_it_was(kind: type[StoreError], args: tuple[object, ...]) -> StoreError:
+    return kind.__new__(kind, *args)
 
 
 def one_line(text: str) -> str:

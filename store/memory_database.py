@@ -1,7 +1,8 @@
 """A database in this process's memory, behind the same face: for notebooks and tests. It is not durable.
 
 It is SQLite without a file (https://sqlite.org/inmemorydb.html): the same statements, guards and order of
-events, and nothing left of any of it when the process ends or the last store on it is gone. Addresses:
+events, and nothing left of any of it when the process ends or the last store on it is gone. It grows as
+far as there is memory for it, some three KiB a fit with all its events. Addresses:
 
     memory:         a database of its own for each one that opens it
     memory:NAME     one database for all in this process who say the name, while any of them has it open
@@ -12,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,7 +51,7 @@ class MemoryDatabase:
         self._readonly = readonly
 
     @contextmanager
-    def transaction(self) -> Iterator[SqliteTx]:
+    def transaction(self, *, shared: bool = False) -> Iterator[SqliteTx]:  # noqa: ARG002 - one at a time
         """Open a write transaction; raises DatabaseUnavailable inside another one of this thread."""
         with self._begun("BEGIN IMMEDIATE") as tx:
             yield tx
@@ -120,7 +121,11 @@ def _loaded(state: bytes) -> sqlite3.Connection:
     connection = sqlite3.connect(
         ":memory:", isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS_KEPT
     )
-    connection.deserialize(state)
+    # Not deserialized itself: such a connection holds 1 GiB, and one more event is "database or disk is full"
+    # (SQLITE_MEMDB_DEFAULT_MAXSIZE, https://sqlite.org/c3ref/deserialize.html). One copied into has no end.
+    with closing(sqlite3.connect(":memory:")) as source:
+        source.deserialize(state)
+        source.backup(connection)
     for pragma in ("foreign_keys = ON", "recursive_triggers = ON"):
         connection.execute(f"PRAGMA {pragma}")
     return connection

@@ -84,7 +84,7 @@ class SqliteTx:
 
     def now(self) -> int:
         """Return the clock in microseconds since the epoch, UTC, whole milliseconds."""
-        return int(self.query(f"SELECT {NOW}")[0][0])
+        return int(self.query(f"SELECT {self.clock}")[0][0])
 
     def later(self, sql: str, parameters: Sequence[Any] = ()) -> None:
         """Change rows now: there is no round trip to save; raises WriteRefused, DatabaseUnavailable."""

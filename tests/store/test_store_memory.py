@@ -13,6 +13,7 @@ from store.database import connect
 from store.events import RouteChosen
 from store.memory_database import MemoryDatabase
 
+_LARGE_SEAL = "INSERT INTO seal (last_seq, first_seq, hash, sealed_at) VALUES (?, 1, zeroblob(?), 0)"
 ROUTE = RouteChosen(target="y", symbol=None, route="R", reason="r")
 
 
@@ -100,3 +101,23 @@ def test_a_reader_of_a_store_in_memory_cannot_write() -> None:
         reader.record("n_1", [ROUTE])
     writer.record("n_1", [ROUTE])
     assert reader.head_seq() == 1
+
+
+def test_it_grows_beyond_a_gibibyte() -> None:
+    """SQLite gives a database that was deserialized one GiB: a log in memory has as much as there is."""
+    database = MemoryDatabase()
+    database.deserialize(database.serialize())
+    some = 128 << 20
+    for number in range(1, 10):
+        with database.transaction() as tx:
+            tx.execute(_LARGE_SEAL, (number, some))
+    with database.snapshot() as tx:
+        assert tx.query("SELECT SUM(LENGTH(hash)) FROM seal") == [(9 * some,)]
+
+
+def test_it_tells_the_time_by_its_clock() -> None:
+    """What `now` returns is the clock that is written into the events, whichever that is."""
+    database = MemoryDatabase()
+    with database.snapshot() as tx:
+        tx.clock = "5"
+        assert tx.now() == 5
