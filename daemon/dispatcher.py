@@ -378,8 +378,8 @@ def own_cpus(settings: Settings) -> tuple[int, ...]:
 def panel_of(data: Mapping[str, Any], settings: Settings) -> Path:
     """Return where a plan's panel lies: where it lay, or in the cache of results that were moved since."""
     recorded, key = Path(str(data.get("panel_path") or "")), str(data.get("panel_key") or "")
-    here = Workplace.of(settings).cache_dir / "panels" / key
-    return here if key and not recorded.is_dir() and here.is_dir() else recorded
+    places = () if not key or recorded.is_dir() else (Workplace.of(settings).cache_dir / "panels" / key,)
+    return next((here for here in places if here.is_dir()), recorded)
 
 
 def _bundle_of(recorded: str, places: FitPlaces) -> Path:

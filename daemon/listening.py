@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -34,21 +33,26 @@ def listen_to(
     """
     for runner in runners:
         beat()
-        with about(runner.claim), _patience():
-            runner.hear()
+        _hear(runner)
     for first in range(0, len(runners), TOLD_TOGETHER):
         beat()
-        with _patience():
+        try:
             _tell(runners[first : first + TOLD_TOGETHER], store, over)
+        except DatabaseUnavailable as error:
+            _be_patient(error)
 
 
-@contextmanager
-def _patience() -> Iterator[None]:
+def _hear(runner: Runner) -> None:
+    with about(runner.claim):
+        try:
+            runner.hear()
+        except DatabaseUnavailable as error:
+            _be_patient(error)
+
+
+def _be_patient(error: DatabaseUnavailable) -> None:
     """Go on where the event log does not answer: what was to be told is still there the next time."""
-    try:
-        yield
-    except DatabaseUnavailable as error:
-        log.warning("the event log does not answer; the words are kept", cause=str(error))
+    log.warning("the event log does not answer; the words are kept", cause=str(error))
 
 
 def _tell(runners: Sequence[Runner], store: PlanStore, over: Over) -> None:
@@ -82,10 +86,7 @@ def _tell_together(runners: Sequence[Runner], store: PlanStore, over: Over) -> N
     said, renewed = iter(answers.words), dict(zip(renewing, answers.renewed, strict=True))
     for runner, count in counts:
         mine = list(islice(said, count))
-        if mine or isinstance(renewed.get(runner), LeaseLost):
-            with about(runner.claim):
-                _settle(runner, mine, renewed.get(runner))
-        else:  # most are: to name the fit to the log of this process costs more than all else here
+        with about(runner.claim):
             _settle(runner, mine, renewed.get(runner))
         _let_go(runner, over)
 

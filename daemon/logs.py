@@ -20,6 +20,7 @@ from typing import Any, TextIO, cast
 
 import structlog
 
+from daemon.about_fits import name_the_fit
 from daemon.journal import Journal, field_name
 
 IDENTIFIER = "trainwright"  # SYSLOG_IDENTIFIER: journalctl -t trainwright
@@ -82,7 +83,7 @@ def _configure(stream: TextIO, endings: list[Any], *, journal: Journal | None = 
     printing = structlog.PrintLoggerFactory(lossy)
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            name_the_fit,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             structlog.processors.format_exc_info,

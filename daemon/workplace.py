@@ -109,7 +109,7 @@ class Workplace:
 
     def fit_work(self, plan_id: str, fit_id: str) -> Path:
         """Return where a fit's specification and checkpoints lie."""
-        return self.work_dir / plan_id / fit_id
+        return self.results_dir.joinpath("work", plan_id, fit_id)
 
     def fit_places(
         self, *, output: str, plan_id: str, fit_id: str, job_id: str, family: str, attempt: int
@@ -118,8 +118,8 @@ class Workplace:
         folder = self.output_dir / output
         job, family = safe_file_name(job_id), safe_file_name(family)
         return FitPlaces(
-            bundle=folder / "models" / job / family,
-            metrics=folder / "metrics" / job / f"{family}.json",
-            log=folder / "logs" / job / f"{family}.{attempt}.log",
+            bundle=folder.joinpath("models", job, family),  # one path each: made for every attempt
+            metrics=folder.joinpath("metrics", job, f"{family}.json"),
+            log=folder.joinpath("logs", job, f"{family}.{attempt}.log"),
             work=self.fit_work(plan_id, fit_id),
         )

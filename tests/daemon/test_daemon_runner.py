@@ -22,6 +22,7 @@ from daemon_samples import (
     succeeded,
 )
 
+from daemon.about_fits import name_the_fit
 from daemon.listening import listen_to
 from daemon.news import FitBegan, FitEnded, FitMoved, News
 from daemon.runner import Runner
@@ -291,7 +292,7 @@ def test_the_attempt_a_fit_continues_is_named(stage: Stage) -> None:
 def test_every_line_about_a_fit_names_plan_job_fit_and_attempt(stage: Stage) -> None:
     """Also a line that is written elsewhere while the child is listened to: that it says nothing."""
     stage.child.says(STARTED)
-    with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
+    with structlog.testing.capture_logs([name_the_fit]) as lines:
         stage.listens()
         stage.clock.now += stage.settings.fit_silent_seconds + 10
         stage.listens()
