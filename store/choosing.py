@@ -224,9 +224,12 @@ def _queues_of(wanted: Wanted, closed: Sequence[int]) -> Statement:
 
 
 def _queues(turn: Turn, wanted: Wanted, closed: Sequence[int], ended: Mapping[str, int]) -> list[_Queue]:
-    """Return the queues of the plans, but for closed ones."""
-    found, counted = turn.queries([_queues_of(wanted, closed), (AT_WORK, ())])
-    at_work: dict[int, int] = dict(counted)
+    """Return the queues of the plans, but for closed ones.
+
+    What they have at work is counted only where it weighs them against each other: one alone comes first.
+    """
+    found = turn.query(*_queues_of(wanted, closed))
+    at_work: dict[int, int] = dict(turn.query(AT_WORK)) if len(found) > 1 else {}
     return [
         _Queue(
             plan_order=plan_order,
