@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.scale.options import FULL, QUICK, Scenario
-from benchmarks.scale.parts import Simulated, simulate
+from benchmarks.scale.parts import PartEnded, Simulated, simulate
 from benchmarks.scale.writing import write_between
 from benchmarks.store.figures import Figure, table, verdict
 
 SECONDS_MAX = 600.0
+STOPPED = 130  # as a shell tells of ^C
 BEGIN, END = "<!-- simulation -->", "<!-- end of simulation -->"
 
 
@@ -26,7 +27,14 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", type=Path, help="put the table between the marks of this page")
     asked = parser.parse_args(words)
     scenario = QUICK if asked.quick else FULL
-    found = simulate(scenario, parts=asked.parts)
+    try:
+        found = simulate(scenario, parts=asked.parts)
+    except KeyboardInterrupt:
+        print("the simulation was stopped; nothing is left of it", file=sys.stderr)
+        return STOPPED
+    except PartEnded as error:
+        print(f"{error}; what it said stands above", file=sys.stderr)
+        return 1
     figures = figures_of(scenario, found)
     text = table(figures)
     print(text)

@@ -1,22 +1,39 @@
-"""A fleet in parts: each simulated in a process of its own, over a log of its own."""
+"""A fleet in parts: each simulated in a process of its own, over a log of its own.
+
+A part ends with whoever asked for it, however that one ends. One that fails says why on the error output, as
+any process does, and the others are ended.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import sys
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.queues import SimpleQueue
-from threading import Thread
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 
 from benchmarks.scale.audit import problems
 from benchmarks.scale.options import Scenario
 from benchmarks.scale.world import Outcome, World
+from executors.confinement import die_with_parent
 
 _TELL_SECONDS = 5.0
+_RATE_SECONDS = 60.0  # what is left is foretold by the rate of so long
+_Found = tuple[Outcome, list[str]]
+
+
+class PartEnded(Exception):
+    """A part ended before its work did; why stands above, in its own words."""
+
+    def __init__(self, number: int, code: int | None) -> None:
+        super().__init__(f"part {number} of the simulation ended with code {code} before its work did")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,53 +59,104 @@ class Simulated:
         return sum(outcome.cpu_seconds for outcome in self.outcomes)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    number: int
+    process: BaseProcess
+    heard: Connection
+
+
 def simulate(scenario: Scenario, *, parts: int) -> Simulated:
-    """Simulate the parts of a fleet side by side, telling on the error output how far they are."""
+    """Simulate the parts of a fleet side by side, telling on the error output how far they are.
+
+    Raises:
+        PartEnded: one of them failed.
+    """
     began = time.perf_counter()
-    context = multiprocessing.get_context("spawn")
-    said: SimpleQueue[tuple[int, int] | None] = context.SimpleQueue()
-    teller = Thread(target=_tell, args=(said, scenario.fits, began))
-    teller.start()
-    try:
-        with context.Pool(parts, initializer=_keep, initargs=(said,)) as pool:
-            found = pool.map(_run, list(enumerate(scenario.parts(parts))), chunksize=1)
-    finally:
-        said.put(None)
-        teller.join()
-    wrong = [problem for _, problems_found in found for problem in problems_found]
+    with ExitStack() as ends:
+        running = [_started(number, part, ends=ends) for number, part in enumerate(scenario.parts(parts))]
+        found = _followed(running, Progress(scenario.fits))
     return Simulated(
-        outcomes=[outcome for outcome, _ in found], problems=wrong, seconds=time.perf_counter() - began
+        outcomes=[outcome for outcome, _ in found],
+        problems=[problem for _, wrong in found for problem in wrong],
+        seconds=time.perf_counter() - began,
     )
 
 
-_SAID: list[SimpleQueue[tuple[int, int] | None]] = []
+def _started(number: int, scenario: Scenario, *, ends: ExitStack) -> _Part:
+    """Start a part; with `ends` it ends at the latest."""
+    context = multiprocessing.get_context("spawn")
+    heard, told = context.Pipe(duplex=False)
+    process = context.Process(target=_run, args=(number, scenario, told, os.getpid()))
+    process.start()
+    told.close()  # the only end to write to is then the part's own: it closes with it
+    ends.callback(process.join)
+    ends.callback(process.kill)
+    return _Part(number=number, process=process, heard=heard)
 
 
-def _keep(said: SimpleQueue[tuple[int, int] | None]) -> None:
-    _SAID.append(said)
+def _followed(parts: Sequence[_Part], progress: Progress) -> list[_Found]:
+    """Hear all parts until each has told what came of it; raises PartEnded."""
+    found: dict[int, _Found] = {}
+    while left := [part for part in parts if part.number not in found]:
+        ready = wait([part.heard for part in left])
+        for part in left:
+            if part.heard in ready:
+                word = _word_of(part)
+                if isinstance(word, int):
+                    progress.tell(part.number, word)
+                else:
+                    found[part.number] = word
+    return [found[part.number] for part in parts]
 
 
-def _run(task: tuple[int, Scenario]) -> tuple[Outcome, list[str]]:
+def _word_of(part: _Part) -> int | _Found:
+    """Return what a part says next: how many fits have ended, or what came of it; raises PartEnded."""
+    try:
+        word: int | _Found = part.heard.recv()
+    except EOFError:
+        part.process.join()
+        raise PartEnded(part.number, part.process.exitcode) from None
+    return word
+
+
+def _run(number: int, scenario: Scenario, tell: Connection, parent: int) -> None:
     """Simulate one part, in a process of its own."""
-    number, scenario = task
+    die_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the parent, which ends all parts
     url = f"memory:simulation{number}"
-    world = World(scenario, url, watch=partial(_say, number))
-    outcome = world.run()
-    return outcome, problems(url, outcome)
+    outcome = World(scenario, url, watch=tell.send).run()
+    tell.send((outcome, problems(url, outcome)))
 
 
-def _say(number: int, ended: int) -> None:
-    _SAID[0].put((number, ended))
+class Progress:
+    """Says how far it is, and how long it will take at the rate of the last minute, every few seconds."""
 
+    def __init__(
+        self,
+        fits: int,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self._fits, self._clock = fits, clock
+        self._say = say or partial(print, file=sys.stderr, flush=True)
+        self._ended: dict[int, int] = {}
+        self._began = self._tell_at = clock()
+        self._before: deque[tuple[float, int]] = deque([(self._began, 0)])
 
-def _tell(said: SimpleQueue[tuple[int, int] | None], fits: int, began: float) -> None:
-    """Say how far it is and how long it will take at this rate, every few seconds."""
-    ended: dict[int, int] = {}
-    tell_at = began
-    while (word := said.get()) is not None:
-        ended[word[0]] = word[1]
-        done, now = sum(ended.values()), time.perf_counter()
-        if done and now >= tell_at:
-            tell_at = now + _TELL_SECONDS
-            left = (now - began) / done * (fits - done)
-            print(f"{done:,} of {fits:,} fits have ended, ~{left:.0f} s left", file=sys.stderr, flush=True)
+    def tell(self, number: int, ended: int) -> None:
+        """Take how many fits of a part have ended, and tell of all of them if it is time."""
+        self._ended[number] = ended
+        now, done = self._clock(), sum(self._ended.values())
+        if now < self._tell_at or not done:
+            return
+        self._tell_at = now + _TELL_SECONDS
+        self._before.append((now, done))
+        while now - self._before[1][0] >= _RATE_SECONDS:
+            self._before.popleft()
+        since, then = self._before[0]
+        rate = (done - then) / (now - since) if now > since else 0.0
+        left = f"~{(self._fits - done) / rate:.0f} s left" if rate else "none of them lately"
+        told = f"{done:,} of {self._fits:,} fits have ended after {now - self._began:.0f} s"
+        self._say(f"{told}, {rate:,.0f}/s, {left}" if done < self._fits else f"{told}; the logs are asked")
