@@ -42,7 +42,7 @@ def search_path() -> str:
 def must_be_sound(name: str, counts: dict[str, Any]) -> None:
     """Report a campaign, and fail unless it found nothing: nothing lost, double or stale, and a sound log."""
     report(name, **counts)
-    assert counts["problems"] == [], f"{counts['problem_count']} problems"
+    assert counts["problems"] == [], f"{counts['problem_count']} problems: {counts['problems']}"
     assert (counts["lost"], counts["doubles"], counts["stale"]) == (0, 0, 0)
     assert counts["faults"] > 0
 

@@ -66,7 +66,7 @@ raise SystemExit(serve(Settings.from_sources({}, {}, json.loads(sys.argv[1]))))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What a daemon used at one moment of its life; `life` counts its starts, `age` is in seconds."""
+    """What a daemon used at one moment of its life; `life` counts its starts, `age` is in seconds from when it was ready."""
 
     life: int
     age: float
@@ -90,7 +90,7 @@ class Site:
         self.samples: list[Sample] = []
         self.problems: list[str] = []
         self.lives = 0
-        self._began = 0.0
+        self._ready_at: float | None = None
         self.host = self._start()
 
     def _given(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class Site:
         }
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self.lives, self._began = self.lives + 1, time.monotonic()
+        self.lives, self._ready_at = self.lives + 1, None
         words = [sys.executable, "-P", "-c", HOST, json.dumps(self._given()), self._mutant]
         with (self.folder / "host.log").open("ab") as output:
             return subprocess.Popen(words, stdout=output, stderr=output)
@@ -125,12 +125,15 @@ class Site:
 
     def sample(self) -> None:
         """Take down what the daemon uses now; nothing while it starts or is gone."""
+        if self._ready_at is None:
+            if not self.is_ready():
+                return
+            self._ready_at = time.monotonic()
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(self.host.pid)
-            age = time.monotonic() - self._began
             taken = Sample(
                 life=self.lives,
-                age=age,
+                age=time.monotonic() - self._ready_at,
                 memory_bytes=process.memory_full_info().uss,
                 descriptors=process.num_fds(),
                 threads=process.num_threads(),
