@@ -66,7 +66,7 @@ raise SystemExit(serve(Settings.from_sources({}, {}, json.loads(sys.argv[1]))))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What a daemon used at one moment of its life; `life` counts its starts, `age` is in seconds from when it was ready."""
+    """What a daemon used at one moment; `life` counts its starts, `age` is in seconds since it was ready."""
 
     life: int
     age: float
