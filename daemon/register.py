@@ -25,10 +25,11 @@ from store.plan_store import PlanStore
 log = structlog.get_logger("register")
 
 BEAT_SECONDS, BEAT_SECONDS_ALONE = 5.0, 30.0  # on a log that several hosts share, and on one host's own
+TROUBLE_LENGTH_MAX = 500
 
 
 class Register:
-    """The entries of one daemon; `running` tells how many fits it has at work."""
+    """The entries of one daemon; `running` tells how many fits it has at work, `trouble` what it lacks."""
 
     def __init__(
         self,
@@ -37,12 +38,14 @@ class Register:
         here: Identity,
         *,
         running: Callable[[], int] = lambda: 0,
+        trouble: Callable[[], str] = lambda: "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._store, self._here = settings, store, here
-        self._running, self._clock = running, clock
+        self._running, self._trouble, self._clock = running, trouble, clock
         self._beat_seconds = BEAT_SECONDS if store.reading.is_shared else BEAT_SECONDS_ALONE
-        self._beat_at = float("-inf")
+        self._beat_at = self._told_at = float("-inf")
+        self._told = ""  # with the last beat
         self._path = Workplace.of(settings).signs_path
         self._signs = Signs(self._path, here.worker)
         self._has_begun = False
@@ -89,11 +92,13 @@ class Register:
     def turn(self) -> None:
         """Give a sign of life when it is time to: in the file, and to the hosts beside this one."""
         self._signs.turn()
-        if self._clock() < self._beat_at:
+        now, trouble = self._clock(), self._trouble()[:TROUBLE_LENGTH_MAX]
+        is_news = trouble != self._told and now >= self._told_at + BEAT_SECONDS
+        if now < self._beat_at and not is_news:
             return
-        self._beat_at = self._clock() + self._beat_seconds
+        self._beat_at, self._told_at, self._told = now + self._beat_seconds, now, trouble
         try:
-            self._store.beat(self._here.host, self._here.worker, running=self._running())
+            self._store.beat(self._here.host, self._here.worker, running=self._running(), trouble=trouble)
         except DatabaseUnavailable as error:  # a full disk: what matters finds that out by itself
             log.debug("no sign of life in the event log", cause=str(error))
 

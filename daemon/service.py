@@ -192,7 +192,13 @@ class Service:
         self.intake = Intake(settings, store, self.host.bell)
         self.host.also.append(self.intake.descriptors)
         dispatcher = self.host.dispatcher
-        self.register = Register(settings, store, identity, running=lambda: len(dispatcher.running))
+        self.register = Register(
+            settings,
+            store,
+            identity,
+            running=lambda: len(dispatcher.running),
+            trouble=lambda: "; ".join(troubles_of(self.host, self._serving)),
+        )
         self.duties = all_duties(settings, store, self.host, residence=residence, config=config, pages=pages)
         self._serving = next((duty for duty in self.duties if isinstance(duty, Serving)), None)
         self._draining = next((duty for duty in self.duties if isinstance(duty, Draining)), None)

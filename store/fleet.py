@@ -19,16 +19,17 @@ from store.state import HostState
 from store.turn import Turn
 
 _BEAT = """
-INSERT INTO beat (host, worker, at, running) VALUES (?, ?, {now}, ?)
-ON CONFLICT (host) DO UPDATE SET worker = excluded.worker, at = excluded.at, running = excluded.running
+INSERT INTO beat (host, worker, at, running, trouble) VALUES (?, ?, {now}, ?, ?)
+ON CONFLICT (host) DO UPDATE
+SET worker = excluded.worker, at = excluded.at, running = excluded.running, trouble = excluded.trouble
 """
 
 
-def beat(database: Database, host: str, worker: str, *, running: int, now: int | None) -> None:
+def beat(database: Database, host: str, worker: str, *, running: int, trouble: str, now: int | None) -> None:
     """Note that a host is there, with so many fits at work: no event, and outside the order of the log."""
     with database.aside() as tx:
         moment = tx.clock if now is None else str(now)
-        tx.execute(_BEAT.format(now=moment), (host, worker, running))
+        tx.execute(_BEAT.format(now=moment), (host, worker, running, trouble))
 
 
 def drain(turn: Turn, name: str, *, reason: str, give_back: bool, actor: str) -> int | None:

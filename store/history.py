@@ -26,7 +26,7 @@ from store.state import LEASED_STATES, STATE_TYPES, FitState
 from store.waking import HeadWaker, Waker
 
 LEASE_COLUMNS = ("fit_id", "fence", "worker", "renewed_at", "expires_at")
-BEAT_COLUMNS = ("host", "worker", "at", "running")  # nobody kept who was there then
+BEAT_COLUMNS = ("host", "worker", "at", "running", "trouble")  # nobody kept who was there then
 # Of the events only those that say what the states do not: attempts, losses, holds, pauses, hosts.
 KEPT = (
     "FitClaimed", "FitStarted", "FitFailed", "FitReleased", "LeaseExpired", "FitHeld", "WorkPaused",

@@ -14,9 +14,9 @@ from store.state import HostState
 FRESH_SECONDS = 90.0  # since a beat: its host may be at work, and is not removed without force
 SILENT_SECONDS = 30.0  # since a beat, of which six were missed: its host is not counted on
 _COLUMNS = columns_of(HostState)
-_NAMES = (*_COLUMNS, "beat_at", "running")
+_NAMES = (*_COLUMNS, "beat_at", "running", "trouble")
 _HOSTS = f"""
-SELECT {", ".join(f"h.{name}" for name in _COLUMNS)}, b.at, b.running
+SELECT {", ".join(f"h.{name}" for name in _COLUMNS)}, b.at, b.running, b.trouble
 FROM host AS h LEFT JOIN beat AS b ON b.host = h.host
 """
 

@@ -264,10 +264,13 @@ class PlanStore(Intervening):
         with self._turn() as turn:
             return hosts.daemon_said(turn, word)
 
-    def beat(self, host: str, worker: str, *, running: int = 0) -> None:
-        """Note that a host is there, with so many fits at work; no event, and it wakes nobody."""
+    def beat(self, host: str, worker: str, *, running: int = 0, trouble: str = "") -> None:
+        """Note that a host is there, with so many fits at work and what is wrong with it.
+
+        It is no event, and wakes nobody.
+        """
         now = microseconds_of(self._clock()) if self._clock else None
-        fleet.beat(self._database, host, worker, running=running, now=now)
+        fleet.beat(self._database, host, worker, running=running, trouble=trouble, now=now)
 
     def record(
         self,

@@ -374,6 +374,7 @@ class HostRow:
         removed_at: when it was removed, if it was and has not started since.
         beat_at: when it was last heard of, if it was.
         running: how many fits it had at work then.
+        trouble: what it lacked then, though it worked: its cluster, its place of artefacts.
     """
 
     host: str
@@ -394,3 +395,4 @@ class HostRow:
     removed_at: datetime | None = None
     beat_at: datetime | None = None
     running: int | None = None
+    trouble: str | None = None

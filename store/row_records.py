@@ -88,6 +88,7 @@ def host_row(values: dict[str, Any]) -> HostRow:
         values[name] = optional_moment(values[name])
     values["labels"] = labels_of(values["labels"])
     values["give_back"] = bool(values["give_back"])
+    values["trouble"] = values["trouble"] or None
     return HostRow(**values)
 
 

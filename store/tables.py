@@ -294,6 +294,7 @@ class BeatTable(SQLModel, table=True):
     worker: str = _column(TEXT)
     at: int = _column(INTEGER)
     running: int = _column(INTEGER)
+    trouble: str = _defaulted("")
 
 
 class LeaseTable(SQLModel, table=True):

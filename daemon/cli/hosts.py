@@ -11,7 +11,7 @@ import click
 from daemon.cli.lazy import LazyGroup
 from daemon.cli.screen import Tone, emit, paint, say, table, wrapped
 from daemon.cli.workspace import json_option, reader_for, results_option
-from daemon.views.host_words import SILENT, hosts_told
+from daemon.views.host_words import SILENT, WORKING, hosts_told
 from daemon.views.hosts import host_documents
 from daemon.views.waiting import Watch
 from daemon.views.words import counted, moment, span
@@ -68,11 +68,17 @@ def _say_what_to_do(documents: Sequence[dict[str, Any]]) -> None:
         names = [str(told["host"]) for told in documents if told["standing"] == state]
         if names:
             say(wrapped(paint(state, TONES[state]), f"{', '.join(names)}: {words}"))
+    lacking: dict[str, list[str]] = {}
+    for told in documents:
+        if told["trouble"] and told["standing"] in WORKING:
+            lacking.setdefault(told["trouble"], []).append(told["host"])
+    for words, names in lacking.items():
+        say(wrapped(paint("trouble", "bad"), f"{', '.join(names)}: {words}; trainwright doctor there"))
 
 
 def _row(told: dict[str, Any], watch: Watch) -> tuple[object, ...]:
     state = told["standing"]
-    is_working = state in ("up", "draining", "drained")
+    is_working = state in WORKING
     drained = f"drains: {told['draining']}" if told["draining"] else ""
     paused = "; ".join(told["pauses"])
     return (

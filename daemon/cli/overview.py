@@ -13,7 +13,7 @@ from daemon.cli.history import at_option, looking
 from daemon.cli.screen import Tone, bar, emit, paint, say
 from daemon.cli.workspace import json_option, results_option
 from daemon.views.fits import step_words
-from daemon.views.host_words import host_line, previous_line
+from daemon.views.host_words import host_line, previous_line, trouble_line
 from daemon.views.hosts import WORST_FIRST, running_by_host, standing
 from daemon.views.overview import LINES_MAX, Overview, Resumption, look, overview_document
 from daemon.views.remaining import Remaining
@@ -102,8 +102,7 @@ def _host_lines(found: Overview) -> Iterator[str]:
     for told in known[:LINES_MAX]:
         host = told.row.host
         yield host_line(told, state=states[host], running=at_work[host], now=found.watch.now)
-        if (before := previous_line(told)) is not None:
-            yield before
+        yield from filter(None, (previous_line(told), trouble_line(told.row, state=states[host])))
     yield from _more(len(known), "host", "trainwright hosts ls")
 
 

@@ -13,6 +13,7 @@ from store.reading import Reader
 from store.records import HostRow
 
 TAKEN_BACK_MAX = 1000
+WORKING = ("up", "draining", "drained")  # how hosts stand that do or may do something
 SILENT = "its machine or its way to the log is down; gone for good: trainwright hosts remove"
 
 
@@ -101,6 +102,13 @@ def host_line(told: HostTold, *, state: str, running: int, now: datetime) -> str
         return f"daemon   draining{where}{_because(row)}; {left}"
     boot = f" (boot {moment(told.booted_at)})" if told.booted_at else ""
     return f"daemon   up {span((now - row.started_at).total_seconds())}{where}{boot}"
+
+
+def trouble_line(row: HostRow, *, state: str) -> str | None:
+    """Return what a host lacks though it works, as a line; None where nothing, or where it does not work."""
+    if row.trouble is None or state not in WORKING:
+        return None
+    return f"trouble  {row.trouble}; trainwright doctor, on {row.host}"
 
 
 def _because(row: HostRow) -> str:

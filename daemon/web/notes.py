@@ -33,7 +33,7 @@ class Note:
 
 def notes(scene: Scene) -> str:
     """Return what somebody should look at, the worst first."""
-    kinds = (_refusals, _hosts, _breaks, _pauses, _failures, _waiting)
+    kinds = (_refusals, _hosts, _troubles, _breaks, _pauses, _failures, _waiting)
     found = [note for kind in kinds for note in kind(scene)]
     return scene.site.page("parts/notes.html", {"view": scene.view, "notes": found, "past": scene.past})
 
@@ -53,6 +53,12 @@ def _hosts(scene: Scene) -> list[Note]:
         return []
     words = "nothing is started until one works: trainwright daemon"
     return [Note(tone="bad", label="no daemon", words=words)]
+
+
+def _troubles(scene: Scene) -> list[Note]:
+    """What hosts lack though they work."""
+    lacking = [host for host in scene.watch.hosts if host.trouble and host.worker in scene.watch.workers]
+    return [Note(tone="bad", label=f"trouble on {host.host}", words=host.trouble or "") for host in lacking]
 
 
 def _breaks(scene: Scene) -> list[Note]:

@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("worker", sa.Text(), nullable=False),
         sa.Column("at", INTEGER, nullable=False),
         sa.Column("running", INTEGER, nullable=False),
+        sa.Column("trouble", sa.Text(), nullable=False, server_default=""),
         sqlite_strict=True,
     )
 

@@ -78,6 +78,20 @@ def test_a_host_drains_until_it_is_told_otherwise(call: Call, at_work: PlanStore
     assert kinds == ["HostDraining", "HostDraining", "HostReturned"]
 
 
+def test_what_a_host_lacks_is_told_while_it_works(call: Call, at_work: PlanStore) -> None:
+    """A cluster that is away is no silence: status says it, and hosts ls; of a stopped host it is no news."""
+    assert "trouble" not in call("status").out
+    at_work.beat(HOST, own_identity().worker, running=2, trouble="no fit is given to Ray: it does not answer")
+    expected = f"trouble  no fit is given to Ray: it does not answer; trainwright doctor, on {HOST}"
+    assert expected in call("status").lines
+    listed = " ".join(call("hosts", "ls").out.split())
+    assert f"trouble {HOST}: no fit is given to Ray: it does not answer; trainwright doctor there" in listed
+    assert call("hosts", "ls", "--json").document["hosts"][0]["trouble"].startswith("no fit is given to Ray")
+    at_work.daemon_said(DaemonStopped(worker=own_identity().worker, host=HOST, cause="stopped by SIGTERM"))
+    assert "Ray" not in call("status").out
+    assert "Ray" not in call("hosts", "ls").out
+
+
 def test_a_rehearsal_says_it_and_does_nothing(call: Call, at_work: PlanStore) -> None:
     """With --dry-run the log stays as it is, and a refusal comes as it would."""
     head = at_work.head_seq()

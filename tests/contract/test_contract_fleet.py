@@ -170,9 +170,11 @@ def test_a_beat_is_no_event(fleet: PlanStore, clock: Clock) -> None:
     assert [row.beat_at for row in fleet.reading.hosts()] == [None, None]
     fleet.beat("alpha", ALPHA, running=3)
     clock.move(5)
-    fleet.beat("alpha", ALPHA, running=1)
+    fleet.beat("alpha", ALPHA, running=1, trouble="its cluster is away")
     row = fleet.reading.host("alpha")
-    assert (row.beat_at, row.running) == (clock.now, 1)
+    assert (row.beat_at, row.running, row.trouble) == (clock.now, 1, "its cluster is away")
+    fleet.beat("alpha", ALPHA, running=1)
+    assert fleet.reading.host("alpha").trouble is None
     assert fleet.head_seq() == head
     fleet.remove_host("alpha", force=True)
     assert fleet.reading.host("alpha").beat_at is None

@@ -20,7 +20,7 @@ from daemon.errors import AlreadyServing
 from daemon.identity import own_identity
 from daemon.lock import held_lock
 from daemon.notify import Notifier
-from daemon.register import BEAT_SECONDS_ALONE, Register
+from daemon.register import BEAT_SECONDS, BEAT_SECONDS_ALONE, TROUBLE_LENGTH_MAX, Register
 from daemon.settings import Settings
 from daemon.starting import holder_words, opened_store
 from daemon.stopping import leaving_at_once
@@ -240,6 +240,29 @@ def test_a_daemon_beats_beside_the_log(settings: Settings) -> None:
         assert later is not None
         assert later > row.beat_at
         assert store.head_seq() == head
+
+
+def test_trouble_is_told_before_the_next_beat_is_due(settings: Settings) -> None:
+    """When it begins and when it is over, but not more often than hosts beat that share a log."""
+    seconds, trouble = [0.0], [""]
+    with open_store(settings.database_url) as store:
+        here = own_identity()
+        register = Register(settings, store, here, trouble=lambda: trouble[0], clock=lambda: seconds[0])
+
+        def told() -> str | None:
+            register.turn()
+            return store.reading.host(here.host).trouble
+
+        register.start()
+        assert told() is None
+        trouble[0] = "the place of artefacts is away: " + "x" * 1000
+        assert told() is None
+        seconds[0] += BEAT_SECONDS
+        assert (told() or "").startswith("the place of artefacts is away: x")
+        assert len(told() or "") == TROUBLE_LENGTH_MAX
+        trouble[0] = ""
+        seconds[0] += BEAT_SECONDS
+        assert told() is None
 
 
 def test_a_log_that_takes_no_beat_ends_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

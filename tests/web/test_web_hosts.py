@@ -150,3 +150,16 @@ def test_what_watches_is_told_of_hosts(client: TestClient, store: PlanStore) -> 
     assert f'trainwright_host_beat_age_seconds{{host="{HOST}"}}' in told
     store.remove_host(HOST, force=True)
     assert f'host="{HOST}"' not in client.get("/metrics").text
+
+
+def test_the_page_says_what_a_host_lacks(client: TestClient, store: PlanStore) -> None:
+    """On the first page and on that of the hosts, with whatever it says shown as text; over the API too."""
+    store.beat(
+        HOST, own_identity().worker.replace(own_identity().host, HOST, 1), trouble="<b>Ray</b> is away"
+    )
+    for path in ("/", "/hosts"):
+        words = client.get(path).text
+        assert "&lt;b&gt;Ray&lt;/b&gt; is away" in words
+        assert "<b>Ray" not in words
+    (host,) = [one for one in client.get(f"{API}/hosts").json()["hosts"] if one["host"] == HOST]
+    assert host["trouble"] == "<b>Ray</b> is away"
