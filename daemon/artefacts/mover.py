@@ -18,10 +18,12 @@ from typing import IO, Any
 
 import structlog
 
-from daemon.artefacts.moves import Move
+from daemon.artefacts.liveness import Liveness
+from daemon.artefacts.moves import PING, Move
 from executors.lives import OwnProcess, is_readable
 
-UNDER_WAY_MAX = 8  # their lines together must fit into the pipe
+UNDER_WAY_MAX = 8  # their lines and a ping together must fit into the pipe
+NO_MOVE = 0  # the number of a ping
 START_SECONDS, START_SECONDS_MAX = 1.0, 30.0  # between two starts of the process
 SAY_AGAIN_SECONDS = 300.0
 END_SECONDS = 3.0  # for what is under way when the host stops
@@ -49,6 +51,7 @@ class Mover:
         self._process: subprocess.Popen[bytes] | None = None
         self._life: OwnProcess | None = None
         self._heard = b""
+        self.liveness = Liveness(clock)
         self._start_at, self._wait_seconds = float("-inf"), START_SECONDS
         self._trouble: str | None = None
         self._told_at = float("-inf")
@@ -93,6 +96,7 @@ class Mover:
         """Take the answers that came, note the process's end, and ask for what is due."""
         if self._life is not None:
             self._take_answers()
+            self._see_whether_it_is_there()
             if (code := self._life.code()) is not None:
                 self._take_answers()
                 self._note_end(code)
@@ -135,6 +139,16 @@ class Mover:
         due = [move for move in self._moves.values() if not move.is_under_way and now >= move.again_at]
         return sorted(due, key=lambda move: (not move.is_urgent, move.number))[: max(0, room)]
 
+    def _see_whether_it_is_there(self) -> None:
+        """Ask a process that is silent over its work for an answer; end one that gives none."""
+        has_work = any(move.is_under_way for move in self._moves.values())
+        if self.liveness.turn(has_work=has_work):
+            self._write({"number": NO_MOVE, "do": PING})
+        if self.liveness.is_frozen and self._life is not None:
+            log.error("the process that moves artefacts stands still, and is ended", pid=self._life.pid)
+            self._life.kill()
+            self._life.awaited(END_SECONDS)
+
     def _start(self) -> None:
         words = [sys.executable, "-P", "-m", "daemon.artefacts.process", str(os.getpid())]
         try:
@@ -143,6 +157,7 @@ class Mover:
             self._wait(f"its process could not be started: {error}")
             return
         self._process, self._life, self._heard = process, OwnProcess(process), b""
+        self.liveness.began()
         os.set_blocking(self._output.fileno(), False)
         self._write(self._place)
 
@@ -162,6 +177,9 @@ class Mover:
         *lines, self._heard = self._heard.split(b"\n")
         for line in lines:
             answer = json.loads(line)
+            self.liveness.heard()
+            if answer["number"] == NO_MOVE:
+                continue
             move = self._moves.get(answer["number"])
             self._note_answer(move, answer["outcome"], answer["words"])
 

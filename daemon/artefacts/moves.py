@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 PUT, GET, PUT_FILE, REMOVE, RESUME, FITS = "put", "get", "put_file", "remove", "resume", "fits"
+PING = "ping"  # no move: asks whether the process is there, and is answered at once
 DONE = "done"
 ABSENT, DAMAGED = "absent", "damaged"  # there is none, or not the one that was put there
 FULL, REFUSED = "full", "refused"  # the disk here, or something else here

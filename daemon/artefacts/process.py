@@ -161,7 +161,11 @@ def carry(parent: int) -> None:
     carrier = Carrier(place["url"], place["options"], say)
     carrier.begin()
     for line in sys.stdin:
-        carrier.take(json.loads(line))
+        asked = json.loads(line)
+        if asked["do"] == moves.PING:
+            say({"number": asked["number"], "outcome": moves.DONE, "words": ""})
+        else:
+            carrier.take(asked)
 
 
 if __name__ == "__main__":

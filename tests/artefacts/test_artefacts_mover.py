@@ -16,8 +16,9 @@ from daemon_samples import await_that
 from object_server import REFUSE, ObjectServer
 
 from daemon.artefacts import opened, panel_key
+from daemon.artefacts.liveness import ASK_SECONDS, FROZEN_SECONDS, TURN_SECONDS_MAX
 from daemon.artefacts.mover import Mover
-from daemon.artefacts.moves import ABSENT, DAMAGED, DONE, GET, PUT, REFUSED, RESUME, Move
+from daemon.artefacts.moves import ABSENT, DAMAGED, DONE, GET, PUT, PUT_FILE, REFUSED, RESUME, Move
 
 Place = tuple[str, dict[str, Any]]
 
@@ -121,6 +122,48 @@ def test_a_process_that_is_killed_is_started_anew_and_asked_again(mover: Mover, 
     await_that(settled(mover, move), "end by another process")
     assert move.outcome == DONE
     assert mover.pid != first
+
+
+def test_a_process_that_stands_still_is_ended_and_another_one_asked(shared: Place, tmp_path: Path) -> None:
+    """It is asked whether it is there, once; a host that stood still itself counts little of that time."""
+    seconds = [0.0]
+    mover = Mover(*shared, clock=lambda: seconds[0])
+    try:
+        mover.start()
+        first = await_that(lambda: mover.pid, "process")
+        os.kill(first, signal.SIGSTOP)
+        move = mover.ask(PUT, KEY, made(tmp_path / "a"))
+        seconds[0] += 10 * FROZEN_SECONDS
+        mover.hear()
+        assert mover.pid == first
+
+        def done() -> bool:
+            seconds[0] += TURN_SECONDS_MAX
+            return settled(mover, move)()
+
+        await_that(done, "end by another process")
+        assert (move.outcome, move.ends) == (DONE, 1)
+        assert mover.pid != first
+    finally:
+        mover.close()
+
+
+def test_a_process_that_is_slow_is_left_alone(shared: Place, tmp_path: Path) -> None:
+    """Whoever is asked whether it is there and says so goes on, however long its move takes."""
+    os.mkfifo(tmp_path / "slow")  # nobody writes there, so that reading it takes for ever
+    seconds = [0.0]
+    mover = Mover(*shared, clock=lambda: seconds[0])
+    try:
+        move = mover.ask(PUT_FILE, "logs/p_1/f_1/1.log", tmp_path / "slow")
+        first = await_that(lambda: mover.pid, "process")
+        while seconds[0] < 2 * (ASK_SECONDS + FROZEN_SECONDS):
+            seconds[0] += TURN_SECONDS_MAX
+            mover.hear()
+            if mover.liveness.silent_seconds >= ASK_SECONDS:
+                await_that(lambda: (mover.hear(), mover.liveness.silent_seconds == 0)[1], "answer")
+        assert (mover.pid, move.outcome, move.ends) == (first, None, 0)
+    finally:
+        mover.close()
 
 
 def test_nothing_that_nobody_wants_is_moved(mover: Mover, tmp_path: Path) -> None:
