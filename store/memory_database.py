@@ -2,7 +2,8 @@
 
 It is SQLite without a file (https://sqlite.org/inmemorydb.html): the same statements, guards and order of
 events, and nothing left of any of it when the process ends or the last store on it is gone. It grows as
-far as there is memory for it, some three KiB a fit with all its events. Addresses:
+far as there is memory for it, some three KiB a fit with all its events; beyond a few hundred MiB a file on a
+disk that is memory is the faster one. Addresses:
 
     memory:         a database of its own for each one that opens it
     memory:NAME     one database for all in this process who say the name, while any of them has it open

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.scale.course import drawn
 from benchmarks.scale.options import FULL, QUICK, Scenario
 from benchmarks.scale.parts import PartEnded, Simulated, simulate
 from benchmarks.scale.writing import write_between
@@ -14,6 +15,7 @@ from benchmarks.store.figures import Figure, table, verdict
 
 SECONDS_MAX = 600.0
 STOPPED = 130  # as a shell tells of ^C
+PICTURE = Path("pictures/scale-simulation.svg")
 BEGIN, END = "<!-- simulation -->", "<!-- end of simulation -->"
 
 
@@ -41,6 +43,8 @@ def main(words: Sequence[str] | None = None) -> int:
     for problem in found.problems:
         print(f"wrong at the end: {problem}", file=sys.stderr)
     if asked.write:
+        (asked.write.parent / PICTURE).write_text(drawn(found.course, parts=asked.parts), encoding="utf-8")
+        text += f"\n\n![fits a second by fits that have ended]({PICTURE})"
         write_between(asked.write, text, begin=BEGIN, end=END)
     return 1 if any(figure.reached == "NO" for figure in figures) else 0
 

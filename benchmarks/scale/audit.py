@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.scale.world import Outcome
-from store.database import connect
+from store.database import Database
 
 _QUESTIONS = {
     "fits have not ended": "SELECT COUNT(*) FROM fit WHERE state NOT IN ('succeeded', 'failed')",
@@ -24,9 +24,9 @@ _QUESTIONS = {
 }
 
 
-def problems(url: str, outcome: Outcome) -> list[str]:
+def problems(log: Database, outcome: Outcome) -> list[str]:
     """Return what is wrong at the end, in words; nothing where every fit has ended once."""
-    with connect(url, readonly=True).snapshot() as tx:
+    with log.snapshot() as tx:
         counts = {what: int(tx.query(sql)[0][0]) for what, sql in _QUESTIONS.items()}
         fits = int(tx.query("SELECT COUNT(*) FROM fit")[0][0])
     found = [f"{count:,} {what}" for what, count in counts.items() if count]

@@ -6,6 +6,7 @@ any process does, and the others are ended.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -18,15 +19,31 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from typing import NamedTuple
 
 from benchmarks.scale.audit import problems
+from benchmarks.scale.course import Point
 from benchmarks.scale.options import Scenario
 from benchmarks.scale.world import Outcome, World
 from executors.confinement import die_with_parent
 
 _TELL_SECONDS = 5.0
+_COLLECTED_AFTER = 100_000, 50, 50  # hundreds of hosts live here: Python would go through all of them often
 _RATE_SECONDS = 60.0  # what is left is foretold by the rate of so long
-_Found = tuple[Outcome, list[str]]
+
+
+class Far(NamedTuple):
+    """How far a part is: fits that have ended, and the processor time for them."""
+
+    ended: int
+    cpu_seconds: float
+
+
+class Found(NamedTuple):
+    """What came of a part, and what is wrong with its log."""
+
+    outcome: Outcome
+    problems: list[str]
 
 
 class PartEnded(Exception):
@@ -38,11 +55,15 @@ class PartEnded(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulated:
-    """What came of all parts together; `seconds` is from the first start to the last end."""
+    """What came of all parts together; `seconds` is from the first start to the last end.
+
+    `course` is how far they were at which moment.
+    """
 
     outcomes: Sequence[Outcome]
     problems: Sequence[str]
     seconds: float
+    course: Sequence[Point]
 
     def count(self, name: str) -> int:
         """Return the sum of a count over the parts."""
@@ -75,11 +96,13 @@ def simulate(scenario: Scenario, *, parts: int) -> Simulated:
     began = time.perf_counter()
     with ExitStack() as ends:
         running = [_started(number, part, ends=ends) for number, part in enumerate(scenario.parts(parts))]
-        found = _followed(running, Progress(scenario.fits))
+        progress = Progress(scenario.fits)
+        found = _followed(running, progress)
     return Simulated(
-        outcomes=[outcome for outcome, _ in found],
-        problems=[problem for _, wrong in found for problem in wrong],
+        outcomes=[one.outcome for one in found],
+        problems=[problem for one in found for problem in one.problems],
         seconds=time.perf_counter() - began,
+        course=progress.course,
     )
 
 
@@ -87,7 +110,7 @@ def _started(number: int, scenario: Scenario, *, ends: ExitStack) -> _Part:
     """Start a part; with `ends` it ends at the latest."""
     context = multiprocessing.get_context("spawn")
     heard, told = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(number, scenario, told, os.getpid()))
+    process = context.Process(target=_run, args=(scenario, told, os.getpid()))
     process.start()
     told.close()  # the only end to write to is then the part's own: it closes with it
     ends.callback(process.join)
@@ -95,38 +118,40 @@ def _started(number: int, scenario: Scenario, *, ends: ExitStack) -> _Part:
     return _Part(number=number, process=process, heard=heard)
 
 
-def _followed(parts: Sequence[_Part], progress: Progress) -> list[_Found]:
+def _followed(parts: Sequence[_Part], progress: Progress) -> list[Found]:
     """Hear all parts until each has told what came of it; raises PartEnded."""
-    found: dict[int, _Found] = {}
+    found: dict[int, Found] = {}
     while left := [part for part in parts if part.number not in found]:
         ready = wait([part.heard for part in left])
         for part in left:
             if part.heard in ready:
                 word = _word_of(part)
-                if isinstance(word, int):
+                if isinstance(word, Far):
                     progress.tell(part.number, word)
                 else:
                     found[part.number] = word
     return [found[part.number] for part in parts]
 
 
-def _word_of(part: _Part) -> int | _Found:
-    """Return what a part says next: how many fits have ended, or what came of it; raises PartEnded."""
+def _word_of(part: _Part) -> Far | Found:
+    """Return what a part says next: how far it is, or what came of it; raises PartEnded."""
     try:
-        word: int | _Found = part.heard.recv()
+        word: Far | Found = part.heard.recv()
     except EOFError:
         part.process.join()
         raise PartEnded(part.number, part.process.exitcode) from None
     return word
 
 
-def _run(number: int, scenario: Scenario, tell: Connection, parent: int) -> None:
+def _run(scenario: Scenario, tell: Connection, parent: int) -> None:
     """Simulate one part, in a process of its own."""
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the parent, which ends all parts
-    url = f"memory:simulation{number}"
-    outcome = World(scenario, url, watch=tell.send).run()
-    tell.send((outcome, problems(url, outcome)))
+    world = World(scenario, watch=lambda ended: tell.send(Far(ended, time.process_time())))
+    gc.freeze()
+    gc.set_threshold(*_COLLECTED_AFTER)
+    outcome = world.run()
+    tell.send(Found(outcome, problems(world.log, outcome)))
 
 
 class Progress:
@@ -141,14 +166,17 @@ class Progress:
     ) -> None:
         self._fits, self._clock = fits, clock
         self._say = say or partial(print, file=sys.stderr, flush=True)
-        self._ended: dict[int, int] = {}
+        self._far: dict[int, Far] = {}
         self._began = self._tell_at = clock()
         self._before: deque[tuple[float, int]] = deque([(self._began, 0)])
+        self.course: list[Point] = [Point(0, 0.0, 0.0)]
 
-    def tell(self, number: int, ended: int) -> None:
-        """Take how many fits of a part have ended, and tell of all of them if it is time."""
-        self._ended[number] = ended
-        now, done = self._clock(), sum(self._ended.values())
+    def tell(self, number: int, far: Far) -> None:
+        """Take how far a part is, and tell of all of them if it is time."""
+        self._far[number] = far
+        now, done = self._clock(), sum(one.ended for one in self._far.values())
+        worked = sum(one.cpu_seconds for one in self._far.values())
+        self.course.append(Point(done, now - self._began, worked))
         if now < self._tell_at or not done:
             return
         self._tell_at = now + _TELL_SECONDS

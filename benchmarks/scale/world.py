@@ -15,12 +15,11 @@ import structlog
 from benchmarks.scale.agenda import Agenda
 from benchmarks.scale.fleet import SimulatedHost, stand_in_for_machines
 from benchmarks.scale.options import Scenario
+from benchmarks.scale.virtual_log import VirtualLog
 from benchmarks.store.plans import plan_of
 from daemon.news import FitEnded, News
 from daemon.settings import Settings
-from store.memory_database import MemoryDatabase
 from store.plan_store import PlanStore
-from store.sqlite_database import SqliteTx
 
 _RESCUE_SECONDS = 20.0
 
@@ -43,17 +42,16 @@ class Outcome:
 
 
 class World:
-    """One simulation over a log in this process's memory; a context that lets the log go."""
+    """One simulation over a log of its own, which goes with this process."""
 
-    def __init__(
-        self, scenario: Scenario, url: str, *, watch: Callable[[int], None] = lambda _ended: None
-    ) -> None:
+    def __init__(self, scenario: Scenario, *, watch: Callable[[int], None] = lambda _ended: None) -> None:
         """`watch` is told now and then how many fits have ended."""
         self._watch = watch
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         stand_in_for_machines()
         self.scenario, self.agenda = scenario, Agenda()
-        self.store = PlanStore(_database(url, self.agenda))
+        self.log = VirtualLog(self.agenda)
+        self.store = PlanStore(self.log)
         self.outcome = Outcome(scenario=scenario)
         settings = _settings(scenario)
         self.hosts = [
@@ -133,18 +131,6 @@ class World:
             self.outcome.told[news.outcome] += 1
             if news.outcome == "succeeded":
                 self.outcome.successes[news.fit] += 1
-
-
-def _database(url: str, agenda: Agenda) -> MemoryDatabase:
-    """Return a database that tells the virtual time, by a function, so that it knows its statements again.
-
-    A moment written into each statement, as by `open_store(clock=...)`, makes each a new one, which SQLite
-    prepares anew.
-    """
-    database = MemoryDatabase(url)
-    database.memory.connection.create_function("virtual_now", 0, agenda.microseconds)
-    SqliteTx.clock = "virtual_now()"
-    return database
 
 
 def _settings(scenario: Scenario) -> Settings:

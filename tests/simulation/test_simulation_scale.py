@@ -19,8 +19,9 @@ from store import leases
 if sys.argv[1] == "without a fence":
     leases.require_held = lambda turn, held: turn.fit(held.fit_id)
 scenario = Scenario(hosts=12, slots=8, plans=2, plan_fits=400, fit_seconds=120.0, deaths=8, freezes=8)
-outcome = World(scenario, "memory:simulated").run()
-found = problems("memory:simulated", outcome)
+world = World(scenario)
+outcome = world.run()
+found = problems(world.log, outcome)
 print(json.dumps({"found": found, "lost": outcome.told["lost"], "rescued": outcome.rescued}))
 """
 
