@@ -19,11 +19,14 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from benchmarks.scale.audit import problems
 from benchmarks.scale.course import Point
 from benchmarks.scale.options import Scenario
+from benchmarks.scale.virtual_log import BEGINS_IN
 from benchmarks.scale.world import Outcome, World
 from executors.confinement import die_with_parent
 
@@ -95,9 +98,14 @@ def simulate(scenario: Scenario, *, parts: int) -> Simulated:
     """
     began = time.perf_counter()
     with ExitStack() as ends:
-        running = [_started(number, part, ends=ends) for number, part in enumerate(scenario.parts(parts))]
-        progress = Progress(scenario.fits)
-        found = _followed(running, progress)
+        within = TemporaryDirectory(prefix="trainwright-", dir=BEGINS_IN)
+        ends.callback(within.cleanup)
+        running = [
+            _started(number, part, within=within.name, ends=ends)
+            for number, part in enumerate(scenario.parts(parts))
+        ]
+        progress = Progress(scenario.fits, parts=parts)
+        found = _followed(running, progress, begun=within.cleanup)
     return Simulated(
         outcomes=[one.outcome for one in found],
         problems=[problem for one in found for problem in one.problems],
@@ -106,11 +114,11 @@ def simulate(scenario: Scenario, *, parts: int) -> Simulated:
     )
 
 
-def _started(number: int, scenario: Scenario, *, ends: ExitStack) -> _Part:
+def _started(number: int, scenario: Scenario, *, within: str, ends: ExitStack) -> _Part:
     """Start a part; with `ends` it ends at the latest."""
     context = multiprocessing.get_context("spawn")
     heard, told = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(scenario, told, os.getpid()))
+    process = context.Process(target=_run, args=(scenario, Path(within), told, os.getpid()))
     process.start()
     told.close()  # the only end to write to is then the part's own: it closes with it
     ends.callback(process.join)
@@ -118,8 +126,11 @@ def _started(number: int, scenario: Scenario, *, ends: ExitStack) -> _Part:
     return _Part(number=number, process=process, heard=heard)
 
 
-def _followed(parts: Sequence[_Part], progress: Progress) -> list[Found]:
-    """Hear all parts until each has told what came of it; raises PartEnded."""
+def _followed(parts: Sequence[_Part], progress: Progress, *, begun: Callable[[], None]) -> list[Found]:
+    """Hear all parts until each has told what came of it; raises PartEnded.
+
+    `begun` is called once all of them are at work: none needs a file by its name from then on.
+    """
     found: dict[int, Found] = {}
     while left := [part for part in parts if part.number not in found]:
         ready = wait([part.heard for part in left])
@@ -127,7 +138,8 @@ def _followed(parts: Sequence[_Part], progress: Progress) -> list[Found]:
             if part.heard in ready:
                 word = _word_of(part)
                 if isinstance(word, Far):
-                    progress.tell(part.number, word)
+                    if progress.tell(part.number, word) == len(parts):
+                        begun()
                 else:
                     found[part.number] = word
     return [found[part.number] for part in parts]
@@ -143,11 +155,11 @@ def _word_of(part: _Part) -> Far | Found:
     return word
 
 
-def _run(scenario: Scenario, tell: Connection, parent: int) -> None:
+def _run(scenario: Scenario, within: Path, tell: Connection, parent: int) -> None:
     """Simulate one part, in a process of its own."""
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the parent, which ends all parts
-    world = World(scenario, watch=lambda ended: tell.send(Far(ended, time.process_time())))
+    world = World(scenario, watch=lambda ended: tell.send(Far(ended, time.process_time())), within=within)
     gc.freeze()
     gc.set_threshold(*_COLLECTED_AFTER)
     outcome = world.run()
@@ -161,25 +173,29 @@ class Progress:
         self,
         fits: int,
         *,
+        parts: int,
         clock: Callable[[], float] = time.perf_counter,
         say: Callable[[str], None] | None = None,
     ) -> None:
-        self._fits, self._clock = fits, clock
+        self._fits, self._parts, self._clock = fits, parts, clock
         self._say = say or partial(print, file=sys.stderr, flush=True)
         self._far: dict[int, Far] = {}
         self._began = self._tell_at = clock()
         self._before: deque[tuple[float, int]] = deque([(self._began, 0)])
         self.course: list[Point] = [Point(0, 0.0, 0.0)]
 
-    def tell(self, number: int, far: Far) -> None:
-        """Take how far a part is, and tell of all of them if it is time."""
+    def tell(self, number: int, far: Far) -> int:
+        """Take how far a part is, tell of all of them if it is time, and return how many have begun."""
         self._far[number] = far
         now, done = self._clock(), sum(one.ended for one in self._far.values())
         worked = sum(one.cpu_seconds for one in self._far.values())
         self.course.append(Point(done, now - self._began, worked))
-        if now < self._tell_at or not done:
-            return
-        self._tell_at = now + _TELL_SECONDS
+        if done and now >= self._tell_at and len(self._far) == self._parts:
+            self._tell_at = now + _TELL_SECONDS
+            self._foretell(now, done)
+        return len(self._far)
+
+    def _foretell(self, now: float, done: int) -> None:
         self._before.append((now, done))
         while now - self._before[1][0] >= _RATE_SECONDS:
             self._before.popleft()

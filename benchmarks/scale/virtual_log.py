@@ -15,7 +15,9 @@ from benchmarks.scale.agenda import Agenda
 from store.schema import upgrade
 from store.sqlite_database import SqliteDatabase, SqliteTx
 
-_MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - tmpfs(5); elsewhere the folder for what is temporary
+_MEMORY_DISK = Path("/dev/shm")  # noqa: S108 - tmpfs(5)
+# Where logs begin; elsewhere it is the folder for what is temporary.
+BEGINS_IN = _MEMORY_DISK if _MEMORY_DISK.is_dir() else None
 
 
 class VirtualLog(SqliteDatabase):
@@ -25,9 +27,10 @@ class VirtualLog(SqliteDatabase):
     them, as by `open_store(clock=...)`, makes each a new one, which SQLite prepares anew.
     """
 
-    def __init__(self, agenda: Agenda) -> None:
+    def __init__(self, agenda: Agenda, within: Path | None = None) -> None:
+        """`within` is a folder of somebody who removes it: for a process that is killed while it begins."""
         self._agenda = agenda
-        folder = Path(mkdtemp(prefix="trainwright-", dir=_MEMORY_DISK if _MEMORY_DISK.is_dir() else None))
+        folder = Path(mkdtemp(prefix="trainwright-", dir=within or BEGINS_IN))
         try:
             url = f"sqlite:///{folder / 'log.db'}"
             upgrade(url)

@@ -44,13 +44,19 @@ class Outcome:
 class World:
     """One simulation over a log of its own, which goes with this process."""
 
-    def __init__(self, scenario: Scenario, *, watch: Callable[[int], None] = lambda _ended: None) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        watch: Callable[[int], None] = lambda _ended: None,
+        within: Path | None = None,
+    ) -> None:
         """`watch` is told now and then how many fits have ended."""
         self._watch = watch
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         stand_in_for_machines()
         self.scenario, self.agenda = scenario, Agenda()
-        self.log = VirtualLog(self.agenda)
+        self.log = VirtualLog(self.agenda, within)
         self.store = PlanStore(self.log)
         self.outcome = Outcome(scenario=scenario)
         settings = _settings(scenario)
