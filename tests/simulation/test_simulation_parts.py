@@ -102,7 +102,8 @@ def test_an_interrupted_simulation_ends_at_once_and_says_so(tmp_path: Path) -> N
 def test_what_is_left_is_foretold_by_the_last_minute() -> None:
     """A slow beginning is forgotten: 10 a second at first, then 100, of 20,000."""
     now, said = 0.0, list[str]()
-    progress = Progress(20_000, parts=1, clock=lambda: now, say=said.append)
+    progress = Progress(20_000, parts=2, clock=lambda: now, say=said.append)
+    progress.tell(1, Far(0, 0.0))
     for _ in range(100):
         now += 1.0
         progress.tell(0, Far(int(now * 10), now))
