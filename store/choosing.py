@@ -15,22 +15,22 @@ from store.database import Row, Statement
 from store.labels import offering
 from store.ordering import ClaimOrder
 from store.projections import READ, read_columns
-from store.ready import AT_WORK, OPEN_PLANS, ORDER, PAUSES, READY, SKIP
+from store.ready import AT_WORK, FOUND, OPEN_PLANS, ORDER, PASSED, PAUSES, READY, SKIP
 from store.records import Room
 from store.state import FitState
 from store.turn import Turn
 
 FIT_WIDTH = len(READ[FitState])
 # Looked up for the few rows that are returned, not joined to all that might be.
-SELECT_FIT = f"""
+_TOLD = f"""
 SELECT {read_columns(FitState, "f")},
   (SELECT j.record FROM job AS j WHERE j.plan_id = f.plan_id AND j.job_id = f.job_id),
   (SELECT p.data FROM plan AS p WHERE p.plan_id = f.plan_id),
   (SELECT p.training FROM plan AS p WHERE p.plan_id = f.plan_id),
   COALESCE(f.other_targets, '[]'),
   (SELECT l.fit_id FROM lease AS l WHERE l.fit_id = f.fit_id) IS NOT NULL
-FROM fit AS f
 """
+SELECT_FIT = f"{_TOLD}FROM fit AS f\n"
 # The only open plan; where there are several, none, and the question finds nothing without looking.
 _ONLY_PLAN = """(
 SELECT CASE WHEN COUNT(*) = 1 THEN MIN(p.accepted_seq) END FROM plan AS p WHERE p.state = 'active'
@@ -141,7 +141,7 @@ def _first_fits(wanted: Wanted, plan_order: int | None) -> Statement:
     within, parameters = _within(wanted, wanted.room)
     plan, of_plan = (_ONLY_PLAN, []) if plan_order is None else ("?", [plan_order])
     where = f"f.plan_order = {plan} AND {READY[wanted.stage]}{within}"
-    sql = f"{SELECT_FIT} WHERE {where} ORDER BY {ORDER} LIMIT ?{SKIP}"
+    sql = f"{_TOLD}FROM {FOUND} WHERE {where} ORDER BY {ORDER} LIMIT ?{PASSED}"
     return sql, [*of_plan, *parameters, wanted.limit]
 
 

@@ -15,8 +15,9 @@ _PAST_ITS_BARRIER = f"""
 AND NOT EXISTS ({_UNFINISHED_CPU} AND f.stage_barrier <> 'job')
 AND NOT EXISTS ({_UNFINISHED_CPU} AND f.stage_barrier = 'job' AND c.job_id = f.job_id)
 """
-# What stands in a question for the moment it is asked at, and for the locks of a turn beside others.
-NOW, LOCK, SKIP = "{now}", "{lock}", "{skip}"
+# What stands in a question for the moment it is asked at, and for the locks of a turn beside others; the last
+# two are around the fits that are to be found.
+NOW, LOCK, SKIP, FOUND, PASSED = "{now}", "{lock}", "{skip}", "{found}", "{passed}"
 
 _READY = f"""
 AND f.held IS NULL AND f.waits_for = 0 AND (f.not_before_at IS NULL OR f.not_before_at <= {NOW})
@@ -28,6 +29,17 @@ READY = {
     "gpu": f"f.state = 'ready' AND f.stage = 'gpu' {_READY} {_PAST_ITS_BARRIER}",
 }
 ORDER = "f.priority DESC, f.ordinal"  # within a plan; among plans see store.ordering
+# What the other marks stand for. Beside others, fits are found and locked within the question: those that
+# others have locked are passed over before anything else is looked up for them, and with sixty hosts that
+# claim at once there are many of those.
+ALONE = ((LOCK, ""), (SKIP, ""), (FOUND, "fit AS f"), (PASSED, ""))
+_SKIPPING = " FOR UPDATE OF f SKIP LOCKED"
+BESIDE_OTHERS = (
+    (LOCK, " FOR UPDATE"),
+    (SKIP, _SKIPPING),
+    (FOUND, "(SELECT f.* FROM fit AS f"),
+    (PASSED, f"{_SKIPPING}) AS f ORDER BY {ORDER}"),
+)
 # What each plan has at work, on any host; by itself, for SQLite would look at all fits of each plan.
 AT_WORK = """
 SELECT w.plan_order, COUNT(*) FROM fit AS w WHERE w.state IN ('claimed', 'running') GROUP BY w.plan_order

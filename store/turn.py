@@ -15,7 +15,7 @@ from store.folding import fold
 from store.ids import fit_stream, plan_stream
 from store.log import Draft, Recorded
 from store.projections import LiveRows, by_key
-from store.ready import LOCK, NOW, SKIP
+from store.ready import ALONE, BESIDE_OTHERS, LOCK, NOW
 from store.state import FINAL_STATES, LEASED_STATES, LOST_STATES, FitState, PlanState
 
 GIVING_UP = "dependencies"  # who says that a fit waits in vain
@@ -50,8 +50,8 @@ class Turn:
         self.tx = tx
         self._unsent = log.Unsent() if shared else None
         self._behind = 0  # statements between the words and the commit
-        self._lock, self._skip = (" FOR UPDATE", " FOR UPDATE OF f SKIP LOCKED") if shared else ("", "")
         self._moment = tx.clock if now is None else str(now)  # always the same text: engines know it again
+        self._meant = ((NOW, self._moment), *(BESIDE_OTHERS if shared else ALONE))
         first = f"SELECT {self._moment}" if shared else f"SELECT {self._moment}, {log.HEAD}"
         questions = [(self._worded(sql), parameters) for sql, parameters in asked]
         opening, *self.answers = tx.queries([(first, ()), *questions])
@@ -100,7 +100,9 @@ class Turn:
         return recorded
 
     def _worded(self, sql: str) -> str:
-        return sql.replace(NOW, self._moment).replace(LOCK, self._lock).replace(SKIP, self._skip)
+        for mark, meant in self._meant:
+            sql = sql.replace(mark, meant)
+        return sql
 
     def append_next(
         self,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from store_samples import SUCCEEDED, cs_job, plan_of
 
@@ -13,7 +16,8 @@ import store
 from store import DatabaseUnavailable, NotFound, PlanStore, SchemaBehind, choosing, open_reader
 from store.choosing import Wanted
 from store.database import connect
-from store.ready import AT_WORK, NOW, OPEN_PLANS, SKIP
+from store.postgres_database import PostgresDatabase
+from store.ready import ALONE, AT_WORK, BESIDE_OTHERS, NOW, OPEN_PLANS
 from store.records import Room
 
 HEAVY = ("sqlalchemy", "sqlmodel", "pydantic", "pandas", "numpy", "alembic", "psycopg", "torch")
@@ -137,6 +141,40 @@ def test_ten_thousand_fits_are_listed(sqlite_url: str) -> None:
     assert plan_store.claim("w", stage="gpu") == ()
 
 
+def worded(sql: str, marks: Iterable[tuple[str, str]]) -> str:
+    """Return a question as a turn asks it."""
+    for mark, meant in ((NOW, "0"), *marks):
+        sql = sql.replace(mark, meant)
+    return sql
+
+
+def test_a_claim_looks_nothing_up_for_fits_that_others_have_locked(postgres_url: str) -> None:
+    """Of fits that others are about to claim no job, plan or lease is read, however many are passed over."""
+    plan_store = PlanStore(connect(postgres_url))
+    jobs = [cs_job(f"y{number}", families=("LightGBM",)) for number in range(50)]
+    plan_store.accept(plan_of(*jobs), source="s", name="n")
+    sql, parameters = choosing._first_fits(Wanted(stage="cpu", limit=2), None)
+    database = PostgresDatabase(postgres_url)
+    with psycopg.connect(postgres_url) as others:
+        others.execute("SELECT 1 FROM fit WHERE ordinal < 40 FOR UPDATE")
+        with database.aside() as tx:
+            asked = f"EXPLAIN (ANALYZE, FORMAT JSON) {worded(sql, BESIDE_OTHERS)}"
+            ((((told,),),),) = (tx.query(asked, parameters),)
+    looked_up = [node for node in nodes(told["Plan"]) if node.get("Parent Relationship") == "SubPlan"]
+    assert told["Plan"]["Actual Rows"] == 2
+    assert len(looked_up) == 4, "job, data, training, lease"
+    assert {node["Actual Loops"] for node in looked_up} == {2}
+    database.close()
+    plan_store.close()
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a plan of Postgres and all that is below it."""
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
+
+
 @pytest.mark.parametrize("stage", ["cpu", "gpu"])
 def test_the_questions_of_a_claim_use_partial_indexes(sqlite_url: str, stage: str) -> None:
     """Neither the fits of a plan, nor the queues of all plans, nor the barrier scan the table of fits."""
@@ -148,7 +186,7 @@ def test_the_questions_of_a_claim_use_partial_indexes(sqlite_url: str, stage: st
     ]
     for sql, parameters in (*asked, (OPEN_PLANS, ()), (AT_WORK, ())):
         with connect(sqlite_url).snapshot() as tx:
-            question = f"EXPLAIN QUERY PLAN {sql}".replace(NOW, "0").replace(SKIP, "")
+            question = f"EXPLAIN QUERY PLAN {worded(sql, ALONE)}"
             steps = " ".join(str(row[3]) for row in tx.query(question, parameters))
         assert "fit_of_plan" not in steps
         if sql == AT_WORK:
