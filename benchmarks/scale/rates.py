@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import psycopg
@@ -36,6 +37,7 @@ TRIPS = "two empty transactions, 64 hosts to 4"  # as many as of a fit that is c
 PICTURE = "pictures/scale-hosts.svg"
 BEGIN, END = "<!-- rates -->", "<!-- end of rates -->"
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 640, 320, 70, 270, 40
+_LINE = 16
 _DASHES = ("", "7 4", "2 4")
 
 
@@ -139,7 +141,10 @@ def main(words: Sequence[str] | None = None) -> int:
         shutil.rmtree(folder, ignore_errors=True)
     said = [
         f"- {name}: "
-        + ", ".join(f"{hosts} hosts {rate:.0f}/s" for hosts, rate in zip(HOSTS, rates, strict=True))
+        + ", ".join(
+            f"{hosts} host{'s' if hosts > 1 else ''} {rate:.0f}/s"
+            for hosts, rate in zip(HOSTS, rates, strict=True)
+        )
         for name, rates in lines.items()
     ]
     text = "\n".join([table(figures), "", *said])
@@ -168,18 +173,29 @@ def drawn(lines: Mapping[str, Sequence[float]]) -> str:
         parts.append(f'<text x="{_LEFT - 8}" y="{y + 4:.0f}" text-anchor="end">{share * most:,.0f}/s</text>')
     for place, hosts in enumerate(HOSTS):
         x = _LEFT + place * step
-        parts.append(f'<text x="{x:.0f}" y="{_BOTTOM + 22}" text-anchor="middle">{hosts} hosts</text>')
-    for dash, (name, rates) in zip(_DASHES, lines.items(), strict=False):
+        named = f"{hosts} host{'s' if hosts > 1 else ''}"
+        parts.append(f'<text x="{x:.0f}" y="{_BOTTOM + 22}" text-anchor="middle">{named}</text>')
+    names = _apart([_at(rates[-1], most) for rates in lines.values()])
+    for dash, below, (name, rates) in zip(_DASHES, names, lines.items(), strict=False):
         points = [(_LEFT + place * step, _at(rate, most)) for place, rate in enumerate(rates)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(
             f'<polyline points="{path}" fill="none" stroke="#14507a" stroke-width="2" '
             f'stroke-dasharray="{dash}"/>'
         )
-        parts.append(f'<text x="{points[-1][0] + 8:.0f}" y="{points[-1][1] + 4:.0f}">{name}</text>')
+        parts.append(f'<text x="{points[-1][0] + 8:.0f}" y="{below + 4:.0f}">{name}</text>')
     heading = "claim and end with no work between"
     parts.append(f'<text x="{_LEFT}" y="22">fits a second: {heading}</text></svg>\n')
     return "".join(parts)
+
+
+def _apart(places: Sequence[float]) -> list[float]:
+    """Return heights of names, each at its own place or as far above the one below as both can be read."""
+    order = sorted(range(len(places)), key=lambda number: -places[number])
+    apart = list(places)
+    for below, above in pairwise(order):
+        apart[above] = min(apart[above], apart[below] - _LINE)
+    return apart
 
 
 def _at(rate: float, most: float) -> float:
