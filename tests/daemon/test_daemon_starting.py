@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -223,8 +224,8 @@ def test_an_error_that_ends_the_daemon_is_told_by_the_next_start(
 
 def test_a_daemon_beats_beside_the_log(settings: Settings) -> None:
     """Others see when it was there last and what it had at work, and nothing is added to the log for it."""
-    seconds = [0.0]
-    with open_store(settings.database_url) as store:
+    seconds, began = [0.0], datetime.now(UTC)
+    with open_store(settings.database_url, clock=lambda: began + timedelta(seconds=seconds[0])) as store:
         here = own_identity()
         register = Register(settings, store, here, running=lambda: 3, clock=lambda: seconds[0])
         register.start()
